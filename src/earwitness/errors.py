@@ -1,0 +1,90 @@
+"""Every error that earwitness raises for its users.
+
+    EarwitnessError
+    ├── ManifestError         a table of clips that cannot be used; names file, row or clip
+    ├── SelectionError        a --where expression that cannot be evaluated or selects nothing
+    ├── LabelError            a label or label set that does not fit
+    ├── SettingsError         a setting outside what is allowed, or settings that contradict each other
+    ├── MediaError            a media file that gives no sound; `kind` says how (one of FAILURE_KINDS)
+    │   ├── NoAudioError          opened, but holds no audio stream
+    │   ├── NoSamplesError        has an audio stream, but not one sample came out
+    │   └── UndecodableError      missing, not media, refused, or broken beyond use
+    ├── StoreError            a store that cannot be read or written, or does not fit the model
+    ├── ModelError            an unknown network, a damaged or foreign model file
+    ├── RunError              a run folder that cannot be started, resumed or read
+    ├── ScoreError            scores that cannot be evaluated
+    └── MissingExtraError     an optional dependency that is not installed; names the install command
+
+A message says what was wrong, what came, what is allowed and what to do. The command line prints it alone,
+without a traceback, and exits with status 1.
+"""
+
+from typing import ClassVar
+
+FAILURE_KINDS = ("no_audio", "no_samples", "undecodable", "time_limit", "memory_limit", "crash")
+"""Why a clip is in the failures table and not in the store. The last three are given by the process that
+watches over the decoder, the others by the decoder itself."""
+
+
+class EarwitnessError(Exception):
+    """Base of all errors meant for users; its text is a complete sentence."""
+
+
+class ManifestError(EarwitnessError):
+    """A table of clips cannot be used."""
+
+
+class SelectionError(EarwitnessError):
+    """A selection of clips cannot be made."""
+
+
+class LabelError(EarwitnessError):
+    """A label or label set does not fit."""
+
+
+class SettingsError(EarwitnessError):
+    """A setting is outside what is allowed."""
+
+
+class MediaError(EarwitnessError):
+    """A media file gives no usable sound."""
+
+    kind: ClassVar[str] = "undecodable"
+
+
+class NoAudioError(MediaError):
+    """The file opened but holds no audio stream."""
+
+    kind = "no_audio"
+
+
+class NoSamplesError(MediaError):
+    """There is an audio stream, but no sample came out of it (or none in the range asked for)."""
+
+    kind = "no_samples"
+
+
+class UndecodableError(MediaError):
+    """The file is missing, is no media file, was refused, or is broken beyond use."""
+
+    kind = "undecodable"
+
+
+class StoreError(EarwitnessError):
+    """A store cannot be read, written or used with this model."""
+
+
+class ModelError(EarwitnessError):
+    """A network name or model file cannot be used."""
+
+
+class RunError(EarwitnessError):
+    """A run folder cannot be started, resumed or read."""
+
+
+class ScoreError(EarwitnessError):
+    """Scores cannot be evaluated."""
+
+
+class MissingExtraError(EarwitnessError):
+    """An optional dependency is not installed."""

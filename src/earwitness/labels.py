@@ -1,0 +1,135 @@
+"""Label sets: the ordered labels that a model's outputs stand for.
+
+A label has an index (its output), an id (what tables hold, such as `/m/0bt9lr` or `dog`), and a display name.
+Files read: CSV with a header (`index,mid,display_name` as Audio Set publishes it, or `id[,name]`), or plain
+text with one label a line.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+
+from earwitness.errors import LabelError
+
+_ID_COLUMNS = ("id", "mid", "label", "label_id")
+_NAME_COLUMNS = ("name", "display_name")
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Ordered labels. Equal sets have the same ids in the same order; names are for people only."""
+
+    ids: tuple[str, ...]
+    """Unique ids; position is the index."""
+    names: tuple[str, ...]
+    """Display names, one for each id."""
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.names):
+            raise LabelError(f"label set: {len(self.ids)} ids but {len(self.names)} names")
+        if not self.ids:
+            raise LabelError("label set: it is empty; at least one label is needed")
+        if "" in self.ids:
+            raise LabelError(f"label set: the id at index {self.ids.index('')} is empty")
+        if len(set(self.ids)) != len(self.ids):
+            seen: set[str] = set()
+            repeated = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            raise LabelError(f"label set: id {repeated!r} occurs twice; ids must be unique")
+
+    @classmethod
+    def of(cls, ids: Iterable[str]) -> "LabelSet":
+        """A label set whose names are its ids, in the order given."""
+        ids = tuple(ids)
+        return cls(ids, ids)
+
+    @cached_property
+    def index_of(self) -> dict[str, int]:
+        """Index by id."""
+        return {label_id: index for index, label_id in enumerate(self.ids)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LabelSet) and self.ids == other.ids
+
+    def __hash__(self) -> int:
+        return hash(self.ids)
+
+    @property
+    def identity(self) -> str:
+        """16 hex digits that differ whenever the ids or their order differ."""
+        return hashlib.sha256(json.dumps(self.ids).encode()).hexdigest()[:16]
+
+    def indices(self, label_ids: Iterable[str]) -> list[int]:
+        """Ascending, unique indices of the given ids.
+
+        Raises:
+            LabelError: an id is not in the set; names it and the nearest known ids.
+        """
+        found = set()
+        for label_id in label_ids:
+            index = self.index_of.get(label_id)
+            if index is None:
+                raise LabelError(f"unknown label {label_id!r}; {self.describe(near=label_id)}")
+            found.add(index)
+        return sorted(found)
+
+    def describe(self, *, near: str | None = None) -> str:
+        """A short account for messages: the nearest ids to `near`, else the first few."""
+        close = get_close_matches(near, self.ids, n=3) if near else []
+        if close:
+            return f"the label set of {len(self)} has no such id (did you mean {' or '.join(map(repr, close))}?)"
+        shown = ", ".join(self.ids[:8]) + (", ..." if len(self) > 8 else "")
+        return f"known labels ({len(self)}): {shown}"
+
+    def to_rows(self) -> list[dict[str, str]]:
+        """`[{id, name}, ...]` in index order, for JSON."""
+        return [{"id": i, "name": n} for i, n in zip(self.ids, self.names, strict=True)]
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[dict[str, str]]) -> "LabelSet":
+        """The inverse of `to_rows`."""
+        return cls(tuple(r["id"] for r in rows), tuple(r["name"] for r in rows))
+
+
+def read_label_set(path: str | Path) -> LabelSet:
+    """Read a label set from a CSV with a header, or from a text file with one label a line.
+
+    Raises:
+        LabelError: the file cannot be read, names no id column, or repeats an id.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise LabelError(f"{path}: the label set cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path}: the label set is not UTF-8 text") from error
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        if path.suffix.lower() == ".csv":
+            return _from_csv(lines)
+        return LabelSet.of(line.strip() for line in lines)
+    except LabelError as error:
+        raise LabelError(f"{path}: {error}") from error
+
+
+def _from_csv(lines: list[str]) -> LabelSet:
+    reader = csv.DictReader(lines)
+    header = reader.fieldnames or []
+    id_column = next((c for c in _ID_COLUMNS if c in header), None)
+    if id_column is None:
+        raise LabelError(
+            f"no id column; the header is {', '.join(header) or 'empty'}, one of {', '.join(_ID_COLUMNS)} is needed"
+        )
+    name_column = next((c for c in _NAME_COLUMNS if c in header), id_column)
+    rows = list(reader)
+    if "index" in header and any(row["index"] != str(i) for i, row in enumerate(rows)):
+        raise LabelError("column index must count 0, 1, 2 ... in the order of the rows")
+    return LabelSet(tuple(r[id_column] for r in rows), tuple(r[name_column] for r in rows))

@@ -1,0 +1,56 @@
+"""Selecting rows of a table by an SQL condition over its columns: `fold != 1 and list_contains(labels, 'dog')`.
+
+The conditions are DuckDB's, with the outside world shut off: an expression can read the table it is given
+and nothing else.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from earwitness.errors import SelectionError
+
+
+def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
+    """Ascending row numbers (from 0) of the rows for which `where` is true; all rows where it is None.
+
+    Raises:
+        SelectionError: the condition cannot be read, names no column of the table, is no condition,
+            or is true for no row.
+    """
+    if where is None:
+        return np.arange(table.num_rows, dtype=np.int64)
+    import duckdb  # takes 0.1 s, which `--help` need not pay
+
+    row_column = "_row"
+    while row_column in table.column_names:
+        row_column += "_"
+    numbered = table.append_column(row_column, pa.array(np.arange(table.num_rows, dtype=np.int64)))
+    connection = duckdb.connect(config={"autoload_known_extensions": "false", "autoinstall_known_extensions": "false"})
+    try:
+        connection.register("clips", numbered)
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        statement = connection.extract_statements(f"SELECT {row_column} FROM clips WHERE ({where}\n)")
+        if len(statement) != 1:
+            raise SelectionError(f"--where {where!r}: one condition is needed, without ';'")
+        rows: dict[str, Any] = connection.execute(statement[0]).fetchnumpy()
+    except duckdb.Error as error:
+        raise SelectionError(
+            f"--where {where!r}: {_reason(error)}. Columns: {', '.join(table.column_names)}. "
+            "Text stands in single quotes: category = 'dog'"
+        ) from error
+    finally:
+        connection.close()
+    selected = np.sort(np.asarray(rows[row_column], dtype=np.int64))
+    if not len(selected):
+        raise SelectionError(f"--where {where!r} is true for none of the {table.num_rows} clips")
+    return selected
+
+
+def _reason(error: Exception) -> str:
+    """DuckDB's first line, without its class of error and without the query that we wrapped around."""
+    line = str(error).splitlines()[0]
+    return line.split(": ", 1)[-1].split("Candidate bindings")[0].strip(" .!")

@@ -1,7 +1,8 @@
 """The front end: the frozen constants that turn a waveform into log-mel frames and patches.
 
 Defaults are those of the released VGGish code, which fixes what the paper leaves open: 16 kHz mono, 25 ms
-periodic Hann windows every 10 ms, 512-point FFT, magnitude, 64 HTK mel bands from 125 to 7,500 Hz, ln(mel + 0.01).
+periodic Hann windows every 10 ms, 512-point FFT, magnitude, 64 HTK mel bands from 125 to 7,500 Hz,
+ln(mel + 0.01).
 
 Terms: a *frame* is one column of the log-mel spectrogram, `num_bands` values; a *patch* is `patch_frames`
 consecutive frames, what a network sees. Frames are complete windows only, no padding: the last incomplete
@@ -15,6 +16,7 @@ References: Hershey et al. 2017, section 3.1; the released VGGish parameters.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -49,13 +51,18 @@ class FrontEnd:
     patch_hop_frames: int = 96
     """Frames from the start of one patch to the next; equal to `patch_frames`: no overlap (the paper)."""
     recipe: str = "mean-downmix/swresample/float16"
-    """The fixed parts that are code, not numbers: unweighted mean of channels, FFmpeg's resampler, float16 frames."""
+    """What is code, not numbers: unweighted mean of channels, FFmpeg's resampler, float16 frames."""
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate_hz", "window_samples", "hop_samples", "fft_length", "num_bands"):
-            self._require(getattr(self, name) >= 1, name, "must be at least 1")
-        for name in _PATCH_FIELDS:
-            self._require(getattr(self, name) >= 1, name, "must be at least 1")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int:
+                self._require(
+                    type(value) is int and value >= 1, field.name, "must be a whole number, at least 1"
+                )
+            elif field.type is float:
+                is_number = type(value) in (int, float) and math.isfinite(value)
+                self._require(is_number, field.name, "must be a finite number")
         self._require(
             self.fft_length >= self.window_samples,
             "fft_length",
@@ -69,7 +76,9 @@ class FrontEnd:
         )
         self._require(self.log_offset > 0, "log_offset", "must be positive (the logarithm of silence)")
         self._require(
-            self.recipe == FrontEnd.recipe, "recipe", f"is unknown to this version, which makes {FrontEnd.recipe!r}"
+            self.recipe == FrontEnd.recipe,
+            "recipe",
+            f"is unknown to this version, which makes {FrontEnd.recipe!r}",
         )
 
     def _require(self, holds: bool, name: str, rule: str) -> None:

@@ -7,6 +7,7 @@ text with one label a line.
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -84,7 +85,8 @@ class LabelSet:
         """A short account for messages: the nearest ids to `near`, else the first few."""
         close = get_close_matches(near, self.ids, n=3) if near else []
         if close:
-            return f"the label set of {len(self)} has no such id (did you mean {' or '.join(map(repr, close))}?)"
+            meant = " or ".join(map(repr, close))
+            return f"the label set of {len(self)} has no such id (did you mean {meant}?)"
         shown = ", ".join(self.ids[:8]) + (", ..." if len(self) > 8 else "")
         return f"known labels ({len(self)}): {shown}"
 
@@ -94,8 +96,15 @@ class LabelSet:
 
     @classmethod
     def from_rows(cls, rows: Sequence[dict[str, str]]) -> "LabelSet":
-        """The inverse of `to_rows`."""
-        return cls(tuple(r["id"] for r in rows), tuple(r["name"] for r in rows))
+        """The inverse of `to_rows`.
+
+        Raises:
+            LabelError: a row lacks id or name, or the ids make no label set.
+        """
+        try:
+            return cls(tuple(r["id"] for r in rows), tuple(r["name"] for r in rows))
+        except (KeyError, TypeError) as error:
+            raise LabelError("label set: its rows must be objects with id and name") from error
 
 
 def read_label_set(path: str | Path) -> LabelSet:
@@ -111,25 +120,32 @@ def read_label_set(path: str | Path) -> LabelSet:
         raise LabelError(f"{path}: the label set cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise LabelError(f"{path}: the label set is not UTF-8 text") from error
-    lines = [line for line in text.splitlines() if line.strip()]
     try:
         if path.suffix.lower() == ".csv":
-            return _from_csv(lines)
-        return LabelSet.of(line.strip() for line in lines)
+            return _from_csv(text)
+        return LabelSet.of(line.strip() for line in text.split("\n") if line.strip())
     except LabelError as error:
         raise LabelError(f"{path}: {error}") from error
 
 
-def _from_csv(lines: list[str]) -> LabelSet:
-    reader = csv.DictReader(lines)
+def _from_csv(text: str) -> LabelSet:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     header = reader.fieldnames or []
     id_column = next((c for c in _ID_COLUMNS if c in header), None)
     if id_column is None:
         raise LabelError(
-            f"no id column; the header is {', '.join(header) or 'empty'}, one of {', '.join(_ID_COLUMNS)} is needed"
+            f"no id column; the header is {', '.join(header) or 'empty'}, "
+            f"one of {', '.join(_ID_COLUMNS)} is needed"
         )
     name_column = next((c for c in _NAME_COLUMNS if c in header), id_column)
     rows = list(reader)
-    if "index" in header and any(row["index"] != str(i) for i, row in enumerate(rows)):
-        raise LabelError("column index must count 0, 1, 2 ... in the order of the rows")
+    for number, row in enumerate(rows):
+        if None in row or None in row.values():
+            raise LabelError(
+                f"row {number + 1} has more or fewer columns than the header (a comma unquoted?)"
+            )
+        if "index" in header and row["index"] != str(number):
+            raise LabelError(
+                f"row {number + 1}: index is {row['index']}, but must count 0, 1, 2 ... by the order of rows"
+            )
     return LabelSet(tuple(r[id_column] for r in rows), tuple(r[name_column] for r in rows))

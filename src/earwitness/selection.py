@@ -1,4 +1,5 @@
-"""Selecting rows of a table by an SQL condition over its columns: `fold != 1 and list_contains(labels, 'dog')`.
+"""Selecting rows of a table by an SQL condition over its columns, such as
+`fold != 1 and list_contains(labels, 'dog')`.
 
 The conditions are DuckDB's, with the outside world shut off: an expression can read the table it is given
 and nothing else.
@@ -22,21 +23,24 @@ def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
     """
     if where is None:
         return np.arange(table.num_rows, dtype=np.int64)
+    if not where.strip():
+        raise SelectionError("--where '': a condition is needed, such as: fold != 1")
     import duckdb  # takes 0.1 s, which `--help` need not pay
 
     row_column = "_row"
     while row_column in table.column_names:
         row_column += "_"
     numbered = table.append_column(row_column, pa.array(np.arange(table.num_rows, dtype=np.int64)))
-    connection = duckdb.connect(config={"autoload_known_extensions": "false", "autoinstall_known_extensions": "false"})
+    connection = duckdb.connect(
+        config={"autoload_known_extensions": "false", "autoinstall_known_extensions": "false"}
+    )
     try:
         connection.register("clips", numbered)
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        statement = connection.extract_statements(f"SELECT {row_column} FROM clips WHERE ({where}\n)")
-        if len(statement) != 1:
-            raise SelectionError(f"--where {where!r}: one condition is needed, without ';'")
-        rows: dict[str, Any] = connection.execute(statement[0]).fetchnumpy()
+        # filter() takes one expression and no statement; the newline ends a comment in the condition
+        selection = connection.table("clips").filter(f"({where}\n)").select(row_column)
+        rows: dict[str, Any] = selection.fetchnumpy()
     except duckdb.Error as error:
         raise SelectionError(
             f"--where {where!r}: {_reason(error)}. Columns: {', '.join(table.column_names)}. "

@@ -1,1 +1,4 @@
-"""TODO"""
+"""Evaluation: how well scores match labels, in plain NumPy. Knows nothing of networks, stores or files.
+
+`metrics` defines the measures, `summary` gathers them into an `Evaluation` with chance beside it.
+"""

@@ -1,1 +1,7 @@
-"""TODO"""
+"""Report: what people read and look at. Files are written from finished numbers; nothing is scored here.
+
+`evaluation_report` writes an evaluation's JSON, table, summary and pictures; `evaluation_plots` draws the
+pictures; `timeline_plot` draws what is heard when under a spectrogram, `timeline_recorder` gathers that while
+a file streams by, and `pooled_columns` keeps it small; `curves` draws a training's course; `figure` holds the
+look that all pictures share.
+"""

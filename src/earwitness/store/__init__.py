@@ -1,1 +1,13 @@
-"""TODO"""
+"""Stores: the frames of a corpus on disk, built from a manifest, read at random and in any order.
+
+header.py    store.json: what the store holds, and whether it is finished
+files.py     writing that survives a power cut: sync, rename, arrays written piece by piece
+parts.py     a part: frames of up to some thousand clips (.npy) and one row for each of them (.parquet)
+decode.py    one clip from media to a spool file; runs in worker processes
+build.py     manifest -> store, in parallel, resumable
+index.py     where each clip lies and its labels, as memory-mapped arrays; the fingerprint
+read.py      a finished store: its clips, labels and failures
+reading.py   frames of many clips at once, by a bounded pool of reads
+patches.py   patch number -> clip and first frame
+order.py     the computed global shuffle: step -> patch numbers
+"""

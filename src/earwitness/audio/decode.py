@@ -1,0 +1,191 @@
+"""Media to waveform: mono float32 blocks at one rate, of a whole file or a time range, in bounded memory.
+
+    with decode("film.mp4", start_seconds=60.0) as blocks:
+        for block in blocks: ...
+    blocks.warnings
+
+A time range [start, stop) holds the samples round(start * rate) to round(stop * rate) of the whole file. It is
+reached by seeking early and discarding, where `seeking` trusts the file, else by decoding from the beginning. Either
+way the samples lie on the grid of the whole file (see `resample`).
+"""
+
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earwitness.audio.native import NativeStream, SourceInfo
+from earwitness.audio.resample import MonoResampler, grid_period
+from earwitness.audio.source import OpenMedia, Source
+from earwitness.errors import NoSamplesError, SettingsError
+
+SEEK_EARLY_SECONDS = 0.5
+PRE_ROLL_SECONDS = 1.0
+"""Decoded and thrown away before a time range: AAC is wrong for 0.1 s after a seek, MP3 and Opus need some frames."""
+
+SEEK_FROM_SECONDS = 10.0
+"""Ranges that begin earlier are decoded from the beginning: that costs milliseconds and is exact for every codec."""
+
+ENDS_EARLY = "ends before stop_seconds"
+
+END_SLACK_SECONDS = 0.1
+"""A range may reach this far past the end without a warning: lengths in tables are rounded."""
+
+
+def decode(
+    source: Source,
+    *,
+    sample_rate_hz: int = 16_000,
+    start_seconds: float | None = None,
+    stop_seconds: float | None = None,
+) -> "WaveformStream":
+    """Decode the first audio stream of a media file.
+
+    Args:
+        source: path, URL (anything with `://`, opened by fsspec), bytes, or binary file object.
+        sample_rate_hz: of the waveform.
+        start_seconds: from here; None is the beginning.
+        stop_seconds: up to here, exclusive; None is the end.
+
+    Returns:
+        An open stream of float32 [samples] blocks. Close it, or use it as a context manager.
+
+    Raises:
+        NoAudioError: no audio stream.
+        NoSamplesError: raised while iterating; not one sample, or none in the range.
+        UndecodableError: missing, no media, refused; raised while iterating where decoding fails before any sample.
+        SettingsError: the range is empty or negative.
+    """
+    return WaveformStream(
+        source, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, stop_seconds=stop_seconds
+    )
+
+
+def read_waveform(
+    source: Source,
+    *,
+    sample_rate_hz: int = 16_000,
+    start_seconds: float | None = None,
+    stop_seconds: float | None = None,
+) -> NDArray[np.float32]:
+    """The whole waveform, float32 [samples], in one array: `decode` for short clips."""
+    with decode(
+        source, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, stop_seconds=stop_seconds
+    ) as blocks:
+        return np.concatenate(list(blocks))
+
+
+class WaveformStream(Iterator[NDArray[np.float32]]):
+    """Blocks of a waveform as they are decoded; made by `decode`."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        sample_rate_hz: int,
+        start_seconds: float | None,
+        stop_seconds: float | None,
+    ) -> None:
+        start = 0.0 if start_seconds is None else start_seconds
+        if not 0 <= start < (np.inf if stop_seconds is None else stop_seconds):
+            raise SettingsError(
+                f"range {start_seconds} to {stop_seconds} s: needs 0 <= start_seconds < stop_seconds"
+            )
+        self._sample_rate_hz = sample_rate_hz
+        self._start_seconds = start
+        self._start = round(start * sample_rate_hz)
+        self._stop = None if stop_seconds is None else round(stop_seconds * sample_rate_hz)
+        self.num_samples = 0
+        """Samples given out so far."""
+        self._media = OpenMedia(source)
+        try:
+            self._native = NativeStream(self._media, listen_from_seconds=start)
+        except BaseException:
+            self._media.close()
+            raise
+        self._warnings: list[str] = []
+        self._blocks = self._range()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> NDArray[np.float32]:
+        return next(self._blocks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the media; further blocks do not come."""
+        self._blocks.close()
+        self._media.close()
+
+    @property
+    def info(self) -> SourceInfo:
+        """Container, codec, rate and channels of the file itself."""
+        return self._native.info
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Complaints about what was decoded so far; final after the last block."""
+        return (*self._native.warnings, *self._warnings)
+
+    def _range(self) -> Iterator[NDArray[np.float32]]:
+        """The samples from `start` to `stop`."""
+        position = 0  # of the next sample in the whole waveform
+        for first, block in self._from_near_start():
+            position = first + len(block)
+            part = block[
+                max(0, self._start - first) : None if self._stop is None else max(0, self._stop - first)
+            ]
+            if len(part):
+                self.num_samples += len(part)
+                yield part
+            if self._stop is not None and position >= self._stop:
+                return
+        if self.num_samples == 0:
+            raise NoSamplesError(
+                f"{self._media.name}: the range begins at {self._start_seconds:g} s, "
+                f"but the audio ends at {position / self._sample_rate_hz:.3f} s"
+            )
+        if self._stop is not None and self._stop - position > END_SLACK_SECONDS * self._sample_rate_hz:
+            self._warnings.append(ENDS_EARLY)
+
+    def _from_near_start(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Blocks at our rate, each with its place in the whole waveform; the first lies well before the range."""
+        if self._start_seconds >= SEEK_FROM_SECONDS and not self._seek():
+            self._media.reopen()
+            self._native = NativeStream(self._media, listen_from_seconds=self._start_seconds)
+        rate, resampler, position = 0, None, 0
+        for block_rate, block in self._native.blocks():
+            if resampler is None:
+                # enter the grid of the whole file where it meets the native samples
+                step = grid_period(block_rate, self._sample_rate_hz)
+                native = step * -(-self._native.start_position // step)
+                position = native * self._sample_rate_hz // block_rate
+                block = block[native - self._native.start_position :]
+            if block_rate != rate:
+                if resampler is not None:
+                    rest = resampler.flush()
+                    yield position, rest
+                    position += len(rest)
+                rate, resampler = block_rate, MonoResampler(block_rate, self._sample_rate_hz)
+            block = resampler.push(block)
+            yield position, block
+            position += len(block)
+        if resampler is not None:
+            yield position, resampler.flush()
+
+    def _seek(self) -> bool:
+        rate = self._native.info.sample_rate_hz
+        meeting_seconds = grid_period(rate, self._sample_rate_hz) / rate
+        latest_seconds = self._start_seconds - PRE_ROLL_SECONDS - meeting_seconds
+        return self._native.seek(latest_seconds - SEEK_EARLY_SECONDS, latest_seconds=latest_seconds)

@@ -1,0 +1,131 @@
+"""Media straight to log-mel frames: `decode` and `logmel` joined, in bounded memory.
+
+Frames are rounded to float16 here, on every route, so that a file read directly and the same file read from a store
+give the same scores. A clip that is shorter than one patch, but not empty, is padded with zeros to one, and says so.
+"""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earwitness.audio.decode import decode
+from earwitness.audio.logmel import LogMelStream, logmel
+from earwitness.audio.native import SourceInfo
+from earwitness.audio.source import Source
+from earwitness.front_end import FrontEnd
+
+
+def media_frames(
+    source: Source,
+    *,
+    front_end: FrontEnd,
+    start_seconds: float | None = None,
+    stop_seconds: float | None = None,
+) -> "FrameStream":
+    """The log-mel frames of a media file or of a time range of it.
+
+    Args:
+        source: path, URL, bytes or binary file object; see `decode`.
+        front_end: the constants.
+        start_seconds: from here; None is the beginning.
+        stop_seconds: up to here, exclusive; None is the end.
+
+    Returns:
+        An open stream of float16 [frames, bands] blocks. Close it, or use it as a context manager.
+
+    Raises:
+        MediaError: as `decode`.
+    """
+    return FrameStream(source, front_end=front_end, start_seconds=start_seconds, stop_seconds=stop_seconds)
+
+
+def waveform_frames(waveform: NDArray[np.float32], *, front_end: FrontEnd) -> NDArray[np.float16]:
+    """The frames of a waveform that is mono at the front end's rate already.
+
+    Args:
+        waveform: float32 [samples]; padded as media are.
+        front_end: the constants.
+
+    Returns:
+        float16 [frames, bands]; none where the waveform is empty.
+    """
+    missing = front_end.min_patch_samples - len(waveform)
+    if len(waveform) and missing > 0:
+        waveform = np.pad(waveform, (0, missing))
+    return logmel(waveform, front_end=front_end).astype(np.float16)
+
+
+class FrameStream(Iterator[NDArray[np.float16]]):
+    """Blocks of frames as they are made; made by `media_frames`."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        front_end: FrontEnd,
+        start_seconds: float | None,
+        stop_seconds: float | None,
+    ) -> None:
+        self._front_end = front_end
+        self._waveform = decode(
+            source,
+            sample_rate_hz=front_end.sample_rate_hz,
+            start_seconds=start_seconds,
+            stop_seconds=stop_seconds,
+        )
+        self.num_frames = 0
+        """Frames given out so far."""
+        self.is_padded = False
+        """Zeros were added to reach one patch; final after the last block."""
+        self._blocks = self._frames()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> NDArray[np.float16]:
+        return next(self._blocks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the media; further blocks do not come."""
+        self._blocks.close()
+        self._waveform.close()
+
+    @property
+    def num_samples(self) -> int:
+        """Samples decoded so far, padding not counted."""
+        return self._waveform.num_samples
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Complaints about what was decoded so far; final after the last block."""
+        return self._waveform.warnings
+
+    @property
+    def info(self) -> SourceInfo:
+        """Container, codec, rate and channels of the file itself."""
+        return self._waveform.info
+
+    def _frames(self) -> Iterator[NDArray[np.float16]]:
+        stream = LogMelStream(self._front_end)
+        for block in self._waveform:
+            frames = stream.push(block).astype(np.float16)
+            if len(frames):
+                self.num_frames += len(frames)
+                yield frames
+        missing = self._front_end.min_patch_samples - self.num_samples
+        if missing > 0:
+            self.is_padded = True
+            frames = stream.push(np.zeros(missing, np.float32)).astype(np.float16)
+            self.num_frames += len(frames)
+            yield frames

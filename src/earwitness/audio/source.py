@@ -1,0 +1,192 @@
+"""Opening media that nobody vouches for.
+
+FFmpeg never opens anything itself here. Paths, URLs and bytes all reach it as one binary file object, and three fences
+stand round that: a list of container formats (playlists, concat scripts and other files that name files are not on
+it), an empty protocol list, and an `io_open` that refuses every further file a demuxer asks for. Paths are absolute,
+so a file called `http:evil` is a file; URLs are opened by fsspec.
+
+A name in front of every message: the path, the URL, a file object's `name`, or `<bytes>`.
+"""
+
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import av
+import av.error
+import fsspec
+from av.container import InputContainer
+
+from earwitness.audio.complaints import listening
+from earwitness.errors import MediaError, UndecodableError
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
+
+CONTAINER_FORMATS = (
+    # video and audio containers
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,asf,asf_o,mpegts,mpeg,mpegvideo,mxf,gxf,nut,ivf,ogg,rm,"
+    "dv,wtv,nsv,nuv,swf,vivo,film_cpk,4xm,amv,"
+    # audio containers
+    "wav,w64,aiff,caf,au,voc,ircam,nistsphere,sox,avr,paf,pvf,mmf,8svx,iff,rso,svx,wsd,xa,xwma,"
+    # one codec each
+    "mp3,aac,ac3,eac3,ac4,dts,dtshd,truehd,mlp,loas,latm,flac,ape,wv,tta,tak,shn,osq,bonk,mpc,mpc8,dsf,iff,oma,"
+    "amr,amrnb,amrwb,gsm,g722,g729,ilbc,qcp,adx,aea,act,hca,sbc,lc3,aptx,spdif,vqf,aa,aax,epaf,iss,qoa,codec2"
+)
+"""FFmpeg's names of the containers that are read. A positive list, because `protocol_whitelist` alone did not keep a
+playlist named `.mp4` from opening other files."""
+
+BUFFER_BYTES = 65_536
+"""What FFmpeg asks of the file object at a time."""
+
+_TEXT_BYTES = frozenset({*range(32, 127), *b"\t\n\r\f\x1b"})
+
+
+class OpenMedia:
+    """An opened container with the file behind it; closing closes both (a caller's own file object stays open)."""
+
+    def __init__(self, source: Source) -> None:
+        self.name = source_name(source)
+        self._file, self._owns_file = _open_file(source, self.name)
+        try:
+            if self.is_seekable:
+                self._file.seek(0)  # a caller may have read from it
+            self.container = _open_container(self._file, self.name)
+        except BaseException:
+            self._close_file()
+            raise
+
+    @property
+    def is_seekable(self) -> bool:
+        """The file can be read from any place."""
+        return _is_seekable(self._file)
+
+    def reopen(self) -> None:
+        """Begin anew; only where `is_seekable`."""
+        self.container.close()
+        self._file.seek(0)
+        self.container = _open_container(self._file, self.name)
+
+    def close(self) -> None:
+        """Close the container, and the file if it was opened here. Closing twice does nothing."""
+        self.container.close()
+        self._close_file()
+
+    def _close_file(self) -> None:
+        if self._owns_file:
+            self._file.close()
+
+
+class _ForgivingReader:
+    """What FFmpeg reads through. A seek to nowhere, which broken files make it try, is answered with an error number
+    as FFmpeg expects: an exception would be kept by PyAV and end the decoding later."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self.name = name
+        self.read = file.read
+        self._file_seek = file.seek
+        if _is_seekable(file):
+            self.seek, self.tell = self._seek, file.tell
+
+    def _seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file_seek(offset, whence)
+        except (OSError, ValueError):
+            return -errno.EINVAL
+
+
+def source_name(source: Source) -> str:
+    """What messages call a source."""
+    if isinstance(source, bytes):
+        return "<bytes>"
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "<file object>"
+
+
+def _open_file(source: Source, name: str) -> tuple[BinaryIO, bool]:
+    """The source as a binary file object, and whether it is ours to close."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source), True
+    if isinstance(source, str) and "://" in source:
+        return _open_url(source), True
+    if isinstance(source, (str, os.PathLike)):
+        return _open_path(Path(os.path.abspath(source)), name), True
+    if not hasattr(source, "read"):
+        raise TypeError(
+            f"source must be a path, a URL, bytes or a binary file object, not {type(source).__name__}"
+        )
+    return source, False
+
+
+def _open_path(path: Path, name: str) -> BinaryIO:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UndecodableError(f"{name}: is a directory, not a media file")
+        if not stat.S_ISREG(status.st_mode):
+            raise UndecodableError(f"{name}: is not a regular file")
+        return path.open("rb", buffering=0)  # type: ignore[return-value]  # FileIO reads as a BinaryIO does
+    except FileNotFoundError:
+        raise UndecodableError(f"{name}: no such file") from None
+    except OSError as error:
+        raise UndecodableError(f"{name}: cannot be opened ({error.strerror or error})") from error
+
+
+def _open_url(url: str) -> BinaryIO:
+    try:
+        file: BinaryIO = fsspec.open(url, "rb").open()
+    except FileNotFoundError:
+        raise UndecodableError(f"{url}: no such file") from None
+    except Exception as error:  # every file system of fsspec has errors of its own
+        raise UndecodableError(f"{url}: cannot be opened ({type(error).__name__}: {error})") from error
+    return file
+
+
+def _open_container(file: BinaryIO, name: str) -> InputContainer:
+    with listening() as complaints:
+        try:
+            return av.open(
+                _ForgivingReader(file, name),
+                mode="r",
+                container_options={"format_whitelist": CONTAINER_FORMATS, "protocol_whitelist": ""},
+                metadata_errors="replace",
+                buffer_size=BUFFER_BYTES,
+                io_open=_refuse,
+            )
+        except MediaError:
+            raise
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise UndecodableError(f"{name}: {_why_not_opened(file, complaints, error)}") from error
+
+
+def _is_seekable(file: BinaryIO) -> bool:
+    return (
+        hasattr(file, "seek") and hasattr(file, "tell") and (not hasattr(file, "seekable") or file.seekable())
+    )
+
+
+def _refuse(url: str, flags: int, options: dict[str, Any]) -> NoReturn:
+    raise PermissionError(f"media may not open further files ({url!r})")
+
+
+def _why_not_opened(file: BinaryIO, complaints: list[tuple[int, str, str]], error: Exception) -> str:
+    if any("not on whitelist" in text for _, _, text in complaints):
+        return (
+            "its format is not one that is read (playlists and other files that point at files are refused)"
+        )
+    try:
+        file.seek(0)
+        head = file.read(512)
+    except (OSError, ValueError):
+        head = b""
+    else:
+        if not head:
+            return "is empty"
+    if head and _TEXT_BYTES.issuperset(head):
+        return "is a text file, not media"
+    reason = complaints[-1][2].strip() if complaints else getattr(error, "strerror", None) or str(error)
+    return f"cannot be read as media ({reason})"

@@ -1,0 +1,91 @@
+"""`earwitness crossvalidate`: train and evaluate fold by fold."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from earwitness.cli.output import duration, print_json, progress_bar, remark
+from earwitness.cli.training_bar import show_training
+from earwitness.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from earwitness.experiments.crossvalidate import CrossValidation
+
+_TITLES = {
+    "accuracy": "accuracy",
+    "mean_average_precision": "mAP",
+    "mean_auc": "AUC",
+    "dprime": "d-prime",
+    "one_best_accuracy": "1-best accuracy",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidate:
+    """Train on all folds but one and evaluate on that one, for every fold; resumable."""
+
+    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    """Made by `earwitness prepare`."""
+    out: Annotated[Positional[Path], arg(metavar="OUT")]
+    """The folder for the runs of all folds and the result."""
+    settings: Annotated[TrainSettings, arg(name="")] = field(
+        default_factory=lambda: TrainSettings(validation_share=0.0)
+    )
+    group: str = "fold"
+    """The manifest's column whose values are the folds."""
+    json: bool = False
+    """Report as JSON."""
+
+    def run(self) -> int:
+        """Cross-validate; 130 if stopped before the end."""
+        from earwitness.experiments.crossvalidate import crossvalidate
+        from earwitness.store.read import Store
+
+        store = Store.open(self.store)
+        with progress_bar(total=self.settings.steps, unit="step", title="fold") as bar:
+
+            def begin(value: Any, number: int, num_folds: int) -> None:
+                bar.reset(total=self.settings.steps)
+                bar.set_description(f"{self.group} {value} ({number + 1} of {num_folds})")
+
+            outcome = crossvalidate(
+                store,
+                self.out,
+                column=self.group,
+                settings=self.settings,
+                on_fold=begin,
+                on_progress=lambda now: show_training(bar, now),
+            )
+        if outcome is None:
+            remark("stopped; the same command goes on from there")
+            return 130
+        if self.json:
+            print_json(outcome.to_dict())
+        else:
+            self._print(outcome)
+        return 0
+
+    def _print(self, outcome: "CrossValidation") -> None:
+        print(
+            f"{'':18}{'mean':>8}{'sd':>8}   {'95 % interval':16}{'baseline':>9}{'chance':>9}   by {self.group}"
+        )
+        for metric, spread in outcome.model.items():
+            if metric == "one_best_accuracy" and "accuracy" in outcome.model:
+                continue  # the same figure
+            baseline = outcome.baseline.get(metric)
+            chance = outcome.chance.get(metric)
+            print(
+                f"{_TITLES[metric]:18}{spread.mean:8.3f}{spread.standard_deviation:8.3f}   "
+                f"{spread.low:.3f} to {spread.high:.3f}  "
+                f"{baseline.mean if baseline else float('nan'):9.3f}{chance.mean if chance else float('nan'):9.3f}   "
+                + " ".join(f"{value:.3f}" for value in spread.per_fold)
+            )
+        seconds = sum(fold["seconds"] for fold in outcome.folds)
+        print(
+            f"{len(outcome.folds)} trainings, {duration(seconds)} in all; {self.out / 'crossvalidation.json'}"
+        )
+        for fold in outcome.folds:
+            for note in fold["notes"]:
+                remark(f"{self.group} {fold['fold']}: {note}")

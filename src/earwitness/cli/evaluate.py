@@ -1,0 +1,76 @@
+"""`earwitness evaluate`: how well a model does on chosen clips of a store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from earwitness.cli.output import print_json, progress_bar, remark
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score clips of a store with a model and measure the scores, beside a baseline and chance."""
+
+    model: Annotated[Positional[Path], arg(metavar="MODEL")]
+    """A model file (model.safetensors of a run)."""
+    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    """Made by `earwitness prepare`."""
+    where: str | None = None
+    """SQL condition over the manifest's columns: the clips to evaluate on, for example "fold = 1"."""
+    report: Path | None = None
+    """Folder for a report: JSON, a table of labels, a summary, pictures."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ..."""
+    json: bool = False
+    """Print the evaluation as JSON."""
+
+    def run(self) -> int:
+        """Evaluate and report."""
+        from earwitness.experiments.evaluating import evaluate_model
+        from earwitness.models.model_file import load_model
+        from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
+        from earwitness.store.read import Store
+
+        model = load_model(self.model)
+        store = Store.open(self.store)
+        with progress_bar(total=None, unit="patch", title="evaluate") as bar:
+            outcome = evaluate_model(
+                model,
+                store,
+                where=self.where,
+                device=self.device,
+                on_patches=lambda done: bar.update(done - bar.n),
+            )
+        details = {
+            "model": str(self.model),
+            "store": str(self.store),
+            "where": self.where,
+            "store_fingerprint": store.fingerprint,
+            "trained_on_fingerprint": model.provenance.get("store_fingerprint"),
+            "notes": list(outcome.notes),
+        }
+        if self.report is not None:
+            write_evaluation_report(
+                self.report,
+                evaluation=outcome.model,
+                baseline=outcome.baseline,
+                title=f"{self.model.name} on {self.store.name}"
+                + (f" where {self.where}" if self.where else ""),
+                details=details,
+                scores=outcome.scores,
+                targets=outcome.targets,
+            )
+        if self.json:
+            baseline = outcome.baseline.to_dict() if outcome.baseline is not None else None
+            print_json(
+                {"schema_version": 1, **details, "model": outcome.model.to_dict(), "baseline": baseline}
+            )
+            return 0
+        print(comparison_table(outcome.model, outcome.baseline))
+        for note in outcome.notes:
+            remark(note)
+        if self.report is not None:
+            print(f"report: {self.report / 'summary.md'}")
+        return 0

@@ -1,0 +1,66 @@
+"""The entry point: chooses the command, and turns errors meant for users into one sentence and an exit status.
+
+Exit status: 0 done; 1 refused or failed, with a sentence; 2 the command line cannot be read; 130 stopped by Ctrl-C.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+
+from earwitness.cli.crossvalidate import CrossValidate
+from earwitness.cli.demo import Demo
+from earwitness.cli.evaluate import Evaluate
+from earwitness.cli.manifest import Manifest
+from earwitness.cli.prepare import Prepare
+from earwitness.cli.tag import Tag
+from earwitness.cli.train import Train
+from earwitness.errors import EarwitnessError
+
+Command = (
+    Annotated[Demo, subcommand("demo")]
+    | Annotated[Manifest, subcommand("manifest")]
+    | Annotated[Prepare, subcommand("prepare")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[CrossValidate, subcommand("crossvalidate")]
+    | Annotated[Tag, subcommand("tag")]
+)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-V"]):
+        from earwitness import __version__
+
+        print(f"earwitness {__version__}")
+        return
+    try:
+        command = tyro.cli(
+            Command,  # type: ignore[arg-type]
+            prog="earwitness",
+            description="Learn to name the sounds in soundtracks from weak labels, and use what was learnt.",
+            args=arguments,
+            config=(OmitArgPrefixes, OmitSubcommandPrefixes, FlagCreatePairsOff),
+        )
+        status = command.run()
+        sys.stdout.flush()
+    except EarwitnessError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("\nearwitness: stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, `head` for example, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    sys.exit(status)
+
+
+def _fail(sentence: str) -> None:
+    print(f"earwitness: {sentence}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,51 @@
+"""How commands speak: JSON and tables to standard output, remarks and progress to standard error."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+
+def print_json(value: Any) -> None:
+    """One JSON document to standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def remark(sentence: str) -> None:
+    """A sentence to standard error, where it does not disturb the result."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress_bar(*, total: int | None, unit: str, title: str) -> Iterator[Any]:
+    """A bar with rate and time left; a line every 30 seconds where standard error is no terminal."""
+    is_terminal = sys.stderr.isatty()
+    with tqdm(
+        total=total,
+        unit=unit,
+        desc=title,
+        mininterval=0.2 if is_terminal else 30.0,
+        dynamic_ncols=is_terminal,
+        ascii=not is_terminal,
+        leave=True,
+    ) as bar:
+        yield bar
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them: `48 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def clock(seconds: float) -> str:
+    """A place in a recording: `1:02:03.4` or `2:03.4`."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest / 10:04.1f}"

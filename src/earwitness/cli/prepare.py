@@ -1,0 +1,65 @@
+"""`earwitness prepare`: from a manifest to a store of frames."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from earwitness.cli.output import duration, print_json, progress_bar, remark
+from earwitness.store.settings import BuildSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """Decode the media of a manifest into a store, from which networks are trained."""
+
+    manifest: Annotated[Positional[Path], arg(metavar="MANIFEST")]
+    """Table of clips: .parquet, .csv or .jsonl."""
+    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    """The folder to make. An interrupted one is finished."""
+    settings: Annotated[BuildSettings, arg(name="")]
+    label_set: Path | None = None
+    """File with the labels in order. None: the manifest's own labels, sorted."""
+    json: bool = False
+    """Report as JSON."""
+
+    def run(self) -> int:
+        """Build the store; 1 if not one clip could be stored."""
+        from earwitness.labels import read_label_set
+        from earwitness.manifest import read_manifest
+        from earwitness.store.build import BuildProgress, build_store
+
+        manifest = read_manifest(self.manifest)
+        label_set = read_label_set(self.label_set) if self.label_set is not None else None
+        started = time.monotonic()
+        with progress_bar(total=len(manifest), unit="clip", title="prepare") as bar:
+
+            def show(progress: BuildProgress) -> None:
+                bar.update(progress.num_done - bar.n)
+                speed = progress.seconds_of_sound / max(time.monotonic() - started, 1e-9)
+                bar.set_postfix_str(f"{speed:,.0f}x real time, {progress.num_failed} failed", refresh=False)
+
+            summary = build_store(
+                manifest, self.store, settings=self.settings, label_set=label_set, progress=show
+            )
+        if self.json:
+            print_json({"schema_version": 1, "store": str(self.store), **vars(summary)})
+        else:
+            self._print(summary)
+        return 0 if summary.num_stored else 1
+
+    def _print(self, summary: Any) -> None:
+        print(
+            f"{self.store}: {summary.num_stored} of {summary.num_clips} clips, "
+            f"{duration(summary.seconds_of_sound)} of sound, in {summary.num_parts} parts"
+        )
+        if summary.num_resumed_parts:
+            print(f"  {summary.num_resumed_parts} parts were there already")
+        if summary.num_warned:
+            print(f"  {summary.num_warned} clips are stored with a warning of the decoder")
+        if summary.num_failed:
+            remark(
+                f"{summary.num_failed} clips gave no sound; the reasons are in {self.store / 'failures.csv'}"
+            )

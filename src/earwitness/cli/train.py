@@ -1,0 +1,58 @@
+"""`earwitness train`: from a store to a trained model."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from earwitness.cli.output import duration, print_json, progress_bar, remark
+from earwitness.cli.training_bar import show_training
+from earwitness.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a network on a store, as the paper does; an interrupted training is taken up again."""
+
+    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    """Made by `earwitness prepare`."""
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The folder that the training leaves behind: model, settings, measurements."""
+    settings: Annotated[TrainSettings, arg(name="")] = field(default_factory=TrainSettings)
+    json: bool = False
+    """Report as JSON."""
+
+    def run(self) -> int:
+        """Train; 130 if stopped before the end."""
+        from earwitness.report.curves import plot_learning_curves
+        from earwitness.store.read import Store
+        from earwitness.training.loop import train
+
+        store = Store.open(self.store)
+        with progress_bar(total=self.settings.steps, unit="step", title="train") as bar:
+            summary = train(
+                store,
+                self.run_folder,
+                settings=self.settings,
+                on_progress=lambda now: show_training(bar, now),
+            )
+        if not summary.is_finished:
+            remark(
+                f"stopped after step {summary.step} of {summary.num_steps}; the same command goes on from there"
+            )
+            return 130
+        plot_learning_curves(self.run_folder / "metrics.csv", self.run_folder / "learning_curves.png")
+        if self.json:
+            fields = {**vars(summary), "model_path": str(summary.model_path)}
+            print_json({"schema_version": 1, **fields})
+            return 0
+        print(
+            f"{summary.model_path}: {summary.step} steps over {summary.num_patches} patches of "
+            f"{summary.num_train_clips} clips, in {duration(summary.seconds)}"
+        )
+        watched = summary.last_validation
+        if watched:
+            figures = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in watched.items() if v is not None)
+            print(f"  on {summary.num_validation_clips} clips watched, not learnt from: {figures}")
+        return 0

@@ -1,0 +1,20 @@
+"""The progress of a training, as `train`, `crossvalidate` and `demo` show it."""
+
+from typing import Any
+
+_SHOWN = (
+    ("loss", "loss"),
+    ("validation_one_best_accuracy", "1-best"),
+    ("validation_mean_average_precision", "mAP"),
+)
+
+
+def show_training(bar: Any, progress: Any) -> None:
+    """Bring a tqdm bar up to a `TrainProgress`."""
+    bar.update(progress.step - bar.n)
+    figures = [
+        f"{name} {progress.measured[key]:.3f}"
+        for key, name in _SHOWN
+        if progress.measured.get(key) is not None
+    ]
+    bar.set_postfix_str(", ".join([f"{progress.patches_per_second:,.0f} patches/s", *figures]), refresh=False)

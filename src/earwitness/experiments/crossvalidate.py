@@ -1,0 +1,202 @@
+"""Cross-validation: for each value of a column, train on the clips that have another and evaluate on those that have it.
+
+Nothing is chosen on a held-out fold: the steps are fixed and the last weights are taken. Each fold is a run folder of
+its own, so an interrupted cross-validation goes on where it was.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from scipy import stats
+
+from earwitness.errors import RunError, SelectionError
+from earwitness.experiments.evaluating import evaluate_model
+from earwitness.models.model_file import load_model
+from earwitness.store.read import Store
+from earwitness.training.loop import TrainProgress, train
+from earwitness.training.run_folder import write_json
+from earwitness.training.settings import TrainSettings
+
+SCHEMA_VERSION = 1
+
+METRICS = ("accuracy", "mean_average_precision", "mean_auc", "dprime", "one_best_accuracy")
+"""Summed up over folds, where every fold has them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A figure over folds."""
+
+    mean: float
+    standard_deviation: float
+    """Of the folds (n - 1)."""
+    low: float
+    high: float
+    """The 95 % interval of the mean by Student's t over folds; folds share training clips, so it is a guide only."""
+    per_fold: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidation:
+    """The outcome of `crossvalidate`."""
+
+    folds: tuple[Mapping[str, Any], ...]
+    """One entry a fold: fold, seconds, num_train_clips, model, baseline (evaluations as dicts, without labels)."""
+    model: Mapping[str, Spread]
+    """By metric."""
+    baseline: Mapping[str, Spread]
+    chance: Mapping[str, Spread]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "folds": [dict(fold) for fold in self.folds],
+            **{
+                name: {metric: vars(spread) for metric, spread in spreads.items()}
+                for name, spreads in (
+                    ("model", self.model),
+                    ("baseline", self.baseline),
+                    ("chance", self.chance),
+                )
+            },
+        }
+
+
+def crossvalidate(
+    store: Store,
+    folder: str | Path,
+    *,
+    column: str,
+    settings: TrainSettings,
+    on_fold: Callable[[Any, int, int], None] | None = None,
+    on_progress: Callable[[TrainProgress], None] | None = None,
+) -> CrossValidation | None:
+    """Train and evaluate fold by fold; None where the training was stopped before its end.
+
+    Args:
+        store: its clips with the settings' `where` are used.
+        folder: takes a run folder `fold-VALUE` for each fold, and `crossvalidation.json`.
+        column: the manifest column whose values are the folds.
+        settings: of every training.
+        on_fold: told (value, number from 0, number of folds) as each fold begins.
+        on_progress: told after every training step.
+
+    Raises:
+        SelectionError: there is no such column, or it has fewer than two values.
+    """
+    folder = Path(folder)
+    folds = _folds(store, column, settings.where)
+    results: list[dict[str, Any]] = []
+    for number, value in enumerate(folds):
+        if on_fold is not None:
+            on_fold(value, number, len(folds))
+        held_out = _condition(column, "=", value, settings.where)
+        fold_settings = replace(settings, where=_condition(column, "<>", value, settings.where))
+        run_folder = folder / f"fold-{_file_name(value)}"
+        summary = train(store, run_folder, settings=fold_settings, on_progress=on_progress)
+        if not summary.is_finished:
+            return None
+        result = _finished_result(run_folder, settings.steps)
+        if result is None:
+            outcome = evaluate_model(
+                load_model(summary.model_path), store, where=held_out, device=settings.device
+            )
+            result = {
+                "fold": value,
+                "steps": settings.steps,
+                "seconds": summary.seconds,
+                "num_train_clips": summary.num_train_clips,
+                "notes": list(outcome.notes),
+                "model": outcome.model.to_dict(),
+                "baseline": outcome.baseline.to_dict() if outcome.baseline is not None else None,
+            }
+            write_json(result, run_folder / "evaluation.json")
+        results.append(result)
+    validation = CrossValidation(
+        folds=tuple({**r, **{side: _headline(r[side]) for side in ("model", "baseline")}} for r in results),
+        model=_spreads([r["model"] for r in results]),
+        baseline=_spreads([r["baseline"] or {} for r in results]),
+        chance=_spreads([_chance(r["model"]) for r in results]),
+    )
+    write_json(validation.to_dict(), folder / "crossvalidation.json")
+    return validation
+
+
+def _folds(store: Store, column: str, where: str | None) -> list[Any]:
+    if column not in store.clips.column_names:
+        raise SelectionError(
+            f"there is no column {column!r} to cross-validate over; columns: {', '.join(store.clips.column_names)}"
+        )
+    values = store.clips[column].take(store.select(where))
+    if values.null_count:
+        raise SelectionError(
+            f"column {column!r} is null for {values.null_count} clips; leave them out with --where"
+        )
+    folds = sorted(pc.unique(values).to_pylist())
+    if len(folds) < 2:
+        raise SelectionError(
+            f"column {column!r} has only the value {folds[0]!r}; at least two folds are needed"
+        )
+    if len(folds) > 100:
+        raise SelectionError(f"column {column!r} has {len(folds)} values; at most 100 folds are meant")
+    return folds
+
+
+def _condition(column: str, sign: str, value: Any, where: str | None) -> str:
+    literal = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+    name = '"' + column.replace('"', '""') + '"'
+    condition = f"{name} {sign} {literal}"
+    return condition if where is None else f"({where}) AND {condition}"
+
+
+def _file_name(value: Any) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in str(value))
+
+
+def _finished_result(run_folder: Path, steps: int) -> dict[str, Any] | None:
+    path = run_folder / "evaluation.json"
+    if not path.exists():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); delete it to evaluate again") from error
+    return result if result.get("steps") == steps else None
+
+
+def _headline(evaluation: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if evaluation is None else {k: v for k, v in evaluation.items() if k != "labels"}
+
+
+def _chance(evaluation: dict[str, Any]) -> dict[str, Any]:
+    chance: dict[str, Any] = dict(evaluation["chance"])
+    if evaluation["accuracy"] is not None:
+        chance["accuracy"] = chance["one_best_accuracy"]
+    return chance
+
+
+def _spreads(evaluations: list[dict[str, Any]]) -> dict[str, Spread]:
+    spreads = {}
+    for metric in METRICS:
+        values = [evaluation.get(metric) for evaluation in evaluations]
+        if all(value is not None for value in values):
+            spreads[metric] = _spread(np.array(values, dtype=np.float64))
+    return spreads
+
+
+def _spread(values: np.ndarray[Any, np.dtype[np.float64]]) -> Spread:
+    mean, deviation = float(values.mean()), float(values.std(ddof=1))
+    reach = float(stats.t.ppf(0.975, len(values) - 1)) * deviation / len(values) ** 0.5
+    return Spread(
+        mean=mean,
+        standard_deviation=deviation,
+        low=mean - reach,
+        high=mean + reach,
+        per_fold=tuple(values.tolist()),
+    )

@@ -1,0 +1,96 @@
+"""A trained model on chosen clips of a store, with the baseline beside it and a look at what it was trained on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.errors import EarwitnessError
+from earwitness.evaluation.summary import Evaluation, evaluate
+from earwitness.inference.probabilities import PatchScorer
+from earwitness.models.model_file import Model
+from earwitness.models.precision import choose_device
+from earwitness.scoring.baseline import baseline_features, baseline_scores
+from earwitness.scoring.clip_scores import require_fit, score_clips
+from earwitness.store.read import Store
+from earwitness.store.reading import FrameReader
+from earwitness.training.clips import choose_clips
+from earwitness.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEvaluation:
+    """The outcome of `evaluate_model`."""
+
+    clips: npt.NDArray[np.int64]
+    """[clips], ascending indexes in the store."""
+    scores: npt.NDArray[np.float32]
+    """[clips, labels]."""
+    targets: npt.NDArray[np.bool_]
+    """[clips, labels]."""
+    model: Evaluation
+    baseline: Evaluation | None
+    """Logistic regression learnt from the clips the model learnt from; None where these are not known."""
+    notes: tuple[str, ...]
+    """What a reader of the figures must know, as sentences; empty where there is nothing."""
+
+
+def evaluate_model(
+    model: Model,
+    store: Store,
+    *,
+    where: str | None = None,
+    device: str = "auto",
+    on_patches: Callable[[int], None] | None = None,
+) -> ModelEvaluation:
+    """Score the selected clips of a store and evaluate the scores.
+
+    Raises:
+        StoreError: the store does not fit the model.
+        SelectionError: `where` is bad or selects nothing.
+    """
+    require_fit(store, front_end=model.front_end, label_set=model.label_set)
+    clips = store.select(where)
+    targets = store.targets(clips)
+    scorer = PatchScorer(model.network, device=choose_device(device))
+    notes = []
+    with FrameReader(store) as reader:
+        scores = score_clips(scorer, reader, clips, front_end=model.front_end, on_patches=on_patches)
+        learnt = trained_clips(model, store)
+        baseline = None
+        if learnt is None:
+            notes.append(
+                "No baseline: the model was trained on another store, so which clips it learnt from is not known here."
+            )
+        else:
+            baseline_result = baseline_scores(
+                baseline_features(reader, learnt.tolist()),
+                store.targets(learnt),
+                baseline_features(reader, clips.tolist()),
+            )
+            baseline = evaluate(baseline_result, targets, label_set=store.label_set)
+            num_learnt = len(np.intersect1d(clips, learnt, assume_unique=True))
+            if num_learnt:
+                notes.append(
+                    f"{num_learnt} of the {len(clips)} evaluated clips were learnt from in training, so these "
+                    "figures say little about new sound; choose others with --where."
+                )
+    return ModelEvaluation(
+        clips=clips,
+        scores=scores,
+        targets=targets,
+        model=evaluate(scores, targets, label_set=store.label_set),
+        baseline=baseline,
+        notes=tuple(notes),
+    )
+
+
+def trained_clips(model: Model, store: Store) -> npt.NDArray[np.int64] | None:
+    """The clips of this store that the model learnt from; None if it was trained on another store."""
+    if model.provenance.get("store_fingerprint") != store.fingerprint:
+        return None
+    try:
+        return choose_clips(store, TrainSettings(**model.provenance["settings"])).train
+    except (KeyError, TypeError, EarwitnessError):  # written by another version, with other settings
+        return None

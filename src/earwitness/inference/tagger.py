@@ -1,0 +1,117 @@
+"""Media to scores: decoding, front end and network in one stream, in memory that does not grow with length."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.audio.frames import FrameStream, media_frames
+from earwitness.audio.patches import cut_patches
+from earwitness.inference.probabilities import PatchScorer
+from earwitness.models.model_file import Model
+from earwitness.models.precision import choose_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchScores:
+    """Scores of consecutive patches."""
+
+    start_seconds: npt.NDArray[np.float64]
+    """[patches], in the time of the media file."""
+    scores: npt.NDArray[np.float32]
+    """[patches, labels], probabilities."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipScores:
+    """What a whole clip came to."""
+
+    scores: npt.NDArray[np.float32]
+    """[labels]: the mean of the patches' probabilities."""
+    num_patches: int
+    seconds: float
+    """Length of the sound that was decoded."""
+    warnings: tuple[str, ...]
+    """Complaints of the decoder; empty where all was well."""
+    is_padded: bool
+    """Whether the sound was shorter than one patch and was filled up with silence."""
+
+
+class Tagger:
+    """A model made ready to score media."""
+
+    def __init__(self, model: Model, *, device: str = "auto") -> None:
+        self.model = model
+        self._scorer = PatchScorer(model.network, device=choose_device(device))
+
+    def score(
+        self,
+        source: Any,
+        *,
+        start_seconds: float | None = None,
+        stop_seconds: float | None = None,
+        on_frames: Callable[[npt.NDArray[np.float16]], None] | None = None,
+        on_patches: Callable[[PatchScores], None] | None = None,
+    ) -> ClipScores:
+        """Score a media file, or a range of it.
+
+        Args:
+            source: path, URL, bytes or binary file object.
+            start_seconds, stop_seconds: the range [start, stop); None is the file's own beginning and end.
+            on_frames: given the frames [frames, bands] as they come, for a picture.
+            on_patches: given the scores of patches as they come, for a timeline.
+
+        Raises:
+            MediaError: no sound came out of it.
+        """
+        stream = media_frames(
+            source, front_end=self.model.front_end, start_seconds=start_seconds, stop_seconds=stop_seconds
+        )
+        front_end = self.model.front_end
+        sums = np.zeros(len(self.model.label_set))
+        num_patches = 0
+        for patches in self._patches(stream, on_frames):
+            scores = self._scorer(patches)
+            sums += scores.sum(axis=0, dtype=np.float64)
+            if on_patches is not None:
+                numbers = np.arange(num_patches, num_patches + len(patches))
+                starts = (start_seconds or 0.0) + numbers * front_end.patch_hop_seconds
+                on_patches(PatchScores(start_seconds=starts, scores=scores))
+            num_patches += len(patches)
+        return ClipScores(
+            scores=(sums / num_patches).astype(np.float32),
+            num_patches=num_patches,
+            seconds=stream.num_samples / front_end.sample_rate_hz,
+            warnings=stream.warnings,
+            is_padded=stream.is_padded,
+        )
+
+    def _patches(
+        self, stream: FrameStream, on_frames: Callable[[npt.NDArray[np.float16]], None] | None
+    ) -> Iterator[npt.NDArray[np.float16]]:
+        """Patches [n, patch_frames, bands] in full batches of the scorer, the last one excepted."""
+        front_end = self.model.front_end
+        frames_of_batch = (
+            self._scorer.batch_patches - 1
+        ) * front_end.patch_hop_frames + front_end.patch_frames
+        waiting: list[npt.NDArray[np.float16]] = []
+        num_waiting = 0
+        for block in stream:
+            if on_frames is not None:
+                on_frames(block)
+            waiting.append(block)
+            num_waiting += len(block)
+            if num_waiting < frames_of_batch:
+                continue
+            frames = np.concatenate(waiting)
+            patches = cut_patches(frames, front_end=front_end)
+            num_whole = len(patches) - len(patches) % self._scorer.batch_patches
+            yield patches[:num_whole]
+            rest = frames[num_whole * front_end.patch_hop_frames :]
+            waiting, num_waiting = [rest], len(rest)
+        if waiting:
+            patches = cut_patches(np.concatenate(waiting), front_end=front_end)
+            if len(patches):
+                yield patches

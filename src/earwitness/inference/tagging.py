@@ -1,0 +1,72 @@
+"""One media file to its tags and events: what `earwitness tag` writes a row of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from earwitness.inference.events import Event, EventFinder
+from earwitness.inference.tag_settings import TagSettings
+from earwitness.inference.tagger import PatchScores, Tagger
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A label with the score of the whole clip."""
+
+    label: int
+    """Index in the label set."""
+    score: float
+    """Mean of the patches' probabilities."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagging:
+    """What is heard in one media file."""
+
+    media: str
+    seconds: float
+    num_patches: int
+    warnings: tuple[str, ...]
+    is_padded: bool
+    """Whether the sound was shorter than one patch."""
+    tags: tuple[Tag, ...]
+    """Best first."""
+    events: tuple[Event, ...] | None
+    """In order of their start; None unless a timeline was asked for."""
+
+
+def tag_media(
+    tagger: Tagger,
+    media: str,
+    *,
+    settings: TagSettings,
+    on_frames: Callable[[Any], None] | None = None,
+    on_patches: Callable[[PatchScores], None] | None = None,
+) -> Tagging:
+    """Tag a media file by path or URL. `on_frames` and `on_patches` see the stream, as in `Tagger.score`.
+
+    Raises:
+        MediaError: no sound came out of it.
+    """
+    finder = EventFinder(threshold=settings.threshold, patch_seconds=tagger.model.front_end.patch_seconds)
+    events: list[Event] = []
+
+    def take(patches: PatchScores) -> None:
+        if settings.timeline:
+            events.extend(finder.push(patches.start_seconds, patches.scores))
+        if on_patches is not None:
+            on_patches(patches)
+
+    clip = tagger.score(media, on_frames=on_frames, on_patches=take)
+    events.extend(finder.finish())
+    events.sort(key=lambda event: (event.start_seconds, event.label))
+    best = (-clip.scores).argsort(kind="stable")[: settings.top].tolist()
+    return Tagging(
+        media=media,
+        seconds=clip.seconds,
+        num_patches=clip.num_patches,
+        warnings=clip.warnings,
+        is_padded=clip.is_padded,
+        tags=tuple(Tag(i, float(clip.scores[i])) for i in best if clip.scores[i] >= settings.min_score),
+        events=tuple(events) if settings.timeline else None,
+    )

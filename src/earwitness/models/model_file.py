@@ -1,0 +1,156 @@
+"""The model file: one safetensors file that says what it is.
+
+Its metadata holds `format`, `format_version` and `description`, a JSON object with the architecture and its
+arguments, the label set, the front end, and the provenance (what it was trained on, how, by which version).
+Tensors are the network's state by name. Nothing is ever unpickled.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from earwitness.errors import EarwitnessError, ModelError, SettingsError
+from earwitness.front_end import FrontEnd
+from earwitness.labels import LabelSet
+from earwitness.models.network import Network
+from earwitness.models.registry import create_network
+
+FORMAT = "earwitness model"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A network by name, with the arguments that build it again."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+    def build(self) -> Network:
+        """A network with fresh weights from torch's current random state."""
+        return create_network(self.name, **self.arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A network with what its inputs and outputs mean."""
+
+    network: Network
+    architecture: Architecture
+    label_set: LabelSet
+    front_end: FrontEnd
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What it was trained on and how; JSON values. See `training.run_folder` for the keys that training writes."""
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write the model, whole or not at all.
+
+    Raises:
+        ModelError: the file cannot be written.
+    """
+    path = Path(path)
+    description = {
+        "architecture": {"name": model.architecture.name, "arguments": dict(model.architecture.arguments)},
+        "labels": model.label_set.to_rows(),
+        "front_end": model.front_end.to_dict(),
+        "provenance": dict(model.provenance),
+    }
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "description": json.dumps(description, ensure_ascii=False),
+    }
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata=metadata)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise ModelError(f"{path}: the model cannot be written ({error})") from error
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model, on the CPU and in evaluation mode.
+
+    Raises:
+        ModelError: the file is missing, no model of ours, of a newer format, damaged, or a tensor does not fit.
+    """
+    path = Path(path)
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        hint = f"; the model is {inside}" if inside.exists() else ""
+        raise ModelError(f"{path}: this is a folder, a model file is needed{hint}")
+    if not path.exists():
+        raise ModelError(f"{path}: there is no such model file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            description = _description(file.metadata() or {}, path)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    try:
+        architecture = Architecture(**description["architecture"])
+        label_set = LabelSet.from_rows(description["labels"])
+        front_end = FrontEnd.from_dict(description["front_end"])
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # the fresh weights are overwritten: leave the caller's state alone
+            network = architecture.build()
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{path}: the model's description is damaged ({error})") from error
+    except (SettingsError, EarwitnessError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    _load_tensors(network, tensors, path)
+    if network.head.out_features != len(label_set):
+        raise ModelError(
+            f"{path}: the network has {network.head.out_features} outputs but {len(label_set)} labels"
+        )
+    return Model(
+        network=network.eval(),
+        architecture=architecture,
+        label_set=label_set,
+        front_end=front_end,
+        provenance=description.get("provenance", {}),
+    )
+
+
+def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    if metadata.get("format") != FORMAT:
+        raise ModelError(
+            f"{path}: a safetensors file, but not a model of earwitness (its metadata does not say so)"
+        )
+    version = int(metadata.get("format_version", "0"))
+    if version != FORMAT_VERSION:
+        raise ModelError(f"{path}: model format {version}; this earwitness reads {FORMAT_VERSION}")
+    try:
+        description: dict[str, Any] = json.loads(metadata["description"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path}: the model's description is damaged ({error})") from error
+    return description
+
+
+def _load_tensors(network: Network, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    expected = network.state_dict()
+    for name, tensor in expected.items():
+        if name not in tensors:
+            raise ModelError(f"{path}: tensor {name!r} is missing")
+        if tensors[name].shape != tensor.shape:
+            raise ModelError(
+                f"{path}: tensor {name!r} has shape {list(tensors[name].shape)}, "
+                f"the network needs {list(tensor.shape)}"
+            )
+    unknown = sorted(set(tensors) - set(expected))
+    if unknown:
+        raise ModelError(f"{path}: tensor {unknown[0]!r} belongs to no layer of the network")
+    network.load_state_dict(dict(tensors))

@@ -1,0 +1,101 @@
+"""The networks by name: one row each. Looking here costs no import of torch; `create_network` does.
+
+Every network is a `torch.nn.Module` built with the keyword arguments `num_labels, patch_frames, num_bands, width`,
+and offers `forward(patches) -> logits [batch, labels]` and `embed(patches) -> [batch, embedding_size]`, the layer
+before the output, for patches [batch, patch_frames, num_bands]. The sigmoid and the loss live outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from earwitness.errors import ModelError, SettingsError
+
+if TYPE_CHECKING:
+    from earwitness.models.network import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkEntry:
+    """What is known of a network before it is built."""
+
+    module: str
+    class_name: str
+    learning_rate: float
+    """Default for Adam at batch 128."""
+    learning_rate_source: str
+    """`paper` where it is printed there, `ours` where we chose it."""
+    summary: str
+
+
+NETWORKS = {
+    "fully_connected": NetworkEntry(
+        module="earwitness.models.fully_connected",
+        class_name="FullyConnected",
+        learning_rate=3e-5,
+        learning_rate_source="paper",
+        summary="3 hidden layers of 1,000 ReLU units",
+    ),
+    "resnet50": NetworkEntry(
+        module="earwitness.models.resnet50",
+        class_name="ResNet50",
+        learning_rate=1e-3,
+        learning_rate_source="ours",
+        summary="ResNet-50 without the stride of its first convolution",
+    ),
+}
+
+
+def network_entry(name: str) -> NetworkEntry:
+    """The registry's row for `name`.
+
+    Raises:
+        ModelError: no network has that name; the nearest is named.
+    """
+    try:
+        return NETWORKS[name]
+    except KeyError:
+        near = get_close_matches(name, NETWORKS, n=1, cutoff=0.4)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ModelError(f"unknown network {name!r}; known: {', '.join(sorted(NETWORKS))}{hint}") from None
+
+
+def create_network(
+    name: str,
+    *,
+    num_labels: int,
+    patch_frames: int = 96,
+    num_bands: int = 64,
+    width: float = 1.0,
+    **options: Any,
+) -> Network:
+    """Build a network with fresh weights from torch's current random state.
+
+    Args:
+        name: a key of `NETWORKS`.
+        num_labels: outputs.
+        patch_frames: frames of a patch.
+        num_bands: mel bands of a frame.
+        width: multiplies the units or channels of every hidden layer; 1 is the paper's size.
+        options: further arguments of that network's class; an unknown one is refused.
+
+    Raises:
+        ModelError: unknown network or option.
+        SettingsError: sizes that leave a layer empty.
+    """
+    entry = network_entry(name)
+    if num_labels < 1:
+        raise SettingsError(f"num_labels={num_labels} must be at least 1")
+    if not 0 < width <= 16:
+        raise SettingsError(f"width={width} must lie in (0, 16]; 1 is the paper's size")
+    network_class = getattr(import_module(entry.module), entry.class_name)
+    try:
+        network: Network = network_class(
+            num_labels=num_labels, patch_frames=patch_frames, num_bands=num_bands, width=width, **options
+        )
+    except TypeError as error:
+        raise ModelError(f"network {name!r} cannot be built with these arguments: {error}") from error
+    return network

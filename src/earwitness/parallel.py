@@ -1,0 +1,244 @@
+"""Work spread over the processes of this machine, for tasks that may hang, crash or devour memory.
+
+`run_tasks` gives each task to one of a fixed number of worker processes and yields outcomes as they come. A
+task that fails costs nobody else's result: its worker is replaced, and the outcome says how it failed.
+
+Workers are spawned afresh, not forked, so they hold nothing of the parent's memory or threads; they ignore
+Ctrl-C, which the parent handles, and die with the parent (on Linux, at once and however it ends). Consume the
+iterator in the thread that began it: the system takes that thread for the parent.
+"""
+
+import ctypes
+import itertools
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from earwitness.errors import EarwitnessError, SettingsError
+
+Task = TypeVar("Task")
+Value = TypeVar("Value")
+
+DEFAULT_MEMORY_LIMIT_BYTES = 4 * 2**30
+"""Memory that a task may take beyond what its worker holds at the start."""
+
+_TASKS_IN_FLIGHT_PER_WORKER = 32  # enough to keep workers busy while the parent waits for a disk
+_MAX_BREAKS_IN_A_ROW = 3
+_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task gave no value."""
+
+    kind: str
+    """One of `errors.FAILURE_KINDS`."""
+    message: str
+    """A sentence for people."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Task, Value]):
+    """What became of one task: a value, or a failure."""
+
+    task: Task
+    value: Value | None
+    failure: Failure | None
+
+
+def run_tasks(
+    function: Callable[[Task], Value],
+    tasks: Iterable[Task],
+    *,
+    workers: int,
+    timeout_seconds: float,
+    memory_limit_bytes: int | None = DEFAULT_MEMORY_LIMIT_BYTES,
+    initializer: Callable[[], None] | None = None,
+) -> Generator[Outcome[Task, Value], None, None]:
+    """Run a function over tasks in worker processes; outcomes come as they complete, in any order.
+
+    `tasks` is consumed as workers become free, never all at once.
+
+    Args:
+        function: importable by name, as are the tasks and values it takes and gives (they are pickled).
+        tasks: one call of `function` each.
+        workers: processes at work at a time.
+        timeout_seconds: a task that runs longer is ended, and fails as `time_limit`.
+        memory_limit_bytes: address space that a task may take beyond what its worker holds after its imports;
+            more fails as `memory_limit`. None is no limit. Held on Linux only.
+        initializer: called once in each worker before its first task.
+
+    Yields: An outcome for every task. An error with a `kind` (`MediaError`) becomes a failure of that kind; a
+        worker that dies, and an exception nobody foresaw, become `crash`.
+
+    Raises:
+        EarwitnessError: the function raised one that has no `kind`: not this task but the whole work cannot
+            go on; or worker processes cannot be started.
+        SettingsError: `workers` or `timeout_seconds` is not positive.
+    """
+    if workers < 1:
+        raise SettingsError(f"workers={workers} must be at least 1")
+    if timeout_seconds <= 0:
+        raise SettingsError(f"timeout_seconds={timeout_seconds} must be positive")
+    return _outcomes(
+        function,
+        iter(tasks),
+        workers,
+        timeout_seconds,
+        (os.getpid(), function, memory_limit_bytes, initializer),
+    )
+
+
+def _outcomes(
+    function: Callable[[Task], Value],
+    tasks: Iterator[Task],
+    workers: int,
+    timeout_seconds: float,
+    worker_arguments: tuple[Any, ...],
+) -> Generator[Outcome[Task, Value], None, None]:
+    numbered = enumerate(tasks)
+    waiting: dict[int, Task] = {}
+    breaks_in_a_row = 0
+    while True:
+        try:
+            with _Pool(workers, worker_arguments) as pool:
+                for number, task in waiting.items():
+                    pool.schedule(number, function, task, timeout_seconds)
+                while True:
+                    room = workers * _TASKS_IN_FLIGHT_PER_WORKER - len(waiting)
+                    for number, task in itertools.islice(numbered, room):
+                        waiting[number] = task
+                        pool.schedule(number, function, task, timeout_seconds)
+                    if not waiting:
+                        return
+                    number, future = pool.next_done()
+                    value, failure = _result(future, timeout_seconds)
+                    breaks_in_a_row = 0
+                    yield Outcome(waiting.pop(number), value, failure)
+        except BrokenProcessPool as error:
+            # A pool breaks when a worker ends between two tasks; the next one takes over what was waiting.
+            breaks_in_a_row += 1
+            if breaks_in_a_row == _MAX_BREAKS_IN_A_ROW:
+                raise EarwitnessError(
+                    f"worker processes do not start, or end at once ({error}); a script that uses them needs "
+                    "`if __name__ == '__main__':` around its work"
+                ) from error
+
+
+class _Pool:
+    """A pebble pool that hands finished futures over in the order in which they finish."""
+
+    def __init__(self, workers: int, worker_arguments: tuple[Any, ...]) -> None:
+        self._done: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
+        self._pool = ProcessPool(
+            max_workers=workers,
+            initializer=_start_worker,
+            initargs=worker_arguments,
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def __enter__(self) -> "_Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def schedule(self, number: int, function: Callable[..., Any], task: Any, timeout_seconds: float) -> None:
+        try:
+            future = self._pool.schedule(_call, args=(function, task), timeout=timeout_seconds)
+        except RuntimeError as error:
+            raise BrokenProcessPool(str(error)) from error
+        future.add_done_callback(lambda future: self._done.put((number, future)))
+
+    def next_done(self) -> tuple[int, Future[Any]]:
+        while True:
+            try:
+                return self._done.get(timeout=1.0)
+            except queue.Empty:
+                if not self._pool.active:  # it broke before it took note of what was scheduled
+                    raise BrokenProcessPool("all workers ended") from None
+
+
+def _result(future: Future[Any], timeout_seconds: float) -> tuple[Any, Failure | None]:
+    try:
+        value, failure, error = future.result()
+    except TimeoutError:
+        return None, Failure(
+            "time_limit", f"it took longer than the time limit of {timeout_seconds:g} seconds"
+        )
+    except ProcessExpired as expired:
+        return None, Failure("crash", f"the process that worked on it {_how_it_ended(expired.exitcode)}")
+    if error is not None:
+        raise error
+    return value, failure
+
+
+def _how_it_ended(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"ended by itself with status {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    hint = "; perhaps the machine ran out of memory" if name == "SIGKILL" else ""
+    return f"was ended by {name}{hint}"
+
+
+# What runs in the workers.
+
+
+def _call(
+    function: Callable[[Task], Value], task: Task
+) -> tuple[Value | None, Failure | None, EarwitnessError | None]:
+    """Exceptions become plain values here: one that cannot be unpickled would break the whole pool."""
+    try:
+        return function(task), None, None
+    except EarwitnessError as error:
+        kind = getattr(error, "kind", None)
+        if kind is None:
+            return None, None, error
+        return None, Failure(kind, str(error)), None
+    except MemoryError:
+        return None, Failure("memory_limit", "it needed more memory than its limit"), None
+    except Exception as error:
+        return None, Failure("crash", f"an error nobody foresaw: {type(error).__name__}: {error}"), None
+
+
+def _start_worker(
+    parent_pid: int,
+    function: Callable[..., Any],  # pickled by name: unpickling it has already imported what it needs
+    memory_limit_bytes: int | None,
+    initializer: Callable[[], None] | None,
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # the parent died before the line above
+        os._exit(1)
+    if initializer is not None:
+        initializer()
+    if memory_limit_bytes is not None:
+        _limit_memory(memory_limit_bytes)
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    if sys.platform == "linux":
+        import resource
+
+        held_pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = held_pages * resource.getpagesize() + limit_bytes
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if hard != resource.RLIM_INFINITY:
+            limit = min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -1,0 +1,89 @@
+"""The look that all pictures share, and how they are written to a file.
+
+Colours are told apart with any colour vision (Okabe and Ito 2008 for lines; viridis and magma for amounts)
+and in grey. Text is taken as it is: a `$` in a label's name starts no formula. Nothing global is touched.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from earwitness.errors import SettingsError
+
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
+GREEN = "#009E73"
+GREY = "#8A8A8A"
+INK = "#222222"
+PALE = "#D9D9D9"
+
+_STYLE: Any = {
+    "text.parse_math": False,
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "earwitness",  # the same picture is the same file
+}
+
+
+@contextmanager
+def drawing(path: str | Path, *, width_inches: float, height_inches: float) -> Iterator[Figure]:
+    """A new figure to draw into, saved to `path` at the end, unless an error comes first.
+
+    Raises:
+        SettingsError: the suffix names no picture format, or the file cannot be written.
+    """
+    path = Path(path)
+    require_picture_path(path)
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # names in scripts that the font lacks are drawn as boxes
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+        try:
+            figure.savefig(path)
+        except OSError as error:
+            raise SettingsError(f"{path}: the picture cannot be written ({error.strerror})") from error
+
+
+def require_picture_path(path: str | Path) -> None:
+    """Refuse a file name whose suffix is no picture format, before any work is done for it.
+
+    Raises:
+        SettingsError: the suffix is unknown.
+    """
+    known = sorted(FigureCanvasAgg.get_supported_filetypes())
+    if Path(path).suffix.lower().lstrip(".") not in known:
+        raise SettingsError(f"{path}: a picture's suffix must be one of {', '.join(known)}")
+
+
+def shorten(text: str, *, length: int) -> str:
+    """The text in one line, cut with an ellipsis if longer than `length` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def draw_light_grid(axes: Axes, *, axis: Literal["both", "x", "y"] = "both") -> None:
+    """Faint lines behind the data."""
+    axes.grid(visible=True, axis=axis, color=PALE, linewidth=0.6)
+    axes.set_axisbelow(True)

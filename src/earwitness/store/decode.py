@@ -1,0 +1,89 @@
+"""One clip from media to a spool file of raw frames; what the worker processes of a build run.
+
+The worker writes frames as they come, by plain writes, so its memory does not grow with the length of the
+clip, and only a few numbers travel back to the parent. No Arrow here: a worker starts sooner and holds less.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.audio.frames import media_frames
+from earwitness.front_end import FrontEnd
+from earwitness.store.decoded import DecodedClip
+from earwitness.store.files import write_error
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """One row of a manifest, to be decoded."""
+
+    row: int
+    """Row of the manifest, from 0."""
+    media: str
+    start_seconds: float | None
+    stop_seconds: float | None
+    spool_path: str
+    """Where its frames go: raw float16, row after row."""
+    front_end: FrontEnd
+
+
+def decode_clip(task: ClipTask) -> DecodedClip:
+    """Decode one clip into its spool file.
+
+    Raises:
+        MediaError: the media gives no sound.
+        StoreError: the spool file cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(
+            media_frames(
+                task.media,
+                front_end=task.front_end,
+                start_seconds=task.start_seconds,
+                stop_seconds=task.stop_seconds,
+            )
+        )
+        write = stack.enter_context(_spool(Path(task.spool_path)))
+        num_frames = 0
+        for frames in stream:
+            num_frames += len(frames)
+            write(frames)
+        info = stream.info
+        return DecodedClip(
+            num_frames=num_frames,
+            num_samples=stream.num_samples,
+            is_padded=stream.is_padded,
+            warnings=stream.warnings,
+            media_container=info.container,
+            media_codec=info.codec,
+            media_sample_rate_hz=info.sample_rate_hz,
+            media_num_channels=info.num_channels,
+        )
+
+
+@contextlib.contextmanager
+def _spool(path: Path) -> Iterator[Callable[[npt.NDArray[np.float16]], None]]:
+    """A function that appends frames to a new file. What it cannot write is the store's fault, not the
+    media's.
+    """
+    try:
+        # unbuffered: blocks are large, and a full disk is noticed at the write, not at the close
+        file = path.open("wb", buffering=0)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+    def write(frames: npt.NDArray[np.float16]) -> None:
+        remaining = np.ascontiguousarray(frames).reshape(-1).view(np.uint8).data
+        try:
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
+        except OSError as error:
+            raise write_error(path, error) from error
+
+    with file:
+        yield write

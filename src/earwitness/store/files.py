@@ -1,0 +1,90 @@
+"""Writing files so that a name, once there, holds the whole content: even after a power cut.
+
+Everything goes under a temporary name first, is synced, renamed, and its folder synced. The rename is the
+commit.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.errors import StoreError
+
+PARTIAL_SUFFIX = ".partial"
+"""Ends the names of files that are not finished."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of `path` when the block ends well, and vanishes when it does
+    not.
+    """
+    partial = path.with_name(path.name + PARTIAL_SUFFIX)
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing_npy(
+    path: Path, *, dtype: npt.DTypeLike, row_shape: tuple[int, ...] = ()
+) -> Iterator[Callable[[npt.NDArray[Any] | bytes], None]]:
+    """Write an `.npy` array [rows, *row_shape] piece by piece, by plain writes, without knowing its length
+    before.
+
+    Gives a function that appends rows: an array, or the raw bytes of one.
+    """
+    dtype = np.dtype(dtype)
+    row_bytes = dtype.itemsize * int(np.prod(row_shape, dtype=np.int64))
+    with replacing(path) as file:
+        header_bytes = _write_npy_header(file, dtype, (0, *row_shape))
+
+        def append(rows: npt.NDArray[Any] | bytes) -> None:
+            file.write(rows if isinstance(rows, bytes) else np.ascontiguousarray(rows, dtype=dtype).data)
+
+        yield append
+        num_rows = (file.tell() - header_bytes) // row_bytes
+        file.seek(0)
+        _write_npy_header(file, dtype, (num_rows, *row_shape))
+        file.seek(0, os.SEEK_END)
+
+
+def _write_npy_header(file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    # NumPy pads its header so that the first axis may grow without moving the data.
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    )
+    return file.tell()
+
+
+def write_error(path: Path, error: OSError) -> StoreError:
+    """The error to raise when something below a store cannot be written; `path` is what it was."""
+    remedy = (
+        "; make room and" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "; once it can be,"
+    )
+    return StoreError(
+        f"{path}: cannot be written ({error.strerror or error}){remedy} run the same command again: "
+        "the parts finished so far are kept"
+    )

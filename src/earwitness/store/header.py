@@ -1,0 +1,159 @@
+"""`store.json`: what a store holds, from what it was made, and whether it is finished.
+
+Everything in it follows from the manifest and the settings; no times, no paths of this machine but the
+manifest's
+name: the same build gives the same file.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from earwitness.errors import EarwitnessError, StoreError
+from earwitness.front_end import FrontEnd
+from earwitness.labels import LabelSet
+from earwitness.store.files import replacing
+
+FILE_NAME = "store.json"
+FORMAT = "earwitness store"
+FORMAT_VERSION = 1
+
+_DIGEST_ROWS = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Counts over a finished store."""
+
+    num_clips: int
+    """Clips stored."""
+    num_failed: int
+    """Manifest rows in the failures table."""
+    num_warned: int
+    """Stored clips with at least one warning."""
+    num_frames: int
+    """Frames of all clips together."""
+    seconds_of_sound: float
+    """Length of all clips together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreHeader:
+    """The content of `store.json`."""
+
+    front_end: FrontEnd
+    label_set: LabelSet
+    manifest_digest: str
+    """Of every cell of the manifest."""
+    manifest_source: str
+    """The manifest's name, for messages only."""
+    num_rows: int
+    """Rows of the manifest."""
+    clips_per_part: int
+    totals: Totals | None = None
+    """None while the store is unfinished."""
+    fingerprint: str | None = None
+    """Hex digest of the clip ids, labels, frame counts and front end; None while the store is unfinished."""
+
+    @property
+    def num_parts(self) -> int:
+        """Parts of the finished store."""
+        return -(-self.num_rows // self.clips_per_part)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every part and the index are there."""
+        return self.totals is not None
+
+    def differences(self, other: "StoreHeader") -> str:
+        """Why the two cannot be one store, as `what: mine / theirs`; empty where they can."""
+        found = []
+        if self.manifest_digest != other.manifest_digest:
+            found.append(f"manifest: {self._manifest_words()} / {other._manifest_words()}")
+        if self.front_end.frames_identity != other.front_end.frames_identity:
+            found.append(f"front end: {self.front_end.differences(other.front_end)}")
+        if self.label_set != other.label_set:
+            mine, theirs = self.label_set, other.label_set
+            found.append(
+                f"label set: {len(mine)} labels ({mine.identity}) / {len(theirs)} labels ({theirs.identity})"
+            )
+        if self.clips_per_part != other.clips_per_part:
+            found.append(f"clips_per_part: {self.clips_per_part} / {other.clips_per_part}")
+        return "; ".join(found)
+
+    def _manifest_words(self) -> str:
+        return f"{self.manifest_source} ({self.num_rows} rows, {self.manifest_digest})"
+
+
+def write_header(folder: Path, header: StoreHeader) -> None:
+    """Put `store.json` into a folder, in place of one that may be there."""
+    values = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "state": "finished" if header.is_finished else "unfinished",
+        "fingerprint": header.fingerprint,
+        "totals": asdict(header.totals) if header.totals else None,
+        "manifest": {
+            "source": header.manifest_source,
+            "digest": header.manifest_digest,
+            "num_rows": header.num_rows,
+        },
+        "clips_per_part": header.clips_per_part,
+        "num_parts": header.num_parts,
+        "front_end": header.front_end.to_dict(),
+        "labels": header.label_set.to_rows(),
+    }
+    with replacing(folder / FILE_NAME) as file:
+        file.write(json.dumps(values, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_header(folder: Path) -> StoreHeader:
+    """Read `store.json`.
+
+    Raises:
+        StoreError: the folder holds no store, or one that is damaged or of another format version.
+    """
+    path = folder / FILE_NAME
+    try:
+        values: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        what = "the folder holds no store" if folder.is_dir() else "there is no such folder"
+        raise StoreError(f"{folder}: {what} (no {FILE_NAME}); `earwitness prepare` makes one") from None
+    except OSError as error:
+        raise StoreError(f"{path}: the store cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise StoreError(f"{path}: damaged, not JSON ({error})") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise StoreError(f"{path}: this describes no {FORMAT}")
+    if values.get("version") != FORMAT_VERSION:
+        raise StoreError(
+            f"{folder}: the store has format version {values.get('version')}, this earwitness reads version "
+            f"{FORMAT_VERSION}; update earwitness or prepare the store again"
+        )
+    try:
+        return StoreHeader(
+            front_end=FrontEnd.from_dict(values["front_end"]),
+            label_set=LabelSet.from_rows(values["labels"]),
+            manifest_digest=values["manifest"]["digest"],
+            manifest_source=values["manifest"]["source"],
+            num_rows=values["manifest"]["num_rows"],
+            clips_per_part=values["clips_per_part"],
+            totals=Totals(**values["totals"]) if values["totals"] else None,
+            fingerprint=values["fingerprint"],
+        )
+    except (KeyError, TypeError, EarwitnessError) as error:
+        raise StoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def digest_table(table: pa.Table) -> str:
+    """16 hex digits over names and cells of a table, whatever file or chunks they came in."""
+    digest = hashlib.sha256(json.dumps(table.column_names).encode())
+    for first_row in range(0, table.num_rows, _DIGEST_ROWS):
+        rows = table.slice(first_row, _DIGEST_ROWS)
+        for column in rows.columns:
+            digest.update(json.dumps(column.to_pylist(), default=str).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,105 @@
+"""The index of a finished store: where each clip lies and its labels, as arrays that all processes map and
+share.
+
+    index/parts.npy             int32 [clips]: the part that holds the clip
+    index/first_frames.npy      int64 [clips]: its first frame within the part
+    index/frames_per_clip.npy   int64 [clips]
+    index/label_offsets.npy     int64 [clips + 1]; the labels of clip c are
+    index/label_indices.npy     int32 [...]: label_indices[label_offsets[c] : label_offsets[c + 1]], ascending
+
+Clips are numbered from 0 over the stored rows of the manifest, in its order.
+"""
+
+import contextlib
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.errors import StoreError
+from earwitness.store.files import replacing_npy
+from earwitness.store.header import StoreHeader
+from earwitness.store.parts import read_stored_rows
+
+INDEX_FOLDER = "index"
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "parts": np.dtype("<i4"),
+    "first_frames": np.dtype("<i8"),
+    "frames_per_clip": np.dtype("<i8"),
+    "label_offsets": np.dtype("<i8"),
+    "label_indices": np.dtype("<i4"),
+}
+
+
+@dataclass(frozen=True)
+class StoreIndex:
+    """The arrays above, memory-mapped and read-only."""
+
+    parts: npt.NDArray[np.int32]
+    first_frames: npt.NDArray[np.int64]
+    frames_per_clip: npt.NDArray[np.int64]
+    label_offsets: npt.NDArray[np.int64]
+    label_indices: npt.NDArray[np.int32]
+
+
+def write_index(folder: Path, header: StoreHeader) -> str:
+    """Write the index from the parts, one part at a time, and give the fingerprint of the store."""
+    (folder / INDEX_FOLDER).mkdir(exist_ok=True)
+    digest = hashlib.sha256(f"{header.front_end.frames_identity} {header.label_set.identity}".encode())
+    with contextlib.ExitStack() as stack:
+        append = {
+            name: stack.enter_context(replacing_npy(_path(folder, name), dtype=dtype))
+            for name, dtype in _DTYPES.items()
+        }
+        num_labels = 0
+        append["label_offsets"](np.zeros(1, np.int64))
+        for part in range(header.num_parts):
+            rows = read_stored_rows(folder, part, ["clip_id", "first_frame", "num_frames", "label_indices"])
+            num_frames = rows["num_frames"].to_numpy()
+            labels = rows["label_indices"].combine_chunks()
+            lengths = labels.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+            flat = labels.flatten().to_numpy(zero_copy_only=False).astype(np.int32)
+            append["parts"](np.full(rows.num_rows, part, np.int32))
+            append["first_frames"](rows["first_frame"].to_numpy())
+            append["frames_per_clip"](num_frames)
+            append["label_offsets"](num_labels + np.cumsum(lengths))
+            append["label_indices"](flat)
+            num_labels += len(flat)
+            for piece in (rows["clip_id"].to_pylist(), num_frames.tolist(), lengths.tolist(), flat.tolist()):
+                digest.update(json.dumps(piece).encode())
+    return digest.hexdigest()[:32]
+
+
+def open_index(folder: Path, *, num_clips: int) -> StoreIndex:
+    """Map the arrays of an index.
+
+    Raises:
+        StoreError: one is missing, damaged or of another length than the store.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, dtype in _DTYPES.items():
+        path = _path(folder, name)
+        try:
+            array = np.asarray(np.load(path, mmap_mode="r"))  # still mapped, but indexed faster
+        except (OSError, ValueError, EOFError) as error:
+            raise StoreError(f"{path}: the store's index cannot be read ({error})") from error
+        length = {"label_offsets": num_clips + 1, "label_indices": len(array)}.get(name, num_clips)
+        if array.dtype != dtype or array.shape != (length,):
+            raise StoreError(
+                f"{path}: damaged, expected {dtype} [{length}], came {array.dtype} {list(array.shape)}"
+            )
+        arrays[name] = array
+    if arrays["label_offsets"][-1] != len(arrays["label_indices"]):
+        raise StoreError(
+            f"{_path(folder, 'label_indices')}: damaged, its length differs from the last label offset"
+        )
+    return StoreIndex(**arrays)
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / INDEX_FOLDER / f"{name}.npy"

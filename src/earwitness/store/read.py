@@ -1,0 +1,129 @@
+"""A finished store: its clips, their labels, and what failed. Frames are read by `reading.FrameReader`."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from earwitness.errors import StoreError
+from earwitness.front_end import FrontEnd
+from earwitness.labels import LabelSet
+from earwitness.selection import select_rows
+from earwitness.store.header import StoreHeader, Totals, read_header
+from earwitness.store.index import StoreIndex, open_index
+from earwitness.store.parts import PLACE_COLUMNS, read_rows, read_stored_rows, rows_path
+
+Indices = npt.NDArray[np.int64]
+
+_READING_THREADS = 8
+
+
+class Store:
+    """Clips are numbered from 0, in the order of the manifest, without those that failed."""
+
+    def __init__(self, folder: Path, header: StoreHeader, totals: Totals, index: StoreIndex) -> None:
+        """Use `Store.open`."""
+        self.folder = folder
+        self.front_end: FrontEnd = header.front_end
+        self.label_set: LabelSet = header.label_set
+        self.fingerprint: str = header.fingerprint or ""
+        """Hex digest of the clip ids, labels, frame counts and front end: equal stores have equal ones."""
+        self.totals = totals
+        self.num_parts: int = header.num_parts
+        self.index = index
+        """Where each clip lies."""
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Store":
+        """Open a finished store; reads the header and maps the index, nothing more.
+
+        Raises:
+            StoreError: there is none, it is unfinished, damaged, or of another format version.
+        """
+        folder = Path(folder)
+        header = read_header(folder)
+        if header.totals is None:
+            num_built = sum(rows_path(folder, part).exists() for part in range(header.num_parts))
+            raise StoreError(
+                f"{folder}: the store is unfinished ({num_built} of {header.num_parts} parts); "
+                "run the same prepare command again"
+            )
+        return cls(folder, header, header.totals, open_index(folder, num_clips=header.totals.num_clips))
+
+    @property
+    def num_clips(self) -> int:
+        """Stored clips."""
+        return self.totals.num_clips
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of all clips together."""
+        return self.totals.num_frames
+
+    @property
+    def frames_per_clip(self) -> Indices:
+        """int64 [clips], memory-mapped."""
+        return self.index.frames_per_clip
+
+    @property
+    def label_offsets(self) -> Indices:
+        """int64 [clips + 1], memory-mapped: clip c has the labels from `[c]` to `[c + 1]` of
+        `label_indices`.
+        """
+        return self.index.label_offsets
+
+    @property
+    def label_indices(self) -> npt.NDArray[np.int32]:
+        """int32, memory-mapped: label indices, ascending within each clip."""
+        return self.index.label_indices
+
+    @cached_property
+    def clips(self) -> pa.Table:
+        """One row for each stored clip: all columns of the manifest and those of `parts.CLIP_COLUMNS`."""
+
+        def read(part: int) -> pa.Table:
+            return read_stored_rows(self.folder, part).drop_columns(list(PLACE_COLUMNS))
+
+        with ThreadPoolExecutor(_READING_THREADS) as threads:
+            return pa.concat_tables(threads.map(read, range(self.num_parts)))
+
+    def failures(self) -> pa.Table:
+        """The rows of the manifest that are not stored: clip_id, media, kind (of `FAILURE_KINDS`), reason."""
+
+        def read(part: int) -> pa.Table:
+            rows = read_rows(self.folder, part, ["clip_id", "media", "failure_kind", "failure_reason"])
+            return rows.filter(pc.is_valid(rows["failure_kind"]))
+
+        with ThreadPoolExecutor(_READING_THREADS) as threads:
+            table = pa.concat_tables(threads.map(read, range(self.num_parts)))
+        return table.rename_columns(["clip_id", "media", "kind", "reason"])
+
+    def select(self, where: str | None) -> Indices:
+        """Ascending numbers of the clips for which an SQL condition over `clips` holds; all where it is None.
+
+        Raises:
+            SelectionError: the condition cannot be evaluated, or holds for no clip.
+        """
+        if where is None:
+            return np.arange(self.num_clips, dtype=np.int64)
+        return select_rows(self.clips, where)
+
+    def targets(self, clips: Indices) -> npt.NDArray[np.bool_]:
+        """Bool [len(clips), labels]: which labels each of these clips carries."""
+        clips = np.asarray(clips, dtype=np.int64)
+        starts, stops = self.label_offsets[clips], self.label_offsets[clips + 1]
+        counts = stops - starts
+        rows = np.repeat(np.arange(len(clips)), counts)
+        # position within its clip of every label, shifted to where the clip's labels begin
+        places = (
+            np.arange(counts.sum())
+            - np.repeat(np.cumsum(counts) - counts, counts)
+            + np.repeat(starts, counts)
+        )
+        targets = np.zeros((len(clips), len(self.label_set)), dtype=np.bool_)
+        targets[rows, self.label_indices[places]] = True
+        return targets

@@ -1,0 +1,318 @@
+"""Frames of a store at random: many short reads, as fast from memory as a memory map and much faster from a
+disk.
+
+A read is first tried without waiting (`RWF_NOWAIT`, Linux): what lies in the page cache comes at once, in the
+calling thread. What would wait for a disk goes to a bounded pool of threads, so that a batch waits for the
+slowest of many reads at once, where page faults of a memory map would wait for one after another. Where the
+system knows no such flag, every read goes through the pool.
+
+Parts are opened as needed, at most some thousands at a time. They are not memory-mapped: a large store has
+more parts than the 65,530 maps that Linux allows a process.
+"""
+
+import errno
+import io
+import os
+import resource
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.errors import StoreError
+from earwitness.store.parts import FRAME_DTYPE, frames_path
+from earwitness.store.read import Store
+
+Indices = npt.NDArray[np.int64]
+Frames = npt.NDArray[np.float16]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_PIECE_BYTES = 1 << 20
+"""A long read is cut into pieces, which are waited for at the same time."""
+_READS_AT_ONCE = 256
+"""Reads whose files are held open together."""
+_MAX_OPEN_FILES = 4_096
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    part: int
+    descriptor: int
+    data_offset: int
+    pins: int = 0
+    """Batches that are reading from it."""
+
+
+_Read = tuple[_OpenFile, memoryview, int]
+"""A file, where its bytes go, and their position in the file."""
+
+
+def _pieces(read: _Read) -> Iterator[_Read]:
+    file, target, position = read
+    for start in range(0, len(target), _PIECE_BYTES):
+        yield file, target[start : start + _PIECE_BYTES], position + start
+
+
+class FrameReader:
+    """Reads frames of a store; may be used by several threads at a time."""
+
+    def __init__(self, store: Store, *, threads: int = 16) -> None:
+        """Prepare to read; nothing is opened yet.
+
+        Args:
+            store: the store.
+            threads: reads that wait for a disk at a time.
+        """
+        self.store = store
+        self._num_bands = store.front_end.num_bands
+        self._row_bytes = self._num_bands * FRAME_DTYPE.itemsize
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+        self._files = _OpenFiles(store, self._spread)
+        self._can_try = hasattr(os, "preadv") and hasattr(os, "RWF_NOWAIT")
+
+    def __enter__(self) -> "FrameReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads and close the files."""
+        self._pool.shutdown()
+        self._files.close()
+
+    def read_patches(
+        self, clips: Indices, first_frames: Indices, patch_frames: int, out: Frames | None = None
+    ) -> Frames:
+        """Runs of frames of equal length from many places.
+
+        Args:
+            clips: int64 [n].
+            first_frames: int64 [n]: where each patch begins within its clip; any frame, not only multiples of
+                a hop.
+            patch_frames: frames of each patch.
+            out: float16 [n, patch_frames, bands], C-contiguous, to read into; a new array by default.
+
+        Returns:
+            float16 [n, patch_frames, bands].
+
+        Raises:
+            ValueError: a patch reaches outside its clip, or `out` does not fit.
+            StoreError: a part is missing or damaged.
+        """
+        clips = np.asarray(clips, dtype=np.int64)
+        first_frames = np.asarray(first_frames, dtype=np.int64)
+        self._check_within(clips, first_frames, patch_frames)
+        shape = (len(clips), patch_frames, self._num_bands)
+        if out is None:
+            out = np.empty(shape, dtype=FRAME_DTYPE)
+        elif out.shape != shape or out.dtype != FRAME_DTYPE or not out.flags.c_contiguous:
+            raise ValueError(
+                f"out must be C-contiguous {FRAME_DTYPE} {list(shape)}; came {out.dtype} {list(out.shape)}"
+            )
+        parts = self.store.index.parts[clips]
+        offsets = (self.store.index.first_frames[clips] + first_frames) * self._row_bytes
+        self._read_into(out, parts, offsets, patch_frames * self._row_bytes)
+        return out
+
+    def read_clip(self, clip: int, *, first_frame: int = 0, num_frames: int | None = None) -> Frames:
+        """Frames of one clip, float16 [n, bands]: from `first_frame`, `num_frames` of them or to the end.
+
+        Raises:
+            ValueError: the range reaches outside the clip.
+            StoreError: a part is missing or damaged.
+        """
+        if num_frames is None:
+            num_frames = int(self.store.frames_per_clip[clip]) - first_frame
+        frames: Frames = self.read_patches(np.array([clip]), np.array([first_frame]), num_frames)[0]
+        return frames
+
+    def _check_within(self, clips: Indices, first_frames: Indices, patch_frames: int) -> None:
+        if clips.ndim != 1 or clips.shape != first_frames.shape:
+            raise ValueError(
+                f"clips {list(clips.shape)} and first_frames {list(first_frames.shape)} must both be [n]"
+            )
+        if clips.size and (clips.min() < 0 or clips.max() >= self.store.num_clips):
+            raise ValueError(
+                f"clips must lie in [0, {self.store.num_clips}); came {clips.min()} to {clips.max()}"
+            )
+        lengths = self.store.frames_per_clip[clips]
+        outside = np.flatnonzero(
+            (first_frames < 0) | (first_frames + patch_frames > lengths) | (patch_frames < 0)
+        )
+        if outside.size:
+            at = outside[0]
+            raise ValueError(
+                f"clip {clips[at]} has {lengths[at]} frames; "
+                f"[{first_frames[at]}, {first_frames[at] + patch_frames}) reaches outside"
+            )
+
+    def _read_into(self, out: Frames, parts: npt.NDArray[np.int32], offsets: Indices, size: int) -> None:
+        """Fill each row of `out` with `size` bytes from `offsets` of the data of `parts`."""
+        target = out.reshape(-1).view(np.uint8).data
+        for first in range(0, len(parts), _READS_AT_ONCE):
+            stop = min(first + _READS_AT_ONCE, len(parts))
+            numbers, which = np.unique(parts[first:stop], return_inverse=True)
+            files = self._files.acquire(numbers.tolist())
+            try:
+                data_offsets = np.array([file.data_offset for file in files])
+                positions = (offsets[first:stop] + data_offsets[which]).tolist()
+                rows = [target[row * size : (row + 1) * size] for row in range(first, stop)]
+                reads = list(zip([files[file] for file in which.tolist()], rows, positions, strict=True))
+                if waiting := self._read_at_once(reads):
+                    self._spread(self._read_waiting, [piece for read in waiting for piece in _pieces(read)])
+            finally:
+                self._files.release(files)
+
+    def _read_at_once(self, reads: list[_Read]) -> list[_Read]:
+        """Read what is in memory; give back what is not."""
+        if not self._can_try:
+            return reads
+        waiting = []
+        preadv, flag = os.preadv, os.RWF_NOWAIT
+        for file, target, position in reads:
+            try:
+                got = preadv(file.descriptor, (target,), position, flag)
+            except BlockingIOError:
+                got = 0
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                    raise self._reading_error(file.part, error) from error
+                self._can_try = False  # this file system, or this kernel, knows no such flag
+                return reads
+            if got < len(target):
+                waiting.append((file, target[got:], position + got))
+        return waiting
+
+    def _read_waiting(self, read: _Read) -> None:
+        file, target, position = read
+        while target:
+            try:
+                if hasattr(os, "preadv"):
+                    got = os.preadv(file.descriptor, (target,), position)
+                else:
+                    data = os.pread(file.descriptor, len(target), position)
+                    got = len(data)
+                    target[:got] = data
+            except OSError as error:
+                raise self._reading_error(file.part, error) from error
+            if not got:
+                path = frames_path(self.store.folder, file.part)
+                raise StoreError(f"{path}: it ends too early; the store is damaged")
+            target, position = target[got:], position + got
+
+    def _reading_error(self, part: int, error: OSError) -> StoreError:
+        path = frames_path(self.store.folder, part)
+        return StoreError(f"{path}: this part of the store cannot be read ({error.strerror or error})")
+
+    def _spread(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Call a function for each item, shared among the threads of the pool; results in the order of
+        items.
+        """
+        if len(items) == 1:
+            return [function(items[0])]
+        shares = [items[start :: self._threads] for start in range(min(self._threads, len(items)))]
+        results: list[Result | None] = [None] * len(items)
+        done = self._pool.map(lambda share: [function(item) for item in share], shares)
+        for start, values in enumerate(done):
+            results[start :: self._threads] = values
+        return results  # type: ignore[return-value]  # every place is filled by now
+
+
+class _OpenFiles:
+    """The parts that are open; where they are too many, the first opened that is not in use is closed.
+
+    Order of last use would do no better: reads are random, or one part after another.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        spread: Callable[[Callable[[int], _OpenFile], Sequence[int]], list[_OpenFile]],
+    ) -> None:
+        self.store = store
+        self._spread = spread
+        soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._capacity = min(_MAX_OPEN_FILES, max(16, soft_limit // 2))
+        self._lock = threading.Lock()
+        self._files: dict[int, _OpenFile] = {}
+        self._data_offsets: dict[int, int] = {}
+
+    def acquire(self, parts: list[int]) -> list[_OpenFile]:
+        """Open files of parts, which stay open until they are released."""
+        held = {}
+        with self._lock:
+            for part in parts:
+                if file := self._files.get(part):
+                    file.pins += 1
+                    held[part] = file
+        try:
+            if missing := [part for part in parts if part not in held]:
+                for new in self._spread(self._open, missing):
+                    held[new.part] = self._keep(new)
+        except BaseException:
+            self.release(list(held.values()))
+            raise
+        return [held[part] for part in parts]
+
+    def release(self, files: Sequence[_OpenFile]) -> None:
+        """Let go of files that `acquire` gave."""
+        with self._lock:
+            for file in files:
+                file.pins -= 1
+            while len(self._files) > self._capacity:
+                oldest = next((file for file in self._files.values() if not file.pins), None)
+                if oldest is None:
+                    break
+                os.close(self._files.pop(oldest.part).descriptor)
+
+    def close(self) -> None:
+        with self._lock:
+            for file in self._files.values():
+                os.close(file.descriptor)
+            self._files.clear()
+
+    def _keep(self, new: _OpenFile) -> _OpenFile:
+        with self._lock:
+            file = self._files.setdefault(new.part, new)
+            if file is not new:  # another thread was faster
+                os.close(new.descriptor)
+            file.pins += 1
+            return file
+
+    def _open(self, part: int) -> _OpenFile:
+        path = frames_path(self.store.folder, part)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StoreError(
+                f"{path}: this part of the store cannot be read ({error.strerror or error})"
+            ) from error
+        try:
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # read what is asked for, no more
+            if part not in self._data_offsets:
+                self._data_offsets[part] = self._find_data(descriptor)
+        except (OSError, ValueError) as error:
+            os.close(descriptor)
+            raise StoreError(f"{path}: this part of the store is damaged ({error})") from error
+        return _OpenFile(part, descriptor, self._data_offsets[part])
+
+    def _find_data(self, descriptor: int) -> int:
+        start = io.BytesIO(os.pread(descriptor, 4096, 0))
+        np.lib.format.read_magic(start)
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(start)
+        if is_fortran or dtype != FRAME_DTYPE or shape[1:] != (self.store.front_end.num_bands,):
+            raise ValueError(
+                f"expected {FRAME_DTYPE} [frames, {self.store.front_end.num_bands}]; came {dtype} {shape}"
+            )
+        return start.tell()

@@ -1,0 +1,327 @@
+"""The command line as people use it: the main job end to end on files made here, and every kind of bad input."""
+
+import csv
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import MadeSounds
+from safetensors import safe_open
+from scipy.io import wavfile
+
+from earwitness.manifest import read_manifest, write_manifest
+
+TRAIN = ("--network", "fully_connected", "--width", "0.05", "--steps", "150", "--batch-size", "16")
+FAST = ("--learning-rate", "0.001", "--validation-every", "50")
+
+
+def earwitness(*arguments: object, status: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own; whatever happens, a traceback must never be seen."""
+    result = subprocess.run(
+        [sys.executable, "-m", "earwitness", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        **options,
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    assert result.returncode == status, f"{result.returncode}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
+def refused(*arguments: object, saying: str | Sequence[str], **options: Any) -> None:
+    """Run a command that must fail with one sentence that holds the given words."""
+    result = earwitness(*arguments, status=1, **options)
+    sentences = [line for line in result.stderr.splitlines() if line.startswith("earwitness: ")]
+    assert len(sentences) == 1, result.stderr
+    for words in [saying] if isinstance(saying, str) else saying:
+        assert words in sentences[0]
+
+
+@pytest.fixture(scope="module")
+def workspace(made_sounds: MadeSounds, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with my.csv, and from it by commands: my.parquet, store/, run/."""
+    folder = tmp_path_factory.mktemp("workspace")
+    with (folder / "my.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "tags", "fold", "group"])
+        for row in made_sounds.manifest.table.to_pylist():
+            rows.writerow([row["media"], ";".join(row["labels"]), row["fold"], row["group"]])
+    earwitness(
+        *("manifest", "table", folder / "my.csv", "--media-column", "file", "--label-column", "tags"),
+        *("--label-separator", ";", "--out", folder / "my.parquet"),
+    )
+    earwitness("prepare", folder / "my.parquet", folder / "store", "--workers", 2)
+    earwitness("train", folder / "store", folder / "run", *TRAIN, *FAST, "--where", "fold != 1")
+    return folder
+
+
+@pytest.fixture
+def model(workspace: Path) -> Path:
+    return workspace / "run" / "model.safetensors"
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Path:
+    """A tone for 4 s that begins after 3 s of near silence."""
+    time_seconds = np.arange(7 * 16_000) / 16_000
+    waveform = 0.003 * np.random.default_rng(1).normal(size=len(time_seconds))
+    waveform += 0.2 * np.sin(2 * np.pi * 800 * time_seconds) * (time_seconds >= 3)
+    wavfile.write(tmp_path / "tone.wav", 16_000, (waveform * 32_767).astype(np.int16))
+    return tmp_path / "tone.wav"
+
+
+def test_help_answers_without_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['earwitness', 'train', '--help']\n"
+        "from earwitness.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'av', 'duckdb', 'pyarrow', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_version_and_misspelt_option() -> None:
+    assert earwitness("--version").stdout.startswith("earwitness ")
+    assert "--steps" in earwitness("train", "s", "r", "--setps", "3", status=2).stderr
+
+
+def test_run_folder(workspace: Path) -> None:
+    assert {path.name for path in (workspace / "run").iterdir()} == {
+        *("run.json", "metrics.csv", "tensorboard", "checkpoint.pt", "model.safetensors", "learning_curves.png")
+    }
+
+
+def test_evaluate(workspace: Path, model: Path) -> None:
+    result = earwitness(
+        *("evaluate", model, workspace / "store", "--where", "fold == 1"),
+        *("--report", workspace / "report", "--json"),
+    )
+    evaluation = json.loads(result.stdout)
+    assert evaluation["model"]["num_clips"] == 8
+    assert evaluation["model"]["mean_auc"] > 0.9
+    assert evaluation["baseline"]["mean_auc"] > 0.5
+    assert evaluation["model"]["chance"]["mean_auc"] == 0.5
+    assert [row["num_positives"] for row in evaluation["model"]["labels"]] == [4, 2, 4]
+    assert evaluation["notes"] == []
+    assert {"evaluation.json", "per_label.csv", "summary.md"} <= {p.name for p in (workspace / "report").iterdir()}
+    table = earwitness("evaluate", model, workspace / "store", "--where", "fold == 1").stdout
+    assert "baseline" in table
+    assert "chance" in table
+    assert "were learnt from" in earwitness("evaluate", model, workspace / "store").stderr
+
+
+def test_tag_text_and_timeline(model: Path, tone: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "tone.png"
+    result = earwitness("tag", model, tone, "--timeline", "--plot", picture)
+    assert result.stdout.startswith(f"{tone}  (7.0 s)")
+    assert "tone" in result.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.mp4").write_text("this is no film")
+    files = (tone, tmp_path / "no.mp4", tmp_path / "missing.wav", tone)
+    result = earwitness(
+        *("tag", model, *files, "--timeline", "--json", "--patch-scores", tmp_path / "patches.csv"), status=1
+    )
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["ok", "failed", "failed", "ok"]
+    assert [row["media"] for row in rows] == list(map(str, files))
+    assert rows[0] == rows[3], "same file, same scores"
+    assert rows[1]["kind"] == "undecodable"
+    assert "2 of 4 files gave no sound" in result.stderr
+    heard = [event for event in rows[0]["events"] if event["label"] == "tone"]
+    assert any(event["start_seconds"] <= 4 and event["stop_seconds"] >= 6 for event in heard)
+
+    with (tmp_path / "patches.csv").open(newline="") as file:
+        patches = list(csv.DictReader(file))
+    assert [row["start_seconds"] for row in patches[:7]] == [f"{0.96 * i:.3f}" for i in range(7)]
+    mean = np.mean([float(row["tone"]) for row in patches[:7]])
+    score = {tag["label"]: tag["score"] for tag in rows[0]["tags"]}["tone"]
+    assert score == pytest.approx(mean, abs=1e-6), "a clip's score is the mean of its patches' probabilities"
+
+    earwitness("tag", model, *files, "--timeline", "--out", tmp_path / "tags.csv", status=1)
+    with (tmp_path / "tags.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert {row["kind"] for row in table} == {"tag", "event", "undecodable"}
+    assert {row["media"] for row in table} == set(map(str, files))
+
+
+def test_same_scores_from_the_store_and_from_the_file(
+    workspace: Path, model: Path, made_sounds: MadeSounds, tmp_path: Path
+) -> None:
+    """Promise 1: a file tagged directly scores as it does when it is read from a store."""
+    from earwitness.experiments.evaluating import evaluate_model
+    from earwitness.models.model_file import load_model
+    from earwitness.store.read import Store
+
+    stored = evaluate_model(load_model(model), Store.open(workspace / "store"), where="fold = 1")
+    media = [row["media"] for row in made_sounds.manifest.table.to_pylist() if row["fold"] == 1]
+    result = earwitness("tag", model, *media, "--json", "--top", 3)
+    for row, scores in zip(result.stdout.splitlines(), stored.scores, strict=True):
+        tags = {tag["label"]: tag["score"] for tag in json.loads(row)["tags"]}
+        np.testing.assert_allclose([tags[name] for name in ("click", "noise", "tone")], scores, atol=1e-6)
+
+
+def test_crossvalidate_and_again(workspace: Path, tmp_path: Path) -> None:
+    command = ("crossvalidate", workspace / "store", tmp_path / "cv", "--group", "fold", *TRAIN, *FAST, "--json")
+    first = json.loads(earwitness(*command).stdout)
+    assert [fold["fold"] for fold in first["folds"]] == [1, 2, 3, 4]
+    spread = first["model"]["mean_auc"]
+    assert spread["mean"] == pytest.approx(np.mean(spread["per_fold"]))
+    assert spread["standard_deviation"] == pytest.approx(np.std(spread["per_fold"], ddof=1))
+    assert spread["low"] < spread["mean"] < spread["high"]
+    written = (tmp_path / "cv" / "fold-3" / "model.safetensors").stat().st_mtime_ns
+    assert json.loads(earwitness(*command).stdout) == first
+    assert (tmp_path / "cv" / "fold-3" / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_ctrl_c_and_again(workspace: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "earwitness", "train", workspace / "store", tmp_path / "run", *TRAIN]
+    command[command.index("150")] = "100000"
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    metrics = tmp_path / "run" / "metrics.csv"
+    while time.monotonic() < deadline and not (metrics.exists() and "train" in metrics.read_text()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in errors
+    assert "Traceback" not in errors
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_prepare_lists_failures_and_keeps_the_rest(made_sounds: MadeSounds, tmp_path: Path) -> None:
+    (tmp_path / "notes.wav").write_text("not a sound")
+    rows = [{"media": str(made_sounds.folder / "00.wav"), "labels": "a"}, {"media": "notes.wav", "labels": "a"}]
+    rows += [{"media": "gone.wav", "labels": "b"}]
+    with (tmp_path / "m.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, ["media", "labels"])
+        table.writeheader()
+        table.writerows(rows)
+    result = json.loads(earwitness("prepare", tmp_path / "m.csv", tmp_path / "store", "--json").stdout)
+    assert (result["num_clips"], result["num_stored"], result["num_failed"]) == (3, 1, 2)
+    with (tmp_path / "store" / "failures.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2
+
+
+class TestBadInput:
+    """One clear sentence and a non-zero exit."""
+
+    def test_manifest(self, workspace: Path, tmp_path: Path) -> None:
+        out = ("--out", tmp_path / "m.parquet")
+        table = ("manifest", "table", workspace / "my.csv")
+        refused(*table, "--media-column", "fil", *out, saying=["no column 'fil'", "did you mean 'file'"])
+        refused("manifest", "table", tmp_path / "no.csv", "--media-column", "file", *out, saying="no.csv")
+        refused(*table, "--media-column", "file", "--out", tmp_path / "m.xlsx", saying=".parquet, .csv, .jsonl")
+        (tmp_path / "empty.csv").write_text("media,labels\n")
+        refused("prepare", tmp_path / "empty.csv", tmp_path / "s", saying="has no rows")
+        (tmp_path / "twice.csv").write_text("clip_id,media\na,x.wav\nb,y.wav\na,z.wav\n")
+        refused("prepare", tmp_path / "twice.csv", tmp_path / "s", saying=["row 3", "row 1"])
+        (tmp_path / "times.csv").write_text("media,start_seconds,stop_seconds\nx.wav,1,2\ny.wav,4.5,3\n")
+        refused("prepare", tmp_path / "times.csv", tmp_path / "s", saying=["row 2", "stop_seconds=3.0"])
+        refused("prepare", tmp_path, tmp_path / "s", saying="this is a folder")
+        refused("prepare", tmp_path / "none.csv", tmp_path / "s", saying="there is no such manifest")
+
+    def test_unknown_label(self, workspace: Path, tmp_path: Path) -> None:
+        (tmp_path / "labels.txt").write_text("click\ntones\n")
+        options = ("--label-set", tmp_path / "labels.txt")
+        refused("prepare", workspace / "my.parquet", tmp_path / "s", *options, saying=["row 1", "'tone'", "'tones'"])
+
+    def test_store(self, workspace: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
+        refused("train", tmp_path, tmp_path / "run", saying=str(tmp_path))
+        other = ("prepare", workspace / "my.parquet", workspace / "store", "--num-bands", 32)
+        refused(*other, saying=["num_bands", "64", "32"])
+        (tmp_path / "mine.txt").write_text("")
+        refused("prepare", workspace / "my.parquet", tmp_path, saying=str(tmp_path))
+
+    def test_where(self, workspace: Path, model: Path, tmp_path: Path) -> None:
+        store = workspace / "store"
+        refused("train", store, tmp_path / "r", "--where", "fodl != 1", saying=["fodl", "Columns: clip_id"])
+        refused("evaluate", model, store, "--where", "fold = 99", saying="true for none")
+        refused("crossvalidate", store, tmp_path / "r", "--group", "uploader", saying=["uploader", "columns"])
+
+    def test_other_front_end_and_other_labels(
+        self, workspace: Path, model: Path, made_sounds: MadeSounds, tmp_path: Path
+    ) -> None:
+        manifest = read_manifest(workspace / "my.parquet")
+        write_manifest(type(manifest)(manifest.table.slice(0, 4)), tmp_path / "four.parquet")
+        earwitness("prepare", tmp_path / "four.parquet", tmp_path / "bands", "--num-bands", 32)
+        refused("evaluate", model, tmp_path / "bands", saying=["front end", "num_bands: 32 / 64"])
+        (tmp_path / "labels.txt").write_text("click\ntone\nnoise\nwhistle\n")
+        options = ("--label-set", tmp_path / "labels.txt")
+        earwitness("prepare", tmp_path / "four.parquet", tmp_path / "labels", *options)
+        refused("evaluate", model, tmp_path / "labels", saying="only in the store: whistle")
+
+    def test_model(self, workspace: Path, tone: Path, tmp_path: Path) -> None:
+        refused("tag", tmp_path / "none.safetensors", tone, saying="there is no such model file")
+        refused("tag", tone, tone, saying="not a readable safetensors file")
+        refused("tag", workspace / "run", tone, saying="model.safetensors")
+
+    def test_media(self, model: Path, tmp_path: Path) -> None:
+        (tmp_path / "text.mp4").write_text("hello")
+        for path in (tmp_path, tmp_path / "none.wav", tmp_path / "text.mp4"):
+            row = json.loads(earwitness("tag", model, path, "--json", status=1).stdout)
+            assert row["status"] == "failed"
+            assert row["reason"]
+
+    def test_settings(self, workspace: Path, model: Path, tone: Path, tmp_path: Path) -> None:
+        store = workspace / "store"
+        refused("train", store, tmp_path / "r", "--network", "resnet", saying="did you mean 'resnet50'")
+        refused("train", store, tmp_path / "r", "--steps", 0, saying="steps=0")
+        refused("train", store, tmp_path / "r", "--width", 0, saying="width=0.0")
+        refused("prepare", workspace / "my.parquet", tmp_path / "s", "--max-hz", 9000, saying="max_hz")
+        refused("tag", model, saying="no file is given")
+        refused("tag", model, tone, tone, "--plot", tmp_path / "x.png", saying="draws one file")
+        refused("tag", model, tone, "--plot", tmp_path / "x.xyz", saying="x.xyz")
+        refused("tag", model, tone, "--out", tmp_path / "x.txt", saying=".jsonl or .csv")
+
+    def test_changed_settings_on_resume(self, workspace: Path) -> None:
+        refused(*("train", workspace / "store", workspace / "run", "--steps", 150), saying=["before", "now"])
+
+    @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="needs a folder nobody can write")
+    def test_unwritable_folder(self, workspace: Path) -> None:
+        """/proc takes no new files, not even from root."""
+        refused("prepare", workspace / "my.parquet", "/proc/store", saying="/proc/store")
+        refused("train", workspace / "store", "/proc/run", *TRAIN, saying="/proc/run")
+
+    def test_full_disk(self, workspace: Path, tmp_path: Path) -> None:
+        """A limit on the size of files stands in for a full disk: writing fails midway."""
+
+        def limit() -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+        refused("prepare", workspace / "my.parquet", tmp_path / "store", saying=str(tmp_path), preexec_fn=limit)
+        earwitness("prepare", workspace / "my.parquet", tmp_path / "store")  # with room, it is finished
+
+
+def test_model_file_describes_itself(model: Path) -> None:
+    with safe_open(model, framework="np") as file:
+        description = json.loads(file.metadata()["description"])
+    assert description["architecture"]["name"] == "fully_connected"
+    assert [label["id"] for label in description["labels"]] == ["click", "noise", "tone"]
+    assert description["front_end"]["sample_rate_hz"] == 16_000
+    assert description["provenance"]["settings"]["where"] == "fold != 1"
+
+
+def test_model_needs_nothing_but_itself(model: Path, tone: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "elsewhere" / "m.safetensors"
+    alone.parent.mkdir()
+    shutil.copy(model, alone)
+    assert json.loads(earwitness("tag", alone, tone, "--json").stdout)["status"] == "ok"

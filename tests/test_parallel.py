@@ -1,0 +1,188 @@
+"""Tasks in processes: every task has an outcome, whatever it does to its worker."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from earwitness.errors import EarwitnessError, NoAudioError, SettingsError, StoreError
+from earwitness.parallel import Failure, run_tasks
+
+
+def behave(task: str) -> str:
+    name, _, argument = task.partition(" ")
+    match name:
+        case "exit":
+            os._exit(int(argument))
+        case "segfault":
+            ctypes.string_at(0)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "sleep":
+            time.sleep(float(argument))
+        case "hang":  # in C, holding the interpreter lock, deaf to SIGTERM
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            ctypes.PyDLL(None).sleep(60)
+        case "devour":
+            return str(len(bytearray(int(argument))))
+        case "no_audio":
+            raise NoAudioError("film.mp4: no audio stream")
+        case "unforeseen":
+            raise UnpicklableError(1, 2)
+        case "disk":
+            raise StoreError("the disk is full")
+        case "environment":
+            return os.environ.get(argument, "")
+    return task
+
+
+class UnpicklableError(Exception):
+    def __init__(self, a, b):
+        super().__init__(f"{a}{b}")
+
+
+def set_mark() -> None:
+    os.environ["EARWITNESS_TEST_MARK"] = "set"
+
+
+def outcomes_by_task(tasks, **settings):
+    settings = {"workers": 2, "timeout_seconds": 30.0, **settings}
+    outcomes = list(run_tasks(behave, tasks, **settings))
+    assert sorted(outcome.task for outcome in outcomes) == sorted(tasks)
+    return {outcome.task: outcome.failure or outcome.value for outcome in outcomes}
+
+
+def test_every_task_has_one_outcome():
+    tasks = [f"say {number}" for number in range(300)]
+    assert outcomes_by_task(tasks) == {task: task for task in tasks}
+
+
+def test_no_tasks():
+    assert outcomes_by_task([]) == {}
+
+
+def test_failures_cost_no_neighbour():
+    bad = ["exit 7", "segfault", "kill", "no_audio", "unforeseen", f"devour {2**31}"]
+    good = [f"say {number}" for number in range(60)]
+    mixed = [*good[:20], *bad[:3], *good[20:40], *bad[3:], *good[40:]]
+    found = outcomes_by_task(mixed, memory_limit_bytes=2**30, timeout_seconds=20.0)
+    assert {task: found[task] for task in good} == {task: task for task in good}
+    assert found["exit 7"] == Failure("crash", "the process that worked on it ended by itself with status 7")
+    assert found["segfault"] == Failure("crash", "the process that worked on it was ended by SIGSEGV")
+    assert found["kill"].kind == "crash"
+    assert "out of memory" in found["kill"].message
+    assert found["no_audio"] == Failure("no_audio", "film.mp4: no audio stream")
+    assert found["unforeseen"] == Failure("crash", "an error nobody foresaw: UnpicklableError: 12")
+    assert found[f"devour {2**31}"].kind == "memory_limit"
+
+
+def test_hanging_tasks_are_ended():
+    started = time.monotonic()
+    found = outcomes_by_task(["sleep 60", "hang", "say a", "say b"], timeout_seconds=1.0)
+    assert time.monotonic() - started < 25
+    expected = Failure("time_limit", "it took longer than the time limit of 1 seconds")
+    assert found == {"sleep 60": expected, "hang": expected, "say a": "say a", "say b": "say b"}
+
+
+def test_the_memory_limit_is_beyond_what_the_worker_holds():
+    assert outcomes_by_task([f"devour {2**28}"], memory_limit_bytes=2**29)[f"devour {2**28}"] == str(2**28)
+    assert (
+        outcomes_by_task([f"devour {2**29}"], memory_limit_bytes=2**28)[f"devour {2**29}"].kind
+        == "memory_limit"
+    )
+
+
+def test_the_initializer_runs_in_the_workers():
+    assert outcomes_by_task(["environment EARWITNESS_TEST_MARK"], initializer=set_mark) == {
+        "environment EARWITNESS_TEST_MARK": "set"
+    }
+    assert "EARWITNESS_TEST_MARK" not in os.environ
+
+
+def test_an_error_that_is_not_the_tasks_own_ends_the_work():
+    with pytest.raises(StoreError, match="the disk is full"):
+        outcomes_by_task(["say a", "disk", "say b"])
+
+
+def test_tasks_are_taken_as_they_are_needed():
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield f"say {len(taken)}"
+
+    with contextlib.closing(run_tasks(behave, endless(), workers=1, timeout_seconds=30.0)) as outcomes:
+        for _ in range(10):
+            next(outcomes)
+    assert len(taken) < 100
+
+
+def test_a_worker_killed_between_tasks_is_replaced():
+    def tasks():
+        yield "say a"
+        yield "say b"
+        time.sleep(0.5)  # both are done by now, the workers idle
+        for pid in _children(os.getpid()):
+            if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+        yield from (f"say {number}" for number in range(20))
+
+    outcomes = list(run_tasks(behave, tasks(), workers=2, timeout_seconds=30.0))
+    assert len(outcomes) == 22
+    assert not any(outcome.failure for outcome in outcomes)
+
+
+def test_workers_that_never_start(monkeypatch):
+    monkeypatch.setattr("multiprocessing.spawn._python_exe", b"/bin/false")
+    with pytest.raises(EarwitnessError, match="worker processes do not start"):
+        outcomes_by_task(["say a"])
+
+
+@pytest.mark.parametrize("settings", [{"workers": 0}, {"timeout_seconds": 0.0}])
+def test_settings_are_checked_before_work(settings):
+    with pytest.raises(SettingsError, match="must be"):
+        run_tasks(behave, [], **{"workers": 1, "timeout_seconds": 1.0, **settings})
+
+
+PARENT = """
+from earwitness.parallel import run_tasks
+import test_parallel
+if __name__ == "__main__": for _ in run_tasks(test_parallel.behave, ["say a", "sleep 60", "sleep 60"],
+    workers=2, timeout_seconds=99.0):
+        print("ready", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(tmp_path, end):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as parent:
+        assert parent.stdout.readline() == b"ready\n"
+        workers = _children(parent.pid)
+        assert len(workers) >= 2
+        parent.send_signal(end)
+        parent.wait(15)
+        deadline = time.monotonic() + 10
+        while any(Path(f"/proc/{pid}").exists() for pid in workers):
+            assert time.monotonic() < deadline, "a worker outlived its parent"
+            time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(child)
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]

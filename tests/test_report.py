@@ -1,0 +1,318 @@
+"""Reports and pictures: what is written, with what numbers, for few and many labels, short and long files."""
+
+import csv
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pytest
+from matplotlib.image import imread
+
+from earwitness.errors import RunError, ScoreError, SettingsError
+from earwitness.evaluation.summary import Evaluation, evaluate
+from earwitness.front_end import FrontEnd
+from earwitness.labels import LabelSet
+from earwitness.report.curves import plot_learning_curves
+from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
+from earwitness.report.pooled_columns import ScoreCurves, SpectrogramPicture
+from earwitness.report.timeline_plot import _clock, _hz_to_band, plot_timeline
+from earwitness.report.timeline_recorder import TimelineRecorder
+
+
+def assert_drawn(path: Path) -> None:
+    """It is a picture, and neither empty nor of one colour."""
+    pixels = imread(path)
+    assert min(pixels.shape[:2]) > 200
+    assert len(np.unique(pixels.reshape(-1, pixels.shape[2])[:, :3], axis=0)) > 20
+
+
+def scored(
+    clips: int, labels: int, strength: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], LabelSet]:
+    rng = np.random.default_rng(labels)
+    targets = np.eye(labels, dtype=bool)[np.arange(clips) % labels]
+    label_set = LabelSet(
+        tuple(f"/m/{i}" for i in range(labels)), tuple(f"label $_{i}^ | 犬" for i in range(labels))
+    )
+    return rng.normal(size=(clips, labels)) + strength * targets, targets, label_set
+
+
+def evaluated(clips: int, labels: int, strength: float) -> Evaluation:
+    scores, targets, label_set = scored(clips, labels, strength)
+    return evaluate(scores, targets, label_set=label_set)
+
+
+def test_report_of_clips_with_one_label(tmp_path: Path) -> None:
+    scores, targets, label_set = scored(80, 10, 2.5)
+    evaluation = evaluate(scores, targets, label_set=label_set)
+    baseline = evaluated(80, 10, 1.0)
+    before = dict(matplotlib.rcParams)
+    files = write_evaluation_report(
+        tmp_path / "new" / "report",
+        evaluation=evaluation,
+        baseline=baseline,
+        title="net $on$ |store|",
+        details={"store": tmp_path, "where": None},
+        scores=scores,
+        targets=targets,
+    )
+    assert dict(matplotlib.rcParams) == before
+    assert sorted(path.name for path in files) == [
+        "average_precision.png",
+        "confusion.png",
+        "dprime_by_prior.png",
+        "evaluation.json",
+        "per_label.csv",
+        "summary.md",
+    ]
+    for path in files:
+        if path.suffix == ".png":
+            assert_drawn(path)
+    facts = json.loads((tmp_path / "new" / "report" / "evaluation.json").read_text())
+    assert facts["evaluation"] == evaluation.to_dict()
+    assert facts["baseline"] == baseline.to_dict()
+    assert facts["details"] == {"store": str(tmp_path), "where": None}
+    with (tmp_path / "new" / "report" / "per_label.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["auc"]) for row in rows] == [label.auc for label in evaluation.labels]
+    assert [row["name"] for row in rows] == list(label_set.names)
+    summary = files[0].read_text(encoding="utf-8")
+    assert files[0].name == "summary.md"
+    assert comparison_table(evaluation, baseline) in summary
+    assert "label $_3^ \\| 犬" in summary
+    assert "## Most confused" in summary
+    assert "![confusion](confusion.png)" in summary
+
+
+def test_report_of_many_labels_some_undefined(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.random((400, 90)) < rng.uniform(0.001, 0.2, 90)
+    targets[:, :2] = False
+    label_set = LabelSet.of(f"label {i}" for i in range(90))
+    evaluation = evaluate(rng.normal(size=(400, 90)) + targets, targets, label_set=label_set)
+    baseline = evaluate(rng.normal(size=(400, 90)), targets, label_set=label_set)
+    files = write_evaluation_report(
+        tmp_path, evaluation=evaluation, baseline=baseline, title="many", details={}
+    )
+    assert not (tmp_path / "confusion.png").exists()
+    for path in files:
+        if path.suffix == ".png":
+            assert_drawn(path)
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    defined = sorted((x for x in evaluation.labels if x.is_defined), key=lambda x: -x.average_precision)
+    best, worst = summary.split("## Best labels")[1].split("## Worst labels, worst first")
+    assert defined[0].name in best
+    assert defined[-1].name in worst
+    assert f"{evaluation.num_undefined_labels} of them left out of the means" in summary
+    with (tmp_path / "per_label.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file)) == {
+            "index": "0",
+            "id": "label 0",
+            "name": "label 0",
+            "num_positives": "0",
+            "prior": "0.0",
+            "auc": "",
+            "dprime": "",
+            "average_precision": "",
+        }
+
+
+def test_report_without_any_defined_label(tmp_path: Path) -> None:
+    evaluation = evaluate(np.ones((2, 3)), np.zeros((2, 3), dtype=bool), label_set=LabelSet.of("abc"))
+    files = write_evaluation_report(
+        tmp_path, evaluation=evaluation, baseline=None, title="nothing", details={}
+    )
+    assert all(path.exists() for path in files)
+    assert "undefined" in comparison_table(evaluation, None)
+
+
+def test_perfect_scores_confuse_nothing(tmp_path: Path) -> None:
+    _, targets, label_set = scored(20, 4, 1.0)
+    scores = targets.astype(np.float32)
+    evaluation = evaluate(scores, targets, label_set=label_set)
+    write_evaluation_report(
+        tmp_path, evaluation=evaluation, baseline=None, title="t", details={}, scores=scores, targets=targets
+    )
+    assert "No clip was given another label" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+
+
+def test_comparison_table_shows_all_three() -> None:
+    evaluation, baseline = evaluated(80, 10, 2.5), evaluated(80, 10, 1.0)
+    lines = comparison_table(evaluation, baseline).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:7]]
+    assert cells[0] == ["metric", "model", "baseline", "chance"]
+    assert cells[5] == [
+        "mAP",
+        f"{evaluation.mean_average_precision:.4f}",
+        f"{baseline.mean_average_precision:.4f}",
+        "0.1000",
+    ]
+    assert cells[6] == ["accuracy", f"{evaluation.accuracy:.4f}", f"{baseline.accuracy:.4f}", "0.1000"]
+    assert len({len(line) for line in lines[:7]}) == 1  # aligned
+    assert lines[-1] == "80 clips, 10 labels."
+    assert "baseline" not in comparison_table(evaluation, None)
+
+
+def test_report_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(ScoreError, match="other labels"):
+        write_evaluation_report(
+            tmp_path, evaluation=evaluated(20, 4, 1), baseline=evaluated(20, 5, 1), title="t", details={}
+        )
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ScoreError, match="the report cannot be written"):
+        write_evaluation_report(
+            tmp_path / "file", evaluation=evaluated(20, 4, 1), baseline=None, title="t", details={}
+        )
+
+
+@pytest.mark.parametrize("num_rows", [0, 1, 15, 16, 17, 40, 333, 1000])
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_pooled_columns_equal_pooling_in_one_piece(num_rows: int, block: int) -> None:
+    rows = np.random.default_rng(num_rows).normal(size=(num_rows, 3)).astype(np.float16)
+    picture, curves = SpectrogramPicture(max_columns=16), ScoreCurves(max_columns=16)
+    for start in range(0, num_rows, block):
+        picture.push(rows[start : start + block])
+        curves.push(rows[start : start + block])
+    assert picture.num_rows == curves.num_rows == num_rows
+    width = 1
+    while width * 16 < num_rows:
+        width *= 2
+    starts = list(range(0, num_rows, width))
+    assert picture.rows_per_column == curves.rows_per_column == width
+    assert picture.first_rows.tolist() == starts
+    pieces = [rows[start : start + width].astype(np.float64) for start in starts]
+    if pieces:
+        np.testing.assert_allclose(picture.columns, [p.mean(axis=0) for p in pieces], rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(curves.columns, [p.max(axis=0) for p in pieces])
+    else:
+        assert picture.columns.size == curves.columns.size == 0
+
+
+def test_pooled_columns_need_an_even_number() -> None:
+    with pytest.raises(ValueError, match="max_columns=7"):
+        SpectrogramPicture(max_columns=7)
+
+
+@pytest.mark.parametrize(("num_frames", "hop"), [(50, 96), (498, 96), (498, 48), (60_000, 96)])
+def test_timelines_of_short_and_long_files(tmp_path: Path, num_frames: int, hop: int) -> None:
+    front_end = FrontEnd(patch_hop_frames=hop)
+    rng = np.random.default_rng(num_frames)
+    patches = max(1, front_end.frames_to_patches(num_frames))
+    plot_timeline(
+        tmp_path / "film.png",
+        frames=rng.normal(-3, 1, (num_frames, 64)).astype(np.float16),
+        front_end=front_end,
+        times_seconds=600.0 + np.arange(patches) * front_end.patch_hop_seconds,
+        scores=rng.random((patches, 30)) ** 4,
+        names=[f"label $_{i}^" for i in range(29)] + ["犬の声"],
+        title="film $1.mp4",
+        start_seconds=600.0,
+    )
+    assert_drawn(tmp_path / "film.png")
+
+
+def test_a_streamed_timeline_is_the_same_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames, scores = rng.normal(size=(3000, 64)).astype(np.float16), rng.random((31, 5)).astype(np.float32)
+    picture, curves = SpectrogramPicture(), ScoreCurves()
+    for start in range(0, 3000, 700):
+        picture.push(frames[start : start + 700])
+    for start in range(0, 31, 4):
+        curves.push(scores[start : start + 4])
+    common = {
+        "front_end": FrontEnd(),
+        "times_seconds": np.arange(31) * 0.96,
+        "names": list("abcde"),
+        "title": "film.mp4",
+    }
+    plot_timeline(tmp_path / "whole.png", frames=frames, scores=scores, **common)
+    plot_timeline(tmp_path / "streamed.png", frames=picture, scores=curves, **common)
+    np.testing.assert_array_equal(imread(tmp_path / "whole.png"), imread(tmp_path / "streamed.png"))
+
+
+def test_recorder_draws_a_range_on_the_clock_of_the_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames, scores = rng.normal(size=(300, 64)).astype(np.float16), rng.random((3, 2)).astype(np.float32)
+    starts = 60.0 + np.arange(3) * 0.96
+    recorder = TimelineRecorder()
+    recorder.push_frames(frames)
+    recorder.push_scores(starts[:0], scores[:0])
+    recorder.push_scores(starts[:2], scores[:2])
+    recorder.push_scores(starts[2:], scores[2:])
+    common = {"front_end": FrontEnd(), "names": ["a", "b"], "title": "film.mp4"}
+    recorder.draw(tmp_path / "recorded.png", **common)
+    plot_timeline(
+        tmp_path / "given.png",
+        frames=frames,
+        times_seconds=starts,
+        scores=scores,
+        start_seconds=60.0,
+        **common,
+    )
+    np.testing.assert_array_equal(imread(tmp_path / "recorded.png"), imread(tmp_path / "given.png"))
+
+
+def test_timeline_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    frames, front_end = np.zeros((100, 64), dtype=np.float16), FrontEnd()
+    common = {"frames": frames, "front_end": front_end, "title": "t"}
+    for scores, names in ((np.zeros((2, 3)), "abc"), (np.zeros((1, 3)), "ab"), (np.zeros((1, 0)), "")):
+        with pytest.raises(ScoreError, match="do not fit 1 times"):
+            plot_timeline(
+                tmp_path / "a.png", times_seconds=np.zeros(1), scores=scores, names=list(names), **common
+            )
+    fitting = {"times_seconds": np.zeros(1), "scores": np.zeros((1, 2)), "names": ["a", "b"], **common}
+    with pytest.raises(SettingsError, match=r"film\.xyz: a picture's suffix must be one of .*png"):
+        plot_timeline(tmp_path / "film.xyz", **fitting)
+    with pytest.raises(SettingsError, match="cannot be written"):
+        plot_timeline(tmp_path / "nowhere" / "film.png", **fitting)
+
+
+def test_times_as_people_write_them() -> None:
+    assert [_clock(t, unit="s") for t in (-1e-9, 4.5, 62.0, 0.30000000000000004)] == ["0", "4.5", "62", "0.3"]
+    assert [_clock(t, unit="m:ss") for t in (0, 62.5, 600, 3599)] == ["0:00", "1:02.5", "10:00", "59:59"]
+    assert [_clock(t, unit="h:mm:ss") for t in (0, 3661, 36_000)] == ["0:00:00", "1:01:01", "10:00:00"]
+
+
+def test_bands_lie_where_the_mel_formula_puts_them() -> None:
+    front_end = FrontEnd()
+    mel = lambda hz: 1127.0 * np.log(1.0 + hz / 700.0)  # noqa: E731
+    edges = np.linspace(mel(front_end.min_hz), mel(front_end.max_hz), front_end.num_bands + 2)
+    centres_hz = 700.0 * (np.exp(edges[1:-1] / 1127.0) - 1.0)
+    np.testing.assert_allclose(_hz_to_band(centres_hz, front_end), np.arange(64), rtol=0, atol=1e-9)
+
+
+def write_metrics(path: Path, rows: list[str], *, header: str = "") -> Path:
+    header = header or "step,kind,seconds,loss,one_best_accuracy,mean_average_precision,patches_per_second"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_learning_curves(tmp_path: Path) -> None:
+    rows = [f"{10 * i},train,{9 * i},{0.7 / i},,,128.5" for i in range(1, 101)]
+    rows += [f"{100 * i},validation,{90 * i},{0.8 / i},{i / 12},{i / 15}," for i in range(1, 11)]
+    plot_learning_curves(write_metrics(tmp_path / "metrics.csv", rows), tmp_path / "curves.png")
+    assert_drawn(tmp_path / "curves.png")
+
+
+@pytest.mark.parametrize("row", ["10,train,9,0.5,,,", "10,train,9,0.0,,,", "10,validation,9,,0.5,,"])
+def test_learning_curves_of_one_row(tmp_path: Path, row: str) -> None:
+    plot_learning_curves(write_metrics(tmp_path / "metrics.csv", [row]), tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
+
+
+def test_learning_curves_refuse_what_is_no_log(tmp_path: Path) -> None:
+    path, out = tmp_path / "metrics.csv", tmp_path / "curves.png"
+    with pytest.raises(RunError, match="cannot be read"):
+        plot_learning_curves(path, out)
+    with pytest.raises(RunError, match="no row yet"):
+        plot_learning_curves(write_metrics(path, []), out)
+    with pytest.raises(RunError, match="no column seconds, kind"):
+        plot_learning_curves(
+            write_metrics(path, [], header="step,loss,one_best_accuracy,mean_average_precision"), out
+        )
+    with pytest.raises(RunError, match="no measurement"):
+        plot_learning_curves(write_metrics(path, ["10,train,nine,0.5,,,"]), out)
+    with pytest.raises(RunError, match="no measurement"):
+        plot_learning_curves(write_metrics(path, ["10,train"]), out)

@@ -1,0 +1,385 @@
+"""Building stores: every row in one of two places, the same result whatever happens on the way."""
+
+import csv
+import fcntl
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import scipy.io.wavfile
+
+from earwitness.audio.frames import media_frames
+from earwitness.errors import EarwitnessError, LabelError, ManifestError, SettingsError, StoreError
+from earwitness.front_end import FrontEnd
+from earwitness.labels import LabelSet
+from earwitness.manifest import Manifest, read_manifest, write_manifest
+from earwitness.store.build import BuildSettings, build_store
+from earwitness.store.parts import rows_path
+from earwitness.store.read import Store
+from earwitness.store.reading import FrameReader
+
+RATE_HZ = 16_000
+SETTINGS = BuildSettings(workers=2, clips_per_part=4)
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory) -> Path:
+    """Ten WAV files of 0.5 to 3.2 seconds, and files that are none."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        samples = rng.standard_normal(RATE_HZ // 2 + number * 4_800) * 3_000
+        scipy.io.wavfile.write(folder / f"{number}.wav", RATE_HZ, samples.astype(np.int16))
+    scipy.io.wavfile.write(folder / "silent.wav", RATE_HZ, np.zeros(0, np.int16))
+    (folder / "text.wav").write_text("this is no sound")
+    (folder / "a folder").mkdir()
+    return folder
+
+
+def manifest_of(sounds: Path, names: list[str], **columns: object) -> Manifest:
+    table = pa.table(
+        {
+            "clip_id": [f"clip {row}" for row in range(len(names))],
+            "media": [str(sounds / name) for name in names],
+            "labels": [["noise", f"n{row % 3}"] for row in range(len(names))],
+            **columns,
+        }
+    )
+    return Manifest.from_table(table, source="sounds.csv")
+
+
+@pytest.fixture(scope="module")
+def manifest(sounds) -> Manifest:
+    good = [f"{number}.wav" for number in range(10)]
+    names = [*good[:3], "missing.wav", *good[3:6], "text.wav", "a folder", *good[6:], "silent.wav"]
+    starts = [None] * len(names)
+    stops = [None] * len(names)
+    starts[9], stops[9] = 0.5, 2.0
+    made = manifest_of(
+        sounds,
+        names,
+        start_seconds=pa.array(starts, pa.float64()),
+        stop_seconds=pa.array(stops, pa.float64()),
+        fold=list(range(len(names))),
+    )
+    write_manifest(made, sounds / "sounds.parquet")
+    return read_manifest(sounds / "sounds.parquet")
+
+
+@pytest.fixture(scope="module")
+def built(manifest, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "store"
+    build_store(manifest, folder, settings=SETTINGS)
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a store."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_every_row_is_in_one_of_two_places(manifest, tmp_path):
+    seen = []
+    summary = build_store(manifest, tmp_path / "store", settings=SETTINGS, progress=seen.append)
+    store = Store.open(tmp_path / "store")
+    failed = store.failures()
+    assert store.clips["clip_id"].to_pylist() + failed["clip_id"].to_pylist() != []
+    together = {*store.clips["clip_id"].to_pylist(), *failed["clip_id"].to_pylist()}
+    assert together == set(manifest.table["clip_id"].to_pylist())
+    assert (summary.num_clips, summary.num_stored, summary.num_failed) == (14, 10, 4)
+    assert (summary.num_parts, summary.num_resumed_parts, summary.was_complete) == (4, 0, False)
+    assert summary.seconds_of_sound == pytest.approx(sum(store.clips["num_samples"].to_pylist()) / RATE_HZ)
+    kinds = {row["clip_id"]: row["kind"] for row in failed.to_pylist()}
+    assert kinds == {
+        "clip 3": "undecodable",
+        "clip 7": "undecodable",
+        "clip 8": "undecodable",
+        "clip 13": "no_samples",
+    }
+    assert "missing.wav" in failed["reason"][0].as_py()
+    with (tmp_path / "store" / "failures.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == failed.to_pylist()
+    assert [p.num_done for p in seen] == list(range(1, 15))
+    assert (seen[-1].num_clips, seen[-1].num_failed, seen[-1].num_resumed) == (14, 4, 0)
+    assert not (tmp_path / "store" / "tmp").exists()
+
+
+def test_frames_are_those_of_the_media(manifest, built):
+    store = Store.open(built)
+    rows = [row for row in manifest.table.to_pylist() if row["clip_id"] in store.clips["clip_id"].to_pylist()]
+    with FrameReader(store) as reader:
+        for clip, row in enumerate(rows):
+            stream = media_frames(
+                row["media"],
+                front_end=FrontEnd(),
+                start_seconds=row["start_seconds"],
+                stop_seconds=row["stop_seconds"],
+            )
+            with stream:
+                expected = np.concatenate(list(stream))
+            np.testing.assert_array_equal(reader.read_clip(clip), expected)
+            stored = store.clips.slice(clip, 1).to_pylist()[0]
+            assert stored["num_samples"] == stream.num_samples
+            assert stored["is_padded"] == (stream.num_samples < FrontEnd().min_patch_samples)
+            assert {name: stored[name] for name in row} == row
+    assert store.clips["is_padded"][0].as_py()
+    assert store.label_set == LabelSet.of(["n0", "n1", "n2", "noise"])
+    assert store.targets(np.array([0]))[0].tolist() == [True, False, False, True]
+    np.testing.assert_array_equal(store.clips["fold"].to_numpy()[store.select("fold < 3")], [0, 1, 2])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_number_of_workers_changes_no_byte(manifest, built, tmp_path, workers):
+    build_store(manifest, tmp_path / "store", settings=replace(SETTINGS, workers=workers))
+    assert content(tmp_path / "store") == content(built)
+
+
+def test_a_finished_store_is_left_alone(manifest, built):
+    times = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
+    summary = build_store(
+        manifest, built, settings=SETTINGS, progress=lambda _: pytest.fail("nothing is to be done")
+    )
+    assert summary.was_complete
+    assert (summary.num_stored, summary.num_failed, summary.num_parts) == (10, 4, 4)
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == times
+
+
+def test_given_label_sets(manifest, tmp_path):
+    labels = LabelSet.of(["noise", "n2", "n1", "n0", "never"])
+    build_store(manifest, tmp_path / "store", settings=SETTINGS, label_set=labels)
+    store = Store.open(tmp_path / "store")
+    assert store.label_set == labels
+    assert store.targets(np.array([0]))[0].tolist() == [True, False, False, True, False]
+
+
+# Interrupted builds.
+
+SCRIPT = """
+import os, signal, sys
+from earwitness.manifest import read_manifest
+from earwitness.store.build import BuildSettings, build_store
+
+manifest, folder, moment = sys.argv[1:]
+
+def die():
+    os.killpg(0, signal.SIGKILL)
+
+def count_syncs(descriptor, sync=os.fsync, left=[int(moment)]):
+    left[0] -= 1
+    if left[0] == 0:
+        die()
+    sync(descriptor)
+
+if __name__ == "__main__":
+    os.fsync = count_syncs
+    build_store(read_manifest(manifest), folder, settings=BuildSettings(workers=2, clips_per_part=4))
+"""
+SYNCS_OF_A_BUILD = 2 + 4 * 4 + 5 * 2 + 2 + 2  # header, parts, index, failures, header: file and folder each
+
+
+def start_build(tmp_path: Path, manifest: Manifest, *, die_at_sync: int) -> subprocess.Popen[bytes]:
+    script = tmp_path / "build.py"
+    script.write_text(SCRIPT)
+    return subprocess.Popen(
+        [sys.executable, script, manifest.source, tmp_path / "store", str(die_at_sync)],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def finish(tmp_path: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Go on with the build that the script began, and give what is in the store."""
+    build_store(manifest, tmp_path / "store", settings=replace(SETTINGS, workers=1))
+    return content(tmp_path / "store")
+
+
+# every kind of moment: before the first file is there, between the two files of a part, between parts,
+# in the index, before the failures, and at the very last
+@pytest.mark.parametrize("moment", [1, 4, 5, 9, 15, 21, 29, SYNCS_OF_A_BUILD])
+def test_killed_at_a_sync_and_run_again(manifest, built, tmp_path, moment):
+    with start_build(tmp_path, manifest, die_at_sync=moment) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    assert finish(tmp_path, manifest) == content(built)
+
+
+def test_the_moments_above_are_all_there_are(manifest, built, tmp_path):
+    with start_build(tmp_path, manifest, die_at_sync=SYNCS_OF_A_BUILD + 1) as process:
+        assert process.wait(60) == 0
+    assert finish(tmp_path, manifest) == content(built)
+
+
+def test_killed_at_random_moments_until_done(manifest, built, tmp_path):
+    rng = np.random.default_rng(int.from_bytes(os.urandom(4)))
+    for _ in range(4):
+        with start_build(tmp_path, manifest, die_at_sync=10**9) as process:
+            time.sleep(rng.uniform(0.3, 2.5))
+            os.killpg(process.pid, signal.SIGKILL)
+    assert finish(tmp_path, manifest) == content(built)
+
+
+def test_finished_parts_are_not_built_again(manifest, tmp_path):
+    with start_build(tmp_path, manifest, die_at_sync=2 + 4 + 4) as process:
+        process.wait(60)
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "parts").glob("*.parquet")}
+    assert done
+    with pytest.raises(StoreError, match=r"unfinished \(\d of 4 parts\)"):
+        Store.open(tmp_path / "store")
+    seen = []
+    summary = build_store(
+        read_manifest(tmp_path / "sounds.parquet"),
+        tmp_path / "store",
+        settings=SETTINGS,
+        progress=seen.append,
+    )
+    assert summary.num_resumed_parts == len(done)
+    assert (summary.num_stored, summary.num_failed) == (10, 4)
+    assert seen[0].num_resumed == 14 - len(seen)
+    assert seen[-1].num_done == 14
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+def test_a_part_damaged_from_outside_is_built_again(manifest, built, tmp_path):
+    with start_build(tmp_path, manifest, die_at_sync=2 + 4 * 4 + 1) as process:
+        process.wait(60)
+    rows_path(tmp_path / "store", 0).write_bytes(b"")
+    (tmp_path / "store" / "parts" / "part-000001.npy").write_bytes(b"")
+    assert finish(tmp_path, manifest) == content(built)
+
+
+def test_an_interrupted_build_leaves_no_spool(manifest, tmp_path):
+    def interrupt(progress):
+        if progress.num_done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(manifest, tmp_path / "store", settings=SETTINGS, progress=interrupt)
+    assert not (tmp_path / "store" / "tmp").exists()
+
+
+# A disk that is full. The limit of file size stands for it: any write beyond it fails.
+
+
+@pytest.mark.parametrize(
+    ("limit_bytes", "place"), [(30_000, "tmp"), (60_000, "part-00000")], ids=["in a worker", "in a part"]
+)
+def test_a_full_disk(manifest, built, tmp_path, limit_bytes, place):
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        with pytest.raises(StoreError, match=r"cannot be written \(File too large\); make room") as caught:
+            build_store(manifest, tmp_path / "store", settings=SETTINGS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert place in str(caught.value)
+    assert not (tmp_path / "store" / "tmp").exists()
+    build_store(manifest, tmp_path / "store", settings=SETTINGS)
+    assert content(tmp_path / "store") == content(built)
+
+
+# What is refused.
+
+
+def test_another_store_is_there(manifest, built, sounds):
+    before = content(built)
+    more_labels = LabelSet.of(["noise", "n0", "n1", "n2", "more"])
+    other = Manifest(manifest.table.slice(0, 5), "fewer.csv")
+    with pytest.raises(
+        StoreError, match=r"holds another store.*sounds\.parquet \(14 rows, .*fewer\.csv \(5 rows"
+    ):
+        build_store(other, built, settings=SETTINGS)
+    with pytest.raises(StoreError, match="front end: num_bands: 64 / 40"):
+        build_store(manifest, built, settings=replace(SETTINGS, front_end=FrontEnd(num_bands=40)))
+    with pytest.raises(StoreError, match=r"label set: 4 labels .* / 5 labels"):
+        build_store(manifest, built, settings=SETTINGS, label_set=more_labels)
+    with pytest.raises(StoreError, match="clips_per_part: 4 / 5"):
+        build_store(manifest, built, settings=replace(SETTINGS, clips_per_part=5))
+    assert content(built) == before
+
+
+def test_the_same_frames_serve_any_patch(manifest, built):
+    longer = FrontEnd(patch_frames=200, patch_hop_frames=50)
+    assert build_store(manifest, built, settings=replace(SETTINGS, front_end=longer)).was_complete
+
+
+def test_a_folder_of_other_things(manifest, tmp_path):
+    (tmp_path / "thesis.txt").write_text("dear")
+    with pytest.raises(StoreError, match="the folder is not empty and holds no store"):
+        build_store(manifest, tmp_path, settings=SETTINGS)
+    assert content(tmp_path) == {"thesis.txt": b"dear"}
+
+
+def test_a_folder_that_cannot_be_made(manifest, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        build_store(manifest, tmp_path / "file" / "store", settings=SETTINGS)
+    with pytest.raises(StoreError, match="cannot be written"):
+        build_store(manifest, tmp_path / "file", settings=SETTINGS)
+    with pytest.raises(StoreError, match="cannot be written"):
+        build_store(manifest, "/proc/store", settings=SETTINGS)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_that_may_not_be_written(manifest, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="Permission denied"):
+        build_store(manifest, tmp_path / "store", settings=SETTINGS)
+
+
+def test_two_builds_at_once(manifest, tmp_path):
+    (tmp_path / "store").mkdir()
+    with (tmp_path / "store" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StoreError, match="another process is building this store"):
+            build_store(manifest, tmp_path / "store", settings=SETTINGS)
+
+
+def test_labels_that_do_not_fit(manifest, sounds, tmp_path):
+    with pytest.raises(LabelError, match=r"sounds\.parquet: row 2: unknown label 'n1'; known labels"):
+        build_store(manifest, tmp_path / "s", settings=SETTINGS, label_set=LabelSet.of(["noise", "n0"]))
+    unlabelled = manifest_of(sounds, ["0.wav"], labels=pa.array([[]], pa.list_(pa.string())))
+    with pytest.raises(LabelError, match="no clip has a label"):
+        build_store(unlabelled, tmp_path / "s", settings=SETTINGS)
+    holed = manifest_of(sounds, ["0.wav", "1.wav"], labels=[["a"], ["a", None]])
+    with pytest.raises(ManifestError, match="row 2: labels holds a null"):
+        build_store(holed, tmp_path / "s", settings=SETTINGS)
+    assert not (tmp_path / "s").exists()
+
+
+def test_columns_that_the_store_fills(sounds, tmp_path):
+    with pytest.raises(ManifestError, match="column 'num_frames'"):
+        build_store(manifest_of(sounds, ["0.wav"], num_frames=[3]), tmp_path / "s", settings=SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["workers", "clips_per_part", "timeout_seconds", "memory_limit_mib"])
+def test_settings_out_of_range(name):
+    with pytest.raises(SettingsError, match=f"{name}=0 must be positive"):
+        BuildSettings(**{name: 0})
+
+
+def test_errors_are_for_people(manifest, tmp_path):
+    (tmp_path / "store.json").write_text("{}")
+    with pytest.raises(EarwitnessError, match="describes no earwitness store"):
+        build_store(manifest, tmp_path, settings=SETTINGS)
+
+
+def test_real_sound(data_dir, tmp_path):
+    names = [str(path.relative_to(data_dir)) for path in sorted((data_dir / "media").rglob("*.*")) if path.is_file()]
+    manifest = manifest_of(data_dir, names)
+    summary = build_store(
+        manifest, tmp_path / "store", settings=BuildSettings(workers=2, timeout_seconds=60.0, clips_per_part=50)
+    )
+    assert summary.num_stored + summary.num_failed == len(names)
+    store = Store.open(tmp_path / "store")
+    assert not {"crash", "time_limit", "memory_limit"} & set(store.failures()["kind"].to_pylist())

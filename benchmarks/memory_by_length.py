@@ -40,11 +40,11 @@ def main() -> None:
         repeat_packets(short, long)
         print("| command | 10 min: peak MiB | 10 h: peak MiB | ratio | 10 h: seconds |")
         print("|---|---|---|---|---|")
-        for title, command in (
-            ("prepare", lambda media: prepare_command(media, folder)),
-            ("tag --timeline", lambda media: tag_command(media, model, folder)),
+        for title, commands in (
+            ("prepare", [prepare_command(media, folder) for media in (short, long)]),
+            ("tag --timeline", [tag_command(media, model, folder) for media in (short, long)]),
         ):
-            (short_peak, _), (long_peak, seconds) = (peak_memory(command(media)) for media in (short, long))
+            (short_peak, _), (long_peak, seconds) = map(peak_memory, commands)
             print(f"| {title} | {short_peak:.0f} | {long_peak:.0f} | {long_peak / short_peak:.3f} | {seconds:.0f} |")
 
 
@@ -53,9 +53,7 @@ def untrained_model(path: Path) -> Path:
     arguments = {"num_labels": 500, "patch_frames": 96, "num_bands": 64, "width": 0.125}
     architecture = Architecture(name="resnet50", arguments=arguments)
     labels = LabelSet.of(f"label {number}" for number in range(500))
-    model = Model(
-        network=architecture.build(), architecture=architecture, label_set=labels, front_end=FrontEnd()
-    )
+    model = Model(network=architecture.build(), architecture=architecture, label_set=labels, front_end=FrontEnd())
     save_model(model, path)
     return path
 
@@ -103,7 +101,16 @@ def prepare_command(media: Path, folder: Path) -> list[str]:
 def tag_command(media: Path, model: Path, folder: Path) -> list[str]:
     """`earwitness tag --timeline` of that file, with the scores of every patch written."""
     scores = folder / f"{media.stem}.csv"
-    return ["tag", str(model), str(media), "--timeline", "--out", str(folder / "t.jsonl"), "--patch-scores", str(scores)]
+    return [
+        "tag",
+        str(model),
+        str(media),
+        "--timeline",
+        "--out",
+        str(folder / "t.jsonl"),
+        "--patch-scores",
+        str(scores),
+    ]
 
 
 def peak_memory(arguments: list[str]) -> tuple[float, float]:

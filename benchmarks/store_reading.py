@@ -45,12 +45,8 @@ CLIP_BYTES = CLIP_FRAMES * FRONT_END.num_bands * 2
 
 def main() -> None:
     """Make the files, run the four readings, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--folder", type=Path, help="where the files are made and kept (default: a temporary one)"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="where the files are made and kept (default: a temporary one)")
     parser.add_argument("--gib", type=float, default=4.0, help="size of the store")
     parser.add_argument("--parts", type=int, default=1_000)
     parser.add_argument("--batches", type=int, default=200, help="batches of each run")
@@ -71,9 +67,7 @@ def run(folder: Path, gib: float, num_parts: int, num_batches: int, threads: int
     store = Store.open(store_folder)
     files = [frames_path(store_folder, part) for part in range(store.num_parts)]
     frames = FRONT_END.patch_frames
-    index = PatchIndex(
-        store.frames_per_clip, np.arange(store.num_clips), patch_frames=frames, hop_frames=frames
-    )
+    index = PatchIndex(store.frames_per_clip, np.arange(store.num_clips), patch_frames=frames, hop_frames=frames)
     plan = BatchPlan(index.num_patches, batch_size=BATCH, seed=1)
     batches = [plan.batch(step) for step in range(num_batches)]
     target = np.empty((BATCH, frames, FRONT_END.num_bands), np.float16)
@@ -102,9 +96,7 @@ def run(folder: Path, gib: float, num_parts: int, num_batches: int, threads: int
         measures = [(measure_map(is_cold=is_cold), measure_store(is_cold=is_cold)) for _ in range(repeats)]
         rows.append((name, *(statistics.median(rates) for rates in zip(*measures, strict=True))))
     size = store.num_frames * FRONT_END.num_bands * 2 / 2**30
-    print(
-        f"{store.num_parts} parts, {size:.2f} GiB, {num_batches} batches of {BATCH} patches, {threads} threads\n"
-    )
+    print(f"{store.num_parts} parts, {size:.2f} GiB, {num_batches} batches of {BATCH} patches, {threads} threads\n")
     print("| page cache | memory map of one file, patches/s | store, patches/s | ratio |")
     print("|---|---|---|---|")
     for name, map_rate, store_rate in rows:
@@ -128,9 +120,7 @@ def make_store(folder: Path, num_parts: int, clips_per_part: int) -> None:
     """A finished store of noise."""
     num_clips = num_parts * clips_per_part
     manifest = Manifest.from_table(
-        pa.table(
-            {"media": [f"clip-{clip}.wav" for clip in range(num_clips)], "labels": [["noise"]] * num_clips}
-        )
+        pa.table({"media": [f"clip-{clip}.wav" for clip in range(num_clips)], "labels": [["noise"]] * num_clips})
     )
     header = StoreHeader(
         front_end=FRONT_END,
@@ -176,9 +166,7 @@ def make_single(path: Path, num_clips: int) -> None:
 
 
 def _noise() -> Iterator[npt.NDArray[np.float16]]:
-    values = (
-        np.random.default_rng(0).standard_normal((2 * CLIP_FRAMES, FRONT_END.num_bands)).astype(np.float16)
-    )
+    values = np.random.default_rng(0).standard_normal((2 * CLIP_FRAMES, FRONT_END.num_bands)).astype(np.float16)
     shift = 0
     while True:
         yield values[shift : shift + CLIP_FRAMES]

@@ -23,9 +23,7 @@ class FakeReader:
         self.store = SimpleNamespace(frames_per_clip=[len(clip) for clip in clips])
         self.longest_read = 0
 
-    def read_clip(
-        self, clip: int, *, first_frame: int = 0, num_frames: int | None = None
-    ) -> npt.NDArray[np.float16]:
+    def read_clip(self, clip: int, *, first_frame: int = 0, num_frames: int | None = None) -> npt.NDArray[np.float16]:
         stop = None if num_frames is None else first_frame + num_frames
         frames = self.clips[clip][first_frame:stop]
         self.longest_read = max(self.longest_read, len(frames))
@@ -70,9 +68,7 @@ def test_one_label_each_is_a_multinomial_regression() -> None:
     test, truth = separable(60, 3, seed=1)
     targets = np.insert(targets, 1, False, axis=1)  # a label that no training clip has
     scores = baseline_scores(train, targets, test)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(
-        train, targets.argmax(axis=1)
-    )
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(train, targets.argmax(axis=1))
     np.testing.assert_allclose(scores[:, [0, 2, 3]], pipeline.predict_proba(test), rtol=0, atol=1e-9)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=0, atol=1e-12)
     assert np.all(scores[:, 1] == 0.0)
@@ -93,9 +89,7 @@ def test_several_labels_are_regressions_of_their_own() -> None:
     targets = np.column_stack([train[:, 0] > 0, train[:, 1] > 1, np.zeros(120, bool), np.ones(120, bool)])
     scores = baseline_scores(train, targets, test)
     for label in (0, 1):
-        pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(
-            train, targets[:, label]
-        )
+        pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(train, targets[:, label])
         np.testing.assert_allclose(scores[:, label], pipeline.predict_proba(test)[:, 1], rtol=0, atol=1e-9)
     assert np.all(scores[:, 2] == 0.0)  # their priors in training
     assert np.all(scores[:, 3] == 1.0)

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MadeSounds
 from safetensors import safe_open
 from scipy.io import wavfile
 
+from conftest import MadeSounds
 from earwitness.manifest import read_manifest, write_manifest
 
-TRAIN = ("--network", "fully_connected", "--width", "0.05", "--steps", "150", "--batch-size", "16")
-FAST = ("--learning-rate", "0.001", "--validation-every", "50")
+TRAIN = ("--network", "fully_connected", "--width", "0.05", "--steps", "400", "--batch-size", "16")
+FAST = ("--learning-rate", "0.001", "--validation-every", "100")
 
 
 def earwitness(*arguments: object, status: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -101,7 +101,14 @@ def test_version_and_misspelt_option() -> None:
 
 def test_run_folder(workspace: Path) -> None:
     assert {path.name for path in (workspace / "run").iterdir()} == {
-        *("run.json", "metrics.csv", "tensorboard", "checkpoint.pt", "model.safetensors", "learning_curves.png")
+        *(
+            "run.json",
+            "metrics.csv",
+            "tensorboard",
+            "checkpoint.pt",
+            "model.safetensors",
+            "learning_curves.png",
+        )
     }
 
 
@@ -178,7 +185,16 @@ def test_same_scores_from_the_store_and_from_the_file(
 
 
 def test_crossvalidate_and_again(workspace: Path, tmp_path: Path) -> None:
-    command = ("crossvalidate", workspace / "store", tmp_path / "cv", "--group", "fold", *TRAIN, *FAST, "--json")
+    command = (
+        "crossvalidate",
+        workspace / "store",
+        tmp_path / "cv",
+        "--group",
+        "fold",
+        *TRAIN,
+        *FAST,
+        "--json",
+    )
     first = json.loads(earwitness(*command).stdout)
     assert [fold["fold"] for fold in first["folds"]] == [1, 2, 3, 4]
     spread = first["model"]["mean_auc"]
@@ -192,7 +208,7 @@ def test_crossvalidate_and_again(workspace: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_and_again(workspace: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "earwitness", "train", workspace / "store", tmp_path / "run", *TRAIN]
-    command[command.index("150")] = "100000"
+    command[command.index("400")] = "100000"
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     metrics = tmp_path / "run" / "metrics.csv"
@@ -208,7 +224,10 @@ def test_ctrl_c_and_again(workspace: Path, tmp_path: Path) -> None:
 
 def test_prepare_lists_failures_and_keeps_the_rest(made_sounds: MadeSounds, tmp_path: Path) -> None:
     (tmp_path / "notes.wav").write_text("not a sound")
-    rows = [{"media": str(made_sounds.folder / "00.wav"), "labels": "a"}, {"media": "notes.wav", "labels": "a"}]
+    rows = [
+        {"media": str(made_sounds.folder / "00.wav"), "labels": "a"},
+        {"media": "notes.wav", "labels": "a"},
+    ]
     rows += [{"media": "gone.wav", "labels": "b"}]
     with (tmp_path / "m.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, ["media", "labels"])
@@ -241,7 +260,13 @@ class TestBadInput:
     def test_unknown_label(self, workspace: Path, tmp_path: Path) -> None:
         (tmp_path / "labels.txt").write_text("click\ntones\n")
         options = ("--label-set", tmp_path / "labels.txt")
-        refused("prepare", workspace / "my.parquet", tmp_path / "s", *options, saying=["row 1", "'tone'", "'tones'"])
+        refused(
+            "prepare",
+            workspace / "my.parquet",
+            tmp_path / "s",
+            *options,
+            saying=["row 1", "'tone'", "'tones'"],
+        )
 
     def test_store(self, workspace: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
         refused("train", tmp_path, tmp_path / "run", saying=str(tmp_path))
@@ -292,7 +317,7 @@ class TestBadInput:
         refused("tag", model, tone, "--out", tmp_path / "x.txt", saying=".jsonl or .csv")
 
     def test_changed_settings_on_resume(self, workspace: Path) -> None:
-        refused(*("train", workspace / "store", workspace / "run", "--steps", 150), saying=["before", "now"])
+        refused(*("train", workspace / "store", workspace / "run", "--steps", 400), saying=["before", "now"])
 
     @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="needs a folder nobody can write")
     def test_unwritable_folder(self, workspace: Path) -> None:

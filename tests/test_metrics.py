@@ -28,9 +28,7 @@ EXACT = 1e-12
 CASES = ("random", "tied", "constant", "saturated", "float16", "integer", "one_positive", "one_negative")
 
 
-def make_case(
-    kind: str, *, clips: int = 700, labels: int = 70
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+def make_case(kind: str, *, clips: int = 700, labels: int = 70) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     rng = np.random.default_rng(CASES.index(kind))
     targets = rng.random((clips, labels)) < rng.uniform(0.02, 0.6, labels)
     scores: npt.NDArray[Any] = rng.normal(size=(clips, labels)) + targets
@@ -97,9 +95,7 @@ def test_ranking_equals_the_slow_versions(kind: str) -> None:
 
 def test_hand_values() -> None:
     #                  distinct         tied at 0.5     perfect         reversed
-    scores = np.array(
-        [[0.9, 0.5, 4.0, 1.0], [0.8, 0.5, 3.0, 2.0], [0.7, 0.5, 2.0, 3.0], [0.6, 0.1, 1.0, 4.0]]
-    )
+    scores = np.array([[0.9, 0.5, 4.0, 1.0], [0.8, 0.5, 3.0, 2.0], [0.7, 0.5, 2.0, 3.0], [0.6, 0.1, 1.0, 4.0]])
     targets = np.array([[1, 1, 1, 1], [0, 0, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=bool)
     ranking = rank_labels(scores, targets)
     assert ranking.num_positives.tolist() == [2, 1, 2, 2]
@@ -215,9 +211,7 @@ def test_confusion_matrix() -> None:
         confusion_matrix(scores, targets)
 
 
-@pytest.mark.parametrize(
-    "function", [roc_auc, average_precision, rank_labels, one_best_accuracy, confusion_matrix]
-)
+@pytest.mark.parametrize("function", [roc_auc, average_precision, rank_labels, one_best_accuracy, confusion_matrix])
 def test_unusable_input_is_refused(function: Any) -> None:
     scores, targets = np.zeros((5000, 3), dtype=np.float32), np.eye(3, dtype=bool)[np.arange(5000) % 3]
     with pytest.raises(ScoreError, match=r"scores are \(5000, 3\), targets \(5000, 2\)"):

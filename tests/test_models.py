@@ -21,7 +21,7 @@ SMALL = {"fully_connected": 0.05, "resnet50": 0.125}
 """A width at which a network is quick to test."""
 
 PAPER_FIGURES = {
-    # weights and multiply-adds at 3,087 labels, recomputed from the layer shapes; printed: 11.2 M / 11.2 M, 30 M / 1.9 G
+    # weights and multiply-adds at 3,087 labels, recomputed from layer shapes; printed: 11.2 M / 11.2 M, 30 M / 1.9 G
     "fully_connected": (11_237_087, 11_231_000),
     "resnet50": (29_827_023, 1_856_000_000),
 }

@@ -92,10 +92,7 @@ def test_hanging_tasks_are_ended():
 
 def test_the_memory_limit_is_beyond_what_the_worker_holds():
     assert outcomes_by_task([f"devour {2**28}"], memory_limit_bytes=2**29)[f"devour {2**28}"] == str(2**28)
-    assert (
-        outcomes_by_task([f"devour {2**29}"], memory_limit_bytes=2**28)[f"devour {2**29}"].kind
-        == "memory_limit"
-    )
+    assert outcomes_by_task([f"devour {2**29}"], memory_limit_bytes=2**28)[f"devour {2**29}"].kind == "memory_limit"
 
 
 def test_the_initializer_runs_in_the_workers():
@@ -153,9 +150,10 @@ def test_settings_are_checked_before_work(settings):
 
 PARENT = """
 from earwitness.parallel import run_tasks
-import test_parallel
-if __name__ == "__main__": for _ in run_tasks(test_parallel.behave, ["say a", "sleep 60", "sleep 60"],
-    workers=2, timeout_seconds=99.0):
+from test_parallel import behave
+
+if __name__ == "__main__":
+    for _ in run_tasks(behave, ["say a", "sleep 60", "sleep 60"], workers=2, timeout_seconds=99.0):
         print("ready", flush=True)
 """
 

@@ -28,14 +28,10 @@ def assert_drawn(path: Path) -> None:
     assert len(np.unique(pixels.reshape(-1, pixels.shape[2])[:, :3], axis=0)) > 20
 
 
-def scored(
-    clips: int, labels: int, strength: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], LabelSet]:
+def scored(clips: int, labels: int, strength: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], LabelSet]:
     rng = np.random.default_rng(labels)
     targets = np.eye(labels, dtype=bool)[np.arange(clips) % labels]
-    label_set = LabelSet(
-        tuple(f"/m/{i}" for i in range(labels)), tuple(f"label $_{i}^ | 犬" for i in range(labels))
-    )
+    label_set = LabelSet(tuple(f"/m/{i}" for i in range(labels)), tuple(f"label $_{i}^ | 犬" for i in range(labels)))
     return rng.normal(size=(clips, labels)) + strength * targets, targets, label_set
 
 
@@ -93,9 +89,7 @@ def test_report_of_many_labels_some_undefined(tmp_path: Path) -> None:
     label_set = LabelSet.of(f"label {i}" for i in range(90))
     evaluation = evaluate(rng.normal(size=(400, 90)) + targets, targets, label_set=label_set)
     baseline = evaluate(rng.normal(size=(400, 90)), targets, label_set=label_set)
-    files = write_evaluation_report(
-        tmp_path, evaluation=evaluation, baseline=baseline, title="many", details={}
-    )
+    files = write_evaluation_report(tmp_path, evaluation=evaluation, baseline=baseline, title="many", details={})
     assert not (tmp_path / "confusion.png").exists()
     for path in files:
         if path.suffix == ".png":
@@ -121,9 +115,7 @@ def test_report_of_many_labels_some_undefined(tmp_path: Path) -> None:
 
 def test_report_without_any_defined_label(tmp_path: Path) -> None:
     evaluation = evaluate(np.ones((2, 3)), np.zeros((2, 3), dtype=bool), label_set=LabelSet.of("abc"))
-    files = write_evaluation_report(
-        tmp_path, evaluation=evaluation, baseline=None, title="nothing", details={}
-    )
+    files = write_evaluation_report(tmp_path, evaluation=evaluation, baseline=None, title="nothing", details={})
     assert all(path.exists() for path in files)
     assert "undefined" in comparison_table(evaluation, None)
 
@@ -162,9 +154,7 @@ def test_report_refuses_what_does_not_fit(tmp_path: Path) -> None:
         )
     (tmp_path / "file").write_text("")
     with pytest.raises(ScoreError, match="the report cannot be written"):
-        write_evaluation_report(
-            tmp_path / "file", evaluation=evaluated(20, 4, 1), baseline=None, title="t", details={}
-        )
+        write_evaluation_report(tmp_path / "file", evaluation=evaluated(20, 4, 1), baseline=None, title="t", details={})
 
 
 @pytest.mark.parametrize("num_rows", [0, 1, 15, 16, 17, 40, 333, 1000])
@@ -259,9 +249,7 @@ def test_timeline_refuses_what_does_not_fit(tmp_path: Path) -> None:
     common = {"frames": frames, "front_end": front_end, "title": "t"}
     for scores, names in ((np.zeros((2, 3)), "abc"), (np.zeros((1, 3)), "ab"), (np.zeros((1, 0)), "")):
         with pytest.raises(ScoreError, match="do not fit 1 times"):
-            plot_timeline(
-                tmp_path / "a.png", times_seconds=np.zeros(1), scores=scores, names=list(names), **common
-            )
+            plot_timeline(tmp_path / "a.png", times_seconds=np.zeros(1), scores=scores, names=list(names), **common)
     fitting = {"times_seconds": np.zeros(1), "scores": np.zeros((1, 2)), "names": ["a", "b"], **common}
     with pytest.raises(SettingsError, match=r"film\.xyz: a picture's suffix must be one of .*png"):
         plot_timeline(tmp_path / "film.xyz", **fitting)
@@ -309,9 +297,7 @@ def test_learning_curves_refuse_what_is_no_log(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no row yet"):
         plot_learning_curves(write_metrics(path, []), out)
     with pytest.raises(RunError, match="no column seconds, kind"):
-        plot_learning_curves(
-            write_metrics(path, [], header="step,loss,one_best_accuracy,mean_average_precision"), out
-        )
+        plot_learning_curves(write_metrics(path, [], header="step,loss,one_best_accuracy,mean_average_precision"), out)
     with pytest.raises(RunError, match="no measurement"):
         plot_learning_curves(write_metrics(path, ["10,train,nine,0.5,,,"]), out)
     with pytest.raises(RunError, match="no measurement"):

@@ -83,11 +83,7 @@ def built(manifest, tmp_path_factory) -> Path:
 
 def content(folder: Path) -> dict[str, bytes]:
     """Every file of a store."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_every_row_is_in_one_of_two_places(manifest, tmp_path):
@@ -148,9 +144,7 @@ def test_the_number_of_workers_changes_no_byte(manifest, built, tmp_path, worker
 
 def test_a_finished_store_is_left_alone(manifest, built):
     times = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
-    summary = build_store(
-        manifest, built, settings=SETTINGS, progress=lambda _: pytest.fail("nothing is to be done")
-    )
+    summary = build_store(manifest, built, settings=SETTINGS, progress=lambda _: pytest.fail("nothing is to be done"))
     assert summary.was_complete
     assert (summary.num_stored, summary.num_failed, summary.num_parts) == (10, 4, 4)
     assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == times
@@ -207,7 +201,7 @@ def finish(tmp_path: Path, manifest: Manifest) -> dict[str, bytes]:
 
 # every kind of moment: before the first file is there, between the two files of a part, between parts,
 # in the index, before the failures, and at the very last
-@pytest.mark.parametrize("moment", [1, 4, 5, 9, 15, 21, 29, SYNCS_OF_A_BUILD])
+@pytest.mark.parametrize("moment", [1, 4, 9, 21, 29, SYNCS_OF_A_BUILD])
 def test_killed_at_a_sync_and_run_again(manifest, built, tmp_path, moment):
     with start_build(tmp_path, manifest, die_at_sync=moment) as process:
         assert process.wait(60) == -signal.SIGKILL
@@ -238,7 +232,7 @@ def test_finished_parts_are_not_built_again(manifest, tmp_path):
         Store.open(tmp_path / "store")
     seen = []
     summary = build_store(
-        read_manifest(tmp_path / "sounds.parquet"),
+        manifest,
         tmp_path / "store",
         settings=SETTINGS,
         progress=seen.append,
@@ -272,7 +266,7 @@ def test_an_interrupted_build_leaves_no_spool(manifest, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("limit_bytes", "place"), [(30_000, "tmp"), (60_000, "part-00000")], ids=["in a worker", "in a part"]
+    ("limit_bytes", "place"), [(10_000, "store/tmp/"), (60_000, "store: ")], ids=["in a worker", "in a part"]
 )
 def test_a_full_disk(manifest, built, tmp_path, limit_bytes, place):
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -295,9 +289,7 @@ def test_another_store_is_there(manifest, built, sounds):
     before = content(built)
     more_labels = LabelSet.of(["noise", "n0", "n1", "n2", "more"])
     other = Manifest(manifest.table.slice(0, 5), "fewer.csv")
-    with pytest.raises(
-        StoreError, match=r"holds another store.*sounds\.parquet \(14 rows, .*fewer\.csv \(5 rows"
-    ):
+    with pytest.raises(StoreError, match=r"holds another store.*sounds\.parquet \(14 rows, .*fewer\.csv \(5 rows"):
         build_store(other, built, settings=SETTINGS)
     with pytest.raises(StoreError, match="front end: num_bands: 64 / 40"):
         build_store(manifest, built, settings=replace(SETTINGS, front_end=FrontEnd(num_bands=40)))
@@ -351,9 +343,6 @@ def test_labels_that_do_not_fit(manifest, sounds, tmp_path):
     unlabelled = manifest_of(sounds, ["0.wav"], labels=pa.array([[]], pa.list_(pa.string())))
     with pytest.raises(LabelError, match="no clip has a label"):
         build_store(unlabelled, tmp_path / "s", settings=SETTINGS)
-    holed = manifest_of(sounds, ["0.wav", "1.wav"], labels=[["a"], ["a", None]])
-    with pytest.raises(ManifestError, match="row 2: labels holds a null"):
-        build_store(holed, tmp_path / "s", settings=SETTINGS)
     assert not (tmp_path / "s").exists()
 
 
@@ -378,7 +367,9 @@ def test_real_sound(data_dir, tmp_path):
     names = [str(path.relative_to(data_dir)) for path in sorted((data_dir / "media").rglob("*.*")) if path.is_file()]
     manifest = manifest_of(data_dir, names)
     summary = build_store(
-        manifest, tmp_path / "store", settings=BuildSettings(workers=2, timeout_seconds=60.0, clips_per_part=50)
+        manifest,
+        tmp_path / "store",
+        settings=BuildSettings(workers=2, timeout_seconds=60.0, clips_per_part=50),
     )
     assert summary.num_stored + summary.num_failed == len(names)
     store = Store.open(tmp_path / "store")

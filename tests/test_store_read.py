@@ -341,9 +341,7 @@ def test_stores_that_cannot_be_opened(copy, tmp_path):
         Store.open(copy)
     path.write_text(json.dumps(values))
     np.save(copy / "index" / "frames_per_clip.npy", np.zeros(3, np.int64))
-    with pytest.raises(
-        StoreError, match=r"frames_per_clip\.npy: damaged, expected int64 \[5\], came int64 \[3\]"
-    ):
+    with pytest.raises(StoreError, match=r"frames_per_clip\.npy: damaged, expected int64 \[5\], came int64 \[3\]"):
         Store.open(copy)
     (copy / "index" / "parts.npy").unlink()
     with pytest.raises(StoreError, match=r"parts\.npy: the store's index cannot be read"):
@@ -383,9 +381,7 @@ def test_header_differences_name_both_sides(copy):
 
 
 def test_the_digest_does_not_follow_chunks():
-    table = pa.table(
-        {"clip_id": ["a", "b", "c"], "labels": pa.array([["x"], None, []], pa.list_(pa.string()))}
-    )
+    table = pa.table({"clip_id": ["a", "b", "c"], "labels": pa.array([["x"], None, []], pa.list_(pa.string()))})
     chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)])
     assert digest_table(table) == digest_table(chunked)
     assert digest_table(table) != digest_table(table.slice(1))

@@ -116,7 +116,7 @@ def test_killed_and_resumed_is_bit_identical(made_store: Store, tmp_path: Path) 
     """SIGKILL through the command line, at a moment that nothing is prepared for."""
     command = [
         *(sys.executable, "-m", "earwitness", "train", str(made_store.folder), str(tmp_path / "killed")),
-        *("--network", "fully_connected", "--width", "0.03", "--steps", "3000", "--batch-size", "16"),
+        *("--network", "fully_connected", "--width", "0.03", "--steps", "1000", "--batch-size", "16"),
         *("--learning-rate", "0.001", "--validation-share", "0", "--threads", "1", "--precision", "float32"),
         *("--checkpoint-seconds", "0.2"),
     ]
@@ -128,7 +128,7 @@ def test_killed_and_resumed_is_bit_identical(made_store: Store, tmp_path: Path) 
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it was to be killed before its end"
     assert checkpoint.exists()
-    settings = replace(QUICK, steps=3000, validation_share=0.0)
+    settings = replace(QUICK, steps=1000, validation_share=0.0)
     resumed = train(made_store, tmp_path / "killed", settings=settings)
     whole = train(made_store, tmp_path / "whole", settings=settings)
     assert_bit_equal(weights(whole.model_path), weights(resumed.model_path))
@@ -227,8 +227,14 @@ def test_damaged_checkpoint_is_named(made_store: Store, tmp_path: Path) -> None:
 
 
 def test_divergence_is_said(made_store: Store, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="the training diverged"):
-        train(made_store, tmp_path / "run", settings=replace(QUICK, learning_rate=1.0, width=2.0, steps=400))
+    """A weight that is no longer a number, as a diverging training leaves it."""
+    train(made_store, tmp_path / "run", settings=QUICK, on_progress=stop_at(5))
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    state["network"]["head.bias"][0] = float("nan")
+    torch.save(state, checkpoint)
+    with pytest.raises(RunError, match=r"no longer a number after step 25; the training diverged.*--learning-rate"):
+        train(made_store, tmp_path / "run", settings=QUICK)
 
 
 def test_too_few_patches(made_store: Store, tmp_path: Path) -> None:
@@ -241,7 +247,11 @@ def test_bad_selections(made_store: Store, tmp_path: Path) -> None:
     with pytest.raises(SelectionError, match="fodl"):
         train(made_store, tmp_path / "run", settings=replace(QUICK, where="fodl = 1"))
     with pytest.raises(SelectionError, match="nothing is left to learn from"):
-        train(made_store, tmp_path / "run", settings=replace(QUICK, where="fold = 1", validation_where="fold < 3"))
+        train(
+            made_store,
+            tmp_path / "run",
+            settings=replace(QUICK, where="fold = 1", validation_where="fold < 3"),
+        )
 
 
 @pytest.mark.parametrize(

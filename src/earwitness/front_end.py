@@ -57,9 +57,7 @@ class FrontEnd:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is int:
-                self._require(
-                    type(value) is int and value >= 1, field.name, "must be a whole number, at least 1"
-                )
+                self._require(type(value) is int and value >= 1, field.name, "must be a whole number, at least 1")
             elif field.type is float:
                 is_number = type(value) in (int, float) and math.isfinite(value)
                 self._require(is_number, field.name, "must be a finite number")

@@ -134,16 +134,13 @@ def _from_csv(text: str) -> LabelSet:
     id_column = next((c for c in _ID_COLUMNS if c in header), None)
     if id_column is None:
         raise LabelError(
-            f"no id column; the header is {', '.join(header) or 'empty'}, "
-            f"one of {', '.join(_ID_COLUMNS)} is needed"
+            f"no id column; the header is {', '.join(header) or 'empty'}, one of {', '.join(_ID_COLUMNS)} is needed"
         )
     name_column = next((c for c in _NAME_COLUMNS if c in header), id_column)
     rows = list(reader)
     for number, row in enumerate(rows):
         if None in row or None in row.values():
-            raise LabelError(
-                f"row {number + 1} has more or fewer columns than the header (a comma unquoted?)"
-            )
+            raise LabelError(f"row {number + 1} has more or fewer columns than the header (a comma unquoted?)")
         if "index" in header and row["index"] != str(number):
             raise LabelError(
                 f"row {number + 1}: index is {row['index']}, but must count 0, 1, 2 ... by the order of rows"

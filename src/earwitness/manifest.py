@@ -52,9 +52,7 @@ class Manifest:
     """What to call it in messages: a file name, usually."""
 
     @classmethod
-    def from_table(
-        cls, table: pa.Table, *, source: str = "manifest", folder: Path | None = None
-    ) -> "Manifest":
+    def from_table(cls, table: pa.Table, *, source: str = "manifest", folder: Path | None = None) -> "Manifest":
         """Check a table and bring it into shape.
 
         Missing `start_seconds` and `stop_seconds` are added as null, missing `labels` as empty lists, and a
@@ -111,8 +109,7 @@ def read_manifest(path: str | Path) -> Manifest:
     version = (table.schema.metadata or {}).get(_VERSION_KEY, b"0").decode()
     if not version.isdecimal() or int(version) > SCHEMA_VERSION:
         raise ManifestError(
-            f"{path}: manifest version {version} is newer than {SCHEMA_VERSION}, which this earwitness "
-            "reads; update it"
+            f"{path}: manifest version {version} is newer than {SCHEMA_VERSION}, which this earwitness reads; update it"
         )
     if path.suffix.lower() in (".csv", ".tsv"):
         table = _from_text(table)
@@ -129,8 +126,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise ManifestError(
-            f"{path}: a manifest is written as one of {', '.join(_WRITERS)}; "
-            f"came {path.suffix or 'no suffix'}"
+            f"{path}: a manifest is written as one of {', '.join(_WRITERS)}; came {path.suffix or 'no suffix'}"
         )
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -182,9 +178,7 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType, name: str, source: str) 
     except pa.ArrowInvalid as error:
         row = bisect_left(range(len(column)), True, key=lambda row: not _can_cast(column[: row + 1], wanted))
         kind = "a number" if wanted == pa.float64() else str(wanted)
-        raise ManifestError(
-            f"{source}: row {row + 1}: {name}={column[row].as_py()!r} is not {kind}"
-        ) from error
+        raise ManifestError(f"{source}: row {row + 1}: {name}={column[row].as_py()!r} is not {kind}") from error
 
 
 def _can_cast(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
@@ -196,18 +190,14 @@ def _can_cast(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
 
 
 def _check_rows(table: pa.Table, source: str) -> None:
-    for name in ("clip_id", "media"):
+    for name in ("media", "clip_id"):
         empty = pc.or_kleene(pc.is_null(table[name]), pc.equal(table[name], ""))
         if (row := _first(empty)) is not None:
             raise ManifestError(f"{source}: row {row + 1}: column {name} is empty")
     for name in ("start_seconds", "stop_seconds"):
         column = table[name]
-        if (
-            row := _first(pc.invert(pc.and_(pc.is_finite(column), pc.greater_equal(column, 0.0))))
-        ) is not None:
-            raise ManifestError(
-                f"{source}: row {row + 1}: {name}={column[row]} must be a number of seconds, 0 or more"
-            )
+        if (row := _first(pc.invert(pc.and_(pc.is_finite(column), pc.greater_equal(column, 0.0))))) is not None:
+            raise ManifestError(f"{source}: row {row + 1}: {name}={column[row]} must be a number of seconds, 0 or more")
     stops, starts = table["stop_seconds"], pc.coalesce(table["start_seconds"], pa.scalar(0.0))
     if (row := _first(pc.less_equal(stops, starts))) is not None:
         raise ManifestError(

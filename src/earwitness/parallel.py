@@ -174,9 +174,7 @@ def _result(future: Future[Any], timeout_seconds: float) -> tuple[Any, Failure |
     try:
         value, failure, error = future.result()
     except TimeoutError:
-        return None, Failure(
-            "time_limit", f"it took longer than the time limit of {timeout_seconds:g} seconds"
-        )
+        return None, Failure("time_limit", f"it took longer than the time limit of {timeout_seconds:g} seconds")
     except ProcessExpired as expired:
         return None, Failure("crash", f"the process that worked on it {_how_it_ended(expired.exitcode)}")
     if error is not None:
@@ -198,9 +196,7 @@ def _how_it_ended(exit_code: int) -> str:
 # What runs in the workers.
 
 
-def _call(
-    function: Callable[[Task], Value], task: Task
-) -> tuple[Value | None, Failure | None, EarwitnessError | None]:
+def _call(function: Callable[[Task], Value], task: Task) -> tuple[Value | None, Failure | None, EarwitnessError | None]:
     """Exceptions become plain values here: one that cannot be unpickled would break the whole pool."""
     try:
         return function(task), None, None

@@ -31,9 +31,7 @@ def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
     while row_column in table.column_names:
         row_column += "_"
     numbered = table.append_column(row_column, pa.array(np.arange(table.num_rows, dtype=np.int64)))
-    connection = duckdb.connect(
-        config={"autoload_known_extensions": "false", "autoinstall_known_extensions": "false"}
-    )
+    connection = duckdb.connect(config={"autoload_known_extensions": "false", "autoinstall_known_extensions": "false"})
     try:
         connection.register("clips", numbered)
         connection.execute("SET enable_external_access = false")

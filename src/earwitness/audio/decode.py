@@ -9,7 +9,6 @@ reached by seeking early and discarding, where `seeking` trusts the file, else b
 way the samples lie on the grid of the whole file (see `resample`).
 """
 
-import os
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
@@ -17,12 +16,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.audio.native import NativeStream, SourceInfo
+from earwitness.audio.native import NativeStream
 from earwitness.audio.resample import MonoResampler, grid_period
+from earwitness.audio.seeking import enter
 from earwitness.audio.source import OpenMedia, Source
+from earwitness.audio.track import AudioTrack, SourceInfo
 from earwitness.errors import NoSamplesError, SettingsError
 
-SEEK_EARLY_SECONDS = 0.5
 PRE_ROLL_SECONDS = 1.0
 """Decoded and thrown away before a time range: AAC is wrong for 0.1 s after a seek, MP3 and Opus need some frames."""
 
@@ -59,9 +59,7 @@ def decode(
         UndecodableError: missing, no media, refused; raised while iterating where decoding fails before any sample.
         SettingsError: the range is empty or negative.
     """
-    return WaveformStream(
-        source, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, stop_seconds=stop_seconds
-    )
+    return WaveformStream(source, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, stop_seconds=stop_seconds)
 
 
 def read_waveform(
@@ -91,9 +89,7 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
     ) -> None:
         start = 0.0 if start_seconds is None else start_seconds
         if not 0 <= start < (np.inf if stop_seconds is None else stop_seconds):
-            raise SettingsError(
-                f"range {start_seconds} to {stop_seconds} s: needs 0 <= start_seconds < stop_seconds"
-            )
+            raise SettingsError(f"range {start_seconds} to {stop_seconds} s: needs 0 <= start_seconds < stop_seconds")
         self._sample_rate_hz = sample_rate_hz
         self._start_seconds = start
         self._start = round(start * sample_rate_hz)
@@ -102,7 +98,7 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
         """Samples given out so far."""
         self._media = OpenMedia(source)
         try:
-            self._native = NativeStream(self._media, listen_from_seconds=start)
+            self._native = self._open_track()
         except BaseException:
             self._media.close()
             raise
@@ -143,9 +139,7 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
         position = 0  # of the next sample in the whole waveform
         for first, block in self._from_near_start():
             position = first + len(block)
-            part = block[
-                max(0, self._start - first) : None if self._stop is None else max(0, self._stop - first)
-            ]
+            part = block[max(0, self._start - first) : None if self._stop is None else max(0, self._stop - first)]
             if len(part):
                 self.num_samples += len(part)
                 yield part
@@ -161,9 +155,6 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
 
     def _from_near_start(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Blocks at our rate, each with its place in the whole waveform; the first lies well before the range."""
-        if self._start_seconds >= SEEK_FROM_SECONDS and not self._seek():
-            self._media.reopen()
-            self._native = NativeStream(self._media, listen_from_seconds=self._start_seconds)
         rate, resampler, position = 0, None, 0
         for block_rate, block in self._native.blocks():
             if resampler is None:
@@ -184,8 +175,15 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
         if resampler is not None:
             yield position, resampler.flush()
 
-    def _seek(self) -> bool:
-        rate = self._native.info.sample_rate_hz
-        meeting_seconds = grid_period(rate, self._sample_rate_hz) / rate
-        latest_seconds = self._start_seconds - PRE_ROLL_SECONDS - meeting_seconds
-        return self._native.seek(latest_seconds - SEEK_EARLY_SECONDS, latest_seconds=latest_seconds)
+    def _open_track(self) -> NativeStream:
+        """The track from the beginning, or from well before the range where that can be trusted."""
+        track, entry = AudioTrack(self._media), None
+        if self._start_seconds >= SEEK_FROM_SECONDS and track.info.sample_rate_hz:
+            rate = track.info.sample_rate_hz
+            entry = enter(
+                track, self._start_seconds - PRE_ROLL_SECONDS - grid_period(rate, self._sample_rate_hz) / rate
+            )
+            if entry is None and self._media.is_seekable:
+                self._media.reopen()
+                track = AudioTrack(self._media)
+        return NativeStream(track, entry=entry, listen_from_seconds=self._start_seconds)

@@ -12,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earwitness.audio.decode import decode
-from earwitness.audio.logmel import LogMelStream, logmel
-from earwitness.audio.native import SourceInfo
+from earwitness.audio.logmel import BLOCK_FRAMES, LogMelStream, logmel
 from earwitness.audio.source import Source
+from earwitness.audio.track import SourceInfo
 from earwitness.front_end import FrontEnd
+
+
+GATHER_FRAMES = 4 * BLOCK_FRAMES
+"""Frames made at a time, about 10 s: blocks of `logmel` stay whole, and its fixed costs are paid rarely."""
 
 
 def media_frames(
@@ -118,7 +122,7 @@ class FrameStream(Iterator[NDArray[np.float16]]):
 
     def _frames(self) -> Iterator[NDArray[np.float16]]:
         stream = LogMelStream(self._front_end)
-        for block in self._waveform:
+        for block in _gathered(self._waveform, GATHER_FRAMES * self._front_end.hop_samples):
             frames = stream.push(block).astype(np.float16)
             if len(frames):
                 self.num_frames += len(frames)
@@ -129,3 +133,20 @@ class FrameStream(Iterator[NDArray[np.float16]]):
             frames = stream.push(np.zeros(missing, np.float32)).astype(np.float16)
             self.num_frames += len(frames)
             yield frames
+
+
+def _gathered(blocks: Iterator[NDArray[np.float32]], num_samples: int) -> Iterator[NDArray[np.float32]]:
+    """The same samples in blocks of `num_samples`, the last one shorter."""
+    waiting: list[NDArray[np.float32]] = []
+    num_waiting = 0
+    for block in blocks:
+        waiting.append(block)
+        num_waiting += len(block)
+        if num_waiting >= num_samples:
+            joined = np.concatenate(waiting)
+            whole = len(joined) - len(joined) % num_samples
+            for start in range(0, whole, num_samples):
+                yield joined[start : start + num_samples]
+            waiting, num_waiting = [joined[whole:]], len(joined) - whole
+    if num_waiting:
+        yield np.concatenate(waiting)

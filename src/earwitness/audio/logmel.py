@@ -125,9 +125,7 @@ class _Transform:
         weights = mel_weights(front_end)
         used = np.flatnonzero(weights.any(axis=1))
         self._used_bins = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
-        self._weights = scipy.sparse.csr_array(
-            weights[self._used_bins].T.astype(np.float32)
-        )  # [bands, used bins]
+        self._weights = scipy.sparse.csr_array(weights[self._used_bins].T.astype(np.float32))  # [bands, used bins]
         self._offset = np.float32(front_end.log_offset)
         self._fft_length = front_end.fft_length
         window = hann_window(front_end.window_samples)[:, None]
@@ -154,9 +152,7 @@ class _Transform:
         for index, part in enumerate(self._parts_float32):
             if index < len(self.parts) - 1:
                 np.maximum(peaks, hop_peaks[index : index + num_frames], out=peaks)
-            np.multiply(
-                hops[: len(part), index : index + num_frames], part, out=padded[row : row + len(part)]
-            )
+            np.multiply(hops[: len(part), index : index + num_frames], part, out=padded[row : row + len(part)])
             row += len(part)
         mel = self._mel(padded)
         risky = np.flatnonzero(peaks > np.float32(MAX_CONTRAST) * mel.min(axis=0))
@@ -169,9 +165,7 @@ class _Transform:
         windows = np.zeros((self._fft_length, len(frames)))
         row = 0
         for index, part in enumerate(self.parts):
-            np.multiply(
-                hops[: len(part)].take(frames + index, axis=1), part, out=windows[row : row + len(part)]
-            )
+            np.multiply(hops[: len(part)].take(frames + index, axis=1), part, out=windows[row : row + len(part)])
             row += len(part)
         return windows
 

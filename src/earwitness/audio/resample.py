@@ -25,10 +25,11 @@ class MonoResampler:
     def __init__(self, rate_in: int, rate_out: int) -> None:
         self._rate_in, self._rate_out = rate_in, rate_out
         self._num_in = self._num_out = 0
-        self._resampler = None
+        self._resampler: av.AudioResampler | None = None
+        self._frame: av.AudioFrame | None = None  # used again: allocating one for every block costs a third
         self._surplus_out = 0  # output samples still to come that belong before the input
         if rate_in != rate_out:
-            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_out)
+            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_out)
             # FFmpeg would mirror the beginning; silence before it is what the end gets too
             step = grid_period(rate_in, rate_out)
             lead = step * -(-int(FILTER_SECONDS * rate_in) // step)
@@ -51,9 +52,15 @@ class MonoResampler:
 
     def _through(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         assert self._resampler is not None
-        frame = av.AudioFrame.from_ndarray(block[None], format="flt", layout="mono")
-        frame.sample_rate = self._rate_in
-        blocks = [frame.to_ndarray()[0] for frame in self._resampler.resample(frame)]
+        if self._frame is None or self._frame.samples != len(block):
+            self._frame = av.AudioFrame(format="fltp", layout="mono", samples=len(block))
+            self._frame.sample_rate = self._rate_in
+        self._frame.planes[0].update(np.ascontiguousarray(block))
+        self._frame.pts = None
+        blocks = [
+            np.frombuffer(frame.planes[0], np.float32, frame.samples)
+            for frame in self._resampler.resample(self._frame)
+        ]
         output = blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0, np.float32), *blocks])
         early = min(self._surplus_out, len(output))
         self._surplus_out -= early

@@ -81,13 +81,14 @@ class OpenMedia:
 
 class _ForgivingReader:
     """What FFmpeg reads through. A seek to nowhere, which broken files make it try, is answered with an error number
-    as FFmpeg expects: an exception would be kept by PyAV and end the decoding later."""
+    as FFmpeg expects: an exception would be kept by PyAV and end the decoding later.
+    """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name
         self.read = file.read
-        self._file_seek = file.seek
         if _is_seekable(file):
+            self._file_seek = file.seek
             self.seek, self.tell = self._seek, file.tell
 
     def _seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -113,12 +114,12 @@ def _open_file(source: Source, name: str) -> tuple[BinaryIO, bool]:
         return io.BytesIO(source), True
     if isinstance(source, str) and "://" in source:
         return _open_url(source), True
+    if source == "":
+        raise UndecodableError("the media path is empty")
     if isinstance(source, (str, os.PathLike)):
         return _open_path(Path(os.path.abspath(source)), name), True
     if not hasattr(source, "read"):
-        raise TypeError(
-            f"source must be a path, a URL, bytes or a binary file object, not {type(source).__name__}"
-        )
+        raise TypeError(f"source must be a path, a URL, bytes or a binary file object, not {type(source).__name__}")
     return source, False
 
 
@@ -164,9 +165,7 @@ def _open_container(file: BinaryIO, name: str) -> InputContainer:
 
 
 def _is_seekable(file: BinaryIO) -> bool:
-    return (
-        hasattr(file, "seek") and hasattr(file, "tell") and (not hasattr(file, "seekable") or file.seekable())
-    )
+    return hasattr(file, "seek") and hasattr(file, "tell") and (not hasattr(file, "seekable") or file.seekable())
 
 
 def _refuse(url: str, flags: int, options: dict[str, Any]) -> NoReturn:
@@ -175,9 +174,7 @@ def _refuse(url: str, flags: int, options: dict[str, Any]) -> NoReturn:
 
 def _why_not_opened(file: BinaryIO, complaints: list[tuple[int, str, str]], error: Exception) -> str:
     if any("not on whitelist" in text for _, _, text in complaints):
-        return (
-            "its format is not one that is read (playlists and other files that point at files are refused)"
-        )
+        return "its format is not one that is read (playlists and other files that point at files are refused)"
     try:
         file.seek(0)
         head = file.read(512)

@@ -68,9 +68,7 @@ class CrossValidate:
         return 0
 
     def _print(self, outcome: "CrossValidation") -> None:
-        print(
-            f"{'':18}{'mean':>8}{'sd':>8}   {'95 % interval':16}{'baseline':>9}{'chance':>9}   by {self.group}"
-        )
+        print(f"{'':18}{'mean':>8}{'sd':>8}   {'95 % interval':16}{'baseline':>9}{'chance':>9}   by {self.group}")
         for metric, spread in outcome.model.items():
             if metric == "one_best_accuracy" and "accuracy" in outcome.model:
                 continue  # the same figure
@@ -83,9 +81,7 @@ class CrossValidate:
                 + " ".join(f"{value:.3f}" for value in spread.per_fold)
             )
         seconds = sum(fold["seconds"] for fold in outcome.folds)
-        print(
-            f"{len(outcome.folds)} trainings, {duration(seconds)} in all; {self.out / 'crossvalidation.json'}"
-        )
+        print(f"{len(outcome.folds)} trainings, {duration(seconds)} in all; {self.out / 'crossvalidation.json'}")
         for fold in outcome.folds:
             for note in fold["notes"]:
                 remark(f"{self.group} {fold['fold']}: {note}")

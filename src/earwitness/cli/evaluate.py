@@ -56,17 +56,14 @@ class Evaluate:
                 self.report,
                 evaluation=outcome.model,
                 baseline=outcome.baseline,
-                title=f"{self.model.name} on {self.store.name}"
-                + (f" where {self.where}" if self.where else ""),
+                title=f"{self.model.name} on {self.store.name}" + (f" where {self.where}" if self.where else ""),
                 details=details,
                 scores=outcome.scores,
                 targets=outcome.targets,
             )
         if self.json:
             baseline = outcome.baseline.to_dict() if outcome.baseline is not None else None
-            print_json(
-                {"schema_version": 1, **details, "model": outcome.model.to_dict(), "baseline": baseline}
-            )
+            print_json({"schema_version": 1, **details, "model": outcome.model.to_dict(), "baseline": baseline})
             return 0
         print(comparison_table(outcome.model, outcome.baseline))
         for note in outcome.notes:

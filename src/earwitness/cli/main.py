@@ -40,7 +40,7 @@ def main() -> None:
         return
     try:
         command = tyro.cli(
-            Command,  # type: ignore[arg-type]
+            Command,
             prog="earwitness",
             description="Learn to name the sounds in soundtracks from weak labels, and use what was learnt.",
             args=arguments,

@@ -134,9 +134,7 @@ def _finish(manifest: "ClipTable", out: Path, *, as_json: bool, skipped: Sequenc
     if skipped:
         remark(f"{len(skipped)} files were left out, their suffix is no medium's: {_first(skipped)}")
     if missing:
-        remark(
-            f"{len(missing)} clips have no media file: {_first(missing)}. `prepare` will list them as failures."
-        )
+        remark(f"{len(missing)} clips have no media file: {_first(missing)}. `prepare` will list them as failures.")
     return 0
 
 

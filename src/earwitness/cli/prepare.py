@@ -41,9 +41,7 @@ class Prepare:
                 speed = progress.seconds_of_sound / max(time.monotonic() - started, 1e-9)
                 bar.set_postfix_str(f"{speed:,.0f}x real time, {progress.num_failed} failed", refresh=False)
 
-            summary = build_store(
-                manifest, self.store, settings=self.settings, label_set=label_set, progress=show
-            )
+            summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set, progress=show)
         if self.json:
             print_json({"schema_version": 1, "store": str(self.store), **vars(summary)})
         else:
@@ -60,6 +58,4 @@ class Prepare:
         if summary.num_warned:
             print(f"  {summary.num_warned} clips are stored with a warning of the decoder")
         if summary.num_failed:
-            remark(
-                f"{summary.num_failed} clips gave no sound; the reasons are in {self.store / 'failures.csv'}"
-            )
+            remark(f"{summary.num_failed} clips gave no sound; the reasons are in {self.store / 'failures.csv'}")

@@ -88,10 +88,7 @@ class JsonLinesOutput(_FileOutput):
             "num_patches": tagging.num_patches,
             "is_padded": tagging.is_padded,
             "warnings": list(tagging.warnings),
-            "tags": [
-                {"id": names.ids[t.label], "label": names.names[t.label], "score": t.score}
-                for t in tagging.tags
-            ],
+            "tags": [{"id": names.ids[t.label], "label": names.names[t.label], "score": t.score} for t in tagging.tags],
         }
         if tagging.events is not None:
             row["events"] = [
@@ -163,7 +160,7 @@ class CsvOutput(_FileOutput):
 
 
 class PatchScoresOutput:
-    """The scores of every patch as CSV: media, start_seconds, stop_seconds, a column a label. Without a path: nothing."""
+    """The scores of every patch as CSV: media, start_seconds, stop_seconds, one a label; nothing without a path."""
 
     def __init__(self, path: Path | None, labels: LabelSet, front_end: FrontEnd) -> None:
         self._front_end = front_end

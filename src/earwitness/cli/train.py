@@ -38,9 +38,7 @@ class Train:
                 on_progress=lambda now: show_training(bar, now),
             )
         if not summary.is_finished:
-            remark(
-                f"stopped after step {summary.step} of {summary.num_steps}; the same command goes on from there"
-            )
+            remark(f"stopped after step {summary.step} of {summary.num_steps}; the same command goes on from there")
             return 130
         plot_learning_curves(self.run_folder / "metrics.csv", self.run_folder / "learning_curves.png")
         if self.json:

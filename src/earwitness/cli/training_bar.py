@@ -12,9 +12,5 @@ _SHOWN = (
 def show_training(bar: Any, progress: Any) -> None:
     """Bring a tqdm bar up to a `TrainProgress`."""
     bar.update(progress.step - bar.n)
-    figures = [
-        f"{name} {progress.measured[key]:.3f}"
-        for key, name in _SHOWN
-        if progress.measured.get(key) is not None
-    ]
+    figures = [f"{name} {progress.measured[key]:.3f}" for key, name in _SHOWN if progress.measured.get(key) is not None]
     bar.set_postfix_str(", ".join([f"{progress.patches_per_second:,.0f} patches/s", *figures]), refresh=False)

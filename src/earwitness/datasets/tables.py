@@ -57,9 +57,7 @@ def manifest_from_table(
     }
     read = read_table(path, text_columns={*CORE_COLUMNS, *(name for name in named.values() if name)})
     columns = {
-        core: _column(read, name or core, path)
-        for core, name in named.items()
-        if name or core in read.column_names
+        core: _column(read, name or core, path) for core, name in named.items() if name or core in read.column_names
     }
     for core in ("start_seconds", "stop_seconds"):
         if core in columns and columns[core].type in (pa.string(), pa.large_string()):

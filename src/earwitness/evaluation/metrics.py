@@ -82,9 +82,7 @@ def rank_labels(scores: Scores, targets: Targets) -> Ranking:
         block = slice(start, start + _BLOCK_LABELS)
         label_scores = np.ascontiguousarray(scores[:, block].T)
         label_targets = np.ascontiguousarray(targets[:, block].T)
-        for label, (own, is_positive) in enumerate(
-            zip(label_scores, label_targets, strict=True), start=start
-        ):
+        for label, (own, is_positive) in enumerate(zip(label_scores, label_targets, strict=True), start=start):
             positives = int(num_positives[label])
             if positives == 0:
                 continue
@@ -204,9 +202,7 @@ def has_one_label_each(targets: Targets) -> bool:
     return bool(len(targets)) and bool(np.all(np.count_nonzero(targets, axis=1) == 1))
 
 
-def _counts_above(
-    ranked: npt.NDArray[Any], values: npt.NDArray[Any]
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _counts_above(ranked: npt.NDArray[Any], values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """For each value, how many of the ascending `ranked` are above it, and how many at or above it."""
     above = len(ranked) - np.searchsorted(ranked, values, side="right")
     at_or_above = len(ranked) - np.searchsorted(ranked, values, side="left")
@@ -226,9 +222,7 @@ def _top_labels(scores: Scores, targets: Targets) -> Iterator[tuple[npt.NDArray[
 def _checked(scores: Scores, targets: Targets) -> tuple[Scores, Targets]:
     scores, targets = np.asarray(scores), np.asarray(targets)
     if scores.ndim != 2 or scores.shape != targets.shape:
-        raise ScoreError(
-            f"scores are {scores.shape}, targets {targets.shape}; both must be [clips, labels] and equal"
-        )
+        raise ScoreError(f"scores are {scores.shape}, targets {targets.shape}; both must be [clips, labels] and equal")
     if targets.dtype != np.bool_:
         raise ScoreError(f"targets must be bool (the clip has the label), came {targets.dtype}")
     if scores.dtype.kind not in "fiu":

@@ -126,9 +126,7 @@ def evaluate(scores: Scores, targets: Targets, *, label_set: LabelSet) -> Evalua
         raise ScoreError("there is no clip to evaluate")
     is_defined = ~np.isnan(ranking.auc)
     priors = ranking.num_positives / num_clips
-    dprimes = auc_to_dprime(
-        ranking.auc, num_pairs=ranking.num_positives * (num_clips - ranking.num_positives)
-    )
+    dprimes = auc_to_dprime(ranking.auc, num_pairs=ranking.num_positives * (num_clips - ranking.num_positives))
     precisions = np.where(is_defined, ranking.average_precision, np.nan)
 
     def mean(values: Any) -> float:

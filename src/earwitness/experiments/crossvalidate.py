@@ -1,4 +1,4 @@
-"""Cross-validation: for each value of a column, train on the clips that have another and evaluate on those that have it.
+"""Cross-validation: for each value of a column, train on the clips with another value and evaluate on those with it.
 
 Nothing is chosen on a held-out fold: the steps are fixed and the last weights are taken. Each fold is a run folder of
 its own, so an interrupted cross-validation goes on where it was.
@@ -104,9 +104,7 @@ def crossvalidate(
             return None
         result = _finished_result(run_folder, settings.steps)
         if result is None:
-            outcome = evaluate_model(
-                load_model(summary.model_path), store, where=held_out, device=settings.device
-            )
+            outcome = evaluate_model(load_model(summary.model_path), store, where=held_out, device=settings.device)
             result = {
                 "fold": value,
                 "steps": settings.steps,
@@ -135,14 +133,10 @@ def _folds(store: Store, column: str, where: str | None) -> list[Any]:
         )
     values = store.clips[column].take(store.select(where))
     if values.null_count:
-        raise SelectionError(
-            f"column {column!r} is null for {values.null_count} clips; leave them out with --where"
-        )
+        raise SelectionError(f"column {column!r} is null for {values.null_count} clips; leave them out with --where")
     folds = sorted(pc.unique(values).to_pylist())
     if len(folds) < 2:
-        raise SelectionError(
-            f"column {column!r} has only the value {folds[0]!r}; at least two folds are needed"
-        )
+        raise SelectionError(f"column {column!r} has only the value {folds[0]!r}; at least two folds are needed")
     if len(folds) > 100:
         raise SelectionError(f"column {column!r} has {len(folds)} values; at most 100 folds are meant")
     return folds

@@ -59,7 +59,8 @@ class Tagger:
 
         Args:
             source: path, URL, bytes or binary file object.
-            start_seconds, stop_seconds: the range [start, stop); None is the file's own beginning and end.
+            start_seconds: where to begin; None is the beginning of the file.
+            stop_seconds: where to end, exclusive; None is its end.
             on_frames: given the frames [frames, bands] as they come, for a picture.
             on_patches: given the scores of patches as they come, for a timeline.
 
@@ -76,7 +77,7 @@ class Tagger:
             scores = self._scorer(patches)
             sums += scores.sum(axis=0, dtype=np.float64)
             if on_patches is not None:
-                numbers = np.arange(num_patches, num_patches + len(patches))
+                numbers = np.arange(num_patches, num_patches + len(patches), dtype=np.float64)
                 starts = (start_seconds or 0.0) + numbers * front_end.patch_hop_seconds
                 on_patches(PatchScores(start_seconds=starts, scores=scores))
             num_patches += len(patches)
@@ -93,9 +94,7 @@ class Tagger:
     ) -> Iterator[npt.NDArray[np.float16]]:
         """Patches [n, patch_frames, bands] in full batches of the scorer, the last one excepted."""
         front_end = self.model.front_end
-        frames_of_batch = (
-            self._scorer.batch_patches - 1
-        ) * front_end.patch_hop_frames + front_end.patch_frames
+        frames_of_batch = (self._scorer.batch_patches - 1) * front_end.patch_hop_frames + front_end.patch_frames
         waiting: list[npt.NDArray[np.float16]] = []
         num_waiting = 0
         for block in stream:

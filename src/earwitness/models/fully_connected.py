@@ -12,6 +12,8 @@ activations, trained at a learning rate of 3e-5. No batch norm: there is no conv
     all                     11,237,087   (the paper: 11.2 M weights, 11.2 M multiplies)
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from earwitness.errors import SettingsError
@@ -37,7 +39,7 @@ class FullyConnected(Network):
         units = scaled(num_units, width)
         sizes = [patch_frames * num_bands, *[units] * num_layers]
         layers: list[nn.Module] = [nn.Flatten()]
-        for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+        for size_in, size_out in pairwise(sizes):
             layers += [nn.Linear(size_in, size_out), nn.ReLU()]
         self.hidden = nn.Sequential(*layers)
         self.head = nn.Linear(units, num_labels)

@@ -67,9 +67,7 @@ def save_model(model: Model, path: str | Path) -> None:
         "format_version": str(FORMAT_VERSION),
         "description": json.dumps(description, ensure_ascii=False),
     }
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,9 +101,7 @@ def load_model(path: str | Path) -> Model:
         architecture = Architecture(**description["architecture"])
         label_set = LabelSet.from_rows(description["labels"])
         front_end = FrontEnd.from_dict(description["front_end"])
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # the fresh weights are overwritten: leave the caller's state alone
+        with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten: leave the caller's state alone
             network = architecture.build()
     except (KeyError, TypeError) as error:
         raise ModelError(f"{path}: the model's description is damaged ({error})") from error
@@ -113,9 +109,7 @@ def load_model(path: str | Path) -> Model:
         raise ModelError(f"{path}: {error}") from error
     _load_tensors(network, tensors, path)
     if network.head.out_features != len(label_set):
-        raise ModelError(
-            f"{path}: the network has {network.head.out_features} outputs but {len(label_set)} labels"
-        )
+        raise ModelError(f"{path}: the network has {network.head.out_features} outputs but {len(label_set)} labels")
     return Model(
         network=network.eval(),
         architecture=architecture,
@@ -127,9 +121,7 @@ def load_model(path: str | Path) -> Model:
 
 def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     if metadata.get("format") != FORMAT:
-        raise ModelError(
-            f"{path}: a safetensors file, but not a model of earwitness (its metadata does not say so)"
-        )
+        raise ModelError(f"{path}: a safetensors file, but not a model of earwitness (its metadata does not say so)")
     version = int(metadata.get("format_version", "0"))
     if version != FORMAT_VERSION:
         raise ModelError(f"{path}: model format {version}; this earwitness reads {FORMAT_VERSION}")
@@ -147,8 +139,7 @@ def _load_tensors(network: Network, tensors: Mapping[str, torch.Tensor], path: P
             raise ModelError(f"{path}: tensor {name!r} is missing")
         if tensors[name].shape != tensor.shape:
             raise ModelError(
-                f"{path}: tensor {name!r} has shape {list(tensors[name].shape)}, "
-                f"the network needs {list(tensor.shape)}"
+                f"{path}: tensor {name!r} has shape {list(tensors[name].shape)}, the network needs {list(tensor.shape)}"
             )
     unknown = sorted(set(tensors) - set(expected))
     if unknown:

@@ -36,7 +36,7 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
 def computes_in_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is fast on this device, not only possible."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         # Without these instructions oneDNN emulates bfloat16, several times slower than float32.
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -51,9 +51,7 @@ def choose_precision(precision: Precision, device: torch.device) -> Literal["flo
     return precision
 
 
-def autocast(
-    precision: Literal["float32", "bfloat16"], device: torch.device
-) -> AbstractContextManager[object]:
+def autocast(precision: Literal["float32", "bfloat16"], device: torch.device) -> AbstractContextManager[object]:
     """The context in which forward passes of that precision run."""
     if precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)

@@ -42,7 +42,7 @@ NETWORKS = {
     "resnet50": NetworkEntry(
         module="earwitness.models.resnet50",
         class_name="ResNet50",
-        learning_rate=1e-3,
+        learning_rate=3e-4,
         learning_rate_source="ours",
         summary="ResNet-50 without the stride of its first convolution",
     ),

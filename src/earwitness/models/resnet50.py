@@ -60,9 +60,7 @@ class Bottleneck(nn.Module):
 class ResNet50(Network):
     """The paper's best network. Any patch of at least one frame and band works: the final pool takes what is left."""
 
-    def __init__(
-        self, *, num_labels: int, patch_frames: int = 96, num_bands: int = 64, width: float = 1.0
-    ) -> None:
+    def __init__(self, *, num_labels: int, patch_frames: int = 96, num_bands: int = 64, width: float = 1.0) -> None:
         super().__init__()
         del patch_frames, num_bands  # the weights do not depend on them
         num_channels = scaled(64, width)

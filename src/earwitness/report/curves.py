@@ -122,9 +122,7 @@ def _read(path: Path) -> dict[str, _Course]:
     if not rows:
         raise RunError(f"{path}: no row yet; train for some steps first")
     try:
-        return {
-            kind: _course([row for row in rows if row["kind"] == kind]) for kind in ("train", "validation")
-        }
+        return {kind: _course([row for row in rows if row["kind"] == kind]) for kind in ("train", "validation")}
     except (TypeError, ValueError) as error:
         raise RunError(f"{path}: holds a row that is no measurement ({error})") from error
 

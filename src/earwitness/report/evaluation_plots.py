@@ -84,9 +84,7 @@ def plot_average_precision(
         axes = figure.add_subplot()
         axes.set_title(shorten(title, length=80), loc="left")
         draw(axes, labels, beside)
-        entries = sorted(
-            zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] != "model"
-        )
+        entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] != "model")
         figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=4)
 
 
@@ -110,9 +108,7 @@ def plot_confusion_matrix(
         for row, column in zip(*np.nonzero(counts), strict=True):
             is_dark = shares[row, column] > 0.4
             text = f"{counts[row, column]:.3g}"
-            axes.text(
-                column, row, text, ha="center", va="center", fontsize=6.5, color="white" if is_dark else INK
-            )
+            axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="white" if is_dark else INK)
         ticks = np.arange(len(names))
         axes.set_xticks(ticks, short_names, rotation=90)
         axes.set_yticks(ticks, short_names)
@@ -149,9 +145,7 @@ def _draw_bars(axes: Axes, labels: Sequence[LabelResult], beside: Sequence[float
 
 def _draw_sorted_curve(axes: Axes, labels: Sequence[LabelResult], beside: Sequence[float] | None) -> None:
     ranks = np.arange(1, len(labels) + 1)
-    axes.fill_between(
-        ranks, [label.average_precision for label in labels], color=BLUE, linewidth=0, label="model"
-    )
+    axes.fill_between(ranks, [label.average_precision for label in labels], color=BLUE, linewidth=0, label="model")
     if beside is not None:
         axes.plot(
             ranks,

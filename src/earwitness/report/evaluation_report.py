@@ -81,9 +81,7 @@ def write_evaluation_report(
         SettingsError: a picture cannot be written.
     """
     folder = Path(folder)
-    if baseline is not None and [label.id for label in baseline.labels] != [
-        label.id for label in evaluation.labels
-    ]:
+    if baseline is not None and [label.id for label in baseline.labels] != [label.id for label in evaluation.labels]:
         raise ScoreError("report: the baseline was evaluated on other labels than the model")
     names = [label.name for label in evaluation.labels]
     confusions = None
@@ -100,9 +98,7 @@ def write_evaluation_report(
         if confusions is not None and len(names) <= CONFUSION_LABELS:
             pictures.append(folder / "confusion.png")
             plot_confusion_matrix(pictures[-1], confusions, names, title=title)
-        summary.write_text(
-            _summary(evaluation, baseline, title, details, confusions, pictures), encoding="utf-8"
-        )
+        summary.write_text(_summary(evaluation, baseline, title, details, confusions, pictures), encoding="utf-8")
     except OSError as error:
         raise ScoreError(f"{folder}: the report cannot be written ({error.strerror})") from error
     return [summary, facts, table, *pictures]

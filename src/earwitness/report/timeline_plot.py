@@ -93,9 +93,7 @@ def plot_timeline(
         _set_time_axis(rows, start_seconds, stop_seconds)
 
 
-def _draw_spectrogram(
-    axes: Axes, picture: SpectrogramPicture, front_end: FrontEnd, start_seconds: float
-) -> Any:
+def _draw_spectrogram(axes: Axes, picture: SpectrogramPicture, front_end: FrontEnd, start_seconds: float) -> Any:
     columns = picture.columns
     seconds_per_column = picture.rows_per_column * front_end.frame_seconds
     # the middle 99 %: one click must not turn the rest dark
@@ -117,9 +115,7 @@ def _draw_spectrogram(
     bands = _hz_to_band(np.array(_TICK_HZ), front_end)
     inside = (bands >= -0.5) & (bands <= front_end.num_bands - 0.5)
     axes.yaxis.set_major_locator(FixedLocator(bands[inside].tolist()))
-    axes.set_yticklabels(
-        [f"{hz / 1000:g}k" if hz >= 1000 else f"{hz:g}" for hz in np.array(_TICK_HZ)[inside]]
-    )
+    axes.set_yticklabels([f"{hz / 1000:g}k" if hz >= 1000 else f"{hz:g}" for hz in np.array(_TICK_HZ)[inside]])
     axes.set_ylabel("frequency (Hz)")
     axes.set_ylim(-0.5, front_end.num_bands - 0.5)
     return image
@@ -148,16 +144,12 @@ def _draw_rows(
     for row, peak in enumerate(peaks):
         base = len(names) - 1 - row
         axes.axhline(base, color=PALE, linewidth=0.6, zorder=0)
-        axes.stairs(
-            base + 0.9 * heights[:, row] / scale, edges, baseline=base, fill=True, color=BLUE, linewidth=0.0
-        )
+        axes.stairs(base + 0.9 * heights[:, row] / scale, edges, baseline=base, fill=True, color=BLUE, linewidth=0.0)
         write(1.008, base + 0.36, f"{peak:#.2g}", INK)
     write(0.0, len(names) + 0.2, f"score, each row from 0 to {scale:g}", GREY)
     write(1.008, len(names) + 0.2, "peak", GREY)
     axes.set_ylim(-0.08, len(names) + 0.5)
-    axes.set_yticks(
-        [len(names) - row - 0.64 for row in range(len(names))], [shorten(n, length=28) for n in names]
-    )
+    axes.set_yticks([len(names) - row - 0.64 for row in range(len(names))], [shorten(n, length=28) for n in names])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 

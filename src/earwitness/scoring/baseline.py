@@ -38,9 +38,7 @@ class ClipReader(Protocol):
     def store(self) -> Any:
         """Has `frames_per_clip`."""
 
-    def read_clip(
-        self, clip: int, *, first_frame: int = 0, num_frames: int | None = None
-    ) -> npt.NDArray[Any]:
+    def read_clip(self, clip: int, *, first_frame: int = 0, num_frames: int | None = None) -> npt.NDArray[Any]:
         """Frames [frames, bands] of a clip."""
         ...
 

@@ -89,7 +89,7 @@ def score_clips(
         clip = int(clips[int(np.argmin(counts))])
         raise StoreError(
             f"{reader.store.folder}: clip {clip} has {reader.store.frames_per_clip[clip]} frames, fewer than the "
-            f"{front_end.patch_frames} of one patch of this model; prepare the media again with the model's patch length"
+            f"{front_end.patch_frames} of one patch of this model; prepare the media again with its patch length"
         )
     return (sums / counts[:, None]).astype(np.float32)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from earwitness.errors import LabelError, ManifestError
+from earwitness.errors import LabelError
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest
 from earwitness.parallel import Failure, Outcome, run_tasks
@@ -125,9 +125,7 @@ def build_store(
                 return _summary(header, found.totals, num_resumed_parts=header.num_parts)
             return _Build(manifest, folder, header, settings, progress).run()
     except OSError as error:
-        raise write_error(
-            Path(error.filename) if isinstance(error.filename, str) else folder, error
-        ) from error
+        raise write_error(Path(error.filename) if isinstance(error.filename, str) else folder, error) from error
 
 
 @dataclass
@@ -154,9 +152,7 @@ class _Build:
         self.header = header
         self.settings = settings
         self.progress = progress
-        self.spool_folder = (
-            folder / _SPOOL_FOLDER / str(os.getpid())
-        )  # a name of its own: orphans write elsewhere
+        self.spool_folder = folder / _SPOOL_FOLDER / str(os.getpid())  # a name of its own: orphans write elsewhere
         self.open_parts: dict[int, _OpenPart] = {}
         self.num_done = self.num_resumed = self.num_failed = self.num_warned = 0
         self.num_frames = self.num_samples = 0
@@ -308,19 +304,17 @@ def _labels_of(manifest: Manifest, label_set: LabelSet | None) -> LabelSet:
     """The label set to use, after a look at every label of the manifest."""
     column = manifest.table["labels"]
     used = set(pc.unique(pc.list_flatten(column)).to_pylist())
-    if label_set is None and None not in used:
+    if label_set is None:
         if not used:
             raise LabelError(f"{manifest.source}: no clip has a label; give a label set if that is meant")
         return LabelSet.of(sorted(used))
-    for row, labels in enumerate(column.to_pylist(), start=1):
-        if None in labels:
-            raise ManifestError(f"{manifest.source}: row {row}: labels holds a null among its ids")
-        if label_set and used - label_set.index_of.keys():
+    if not used <= label_set.index_of.keys():
+        for row, labels in enumerate(column.to_pylist(), start=1):
             try:
                 label_set.indices(labels)
             except LabelError as error:
                 raise LabelError(f"{manifest.source}: row {row}: {error}") from error
-    return label_set or LabelSet.of(sorted(used))
+    return label_set
 
 
 def _write_failures(folder: Path, num_parts: int) -> None:

@@ -21,9 +21,7 @@ def existing_header(folder: Path, header: StoreHeader) -> StoreHeader | None:
     if not (folder / FILE_NAME).exists():
         ours = {_LOCK_FILE, FILE_NAME + PARTIAL_SUFFIX}
         if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
-            raise StoreError(
-                f"{folder}: the folder is not empty and holds no store; choose a new or empty one"
-            )
+            raise StoreError(f"{folder}: the folder is not empty and holds no store; choose a new or empty one")
         return None
     found = read_header(folder)
     if differences := found.differences(header):
@@ -45,7 +43,5 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreError(
-                f"{folder}: another process is building this store; wait for it to end"
-            ) from None
+            raise StoreError(f"{folder}: another process is building this store; wait for it to end") from None
         yield

@@ -81,9 +81,7 @@ def _write_npy_header(file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, .
 
 def write_error(path: Path, error: OSError) -> StoreError:
     """The error to raise when something below a store cannot be written; `path` is what it was."""
-    remedy = (
-        "; make room and" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "; once it can be,"
-    )
+    remedy = "; make room and" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "; once it can be,"
     return StoreError(
         f"{path}: cannot be written ({error.strerror or error}){remedy} run the same command again: "
         "the parts finished so far are kept"

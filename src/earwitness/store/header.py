@@ -78,9 +78,7 @@ class StoreHeader:
             found.append(f"front end: {self.front_end.differences(other.front_end)}")
         if self.label_set != other.label_set:
             mine, theirs = self.label_set, other.label_set
-            found.append(
-                f"label set: {len(mine)} labels ({mine.identity}) / {len(theirs)} labels ({theirs.identity})"
-            )
+            found.append(f"label set: {len(mine)} labels ({mine.identity}) / {len(theirs)} labels ({theirs.identity})")
         if self.clips_per_part != other.clips_per_part:
             found.append(f"clips_per_part: {self.clips_per_part} / {other.clips_per_part}")
         return "; ".join(found)

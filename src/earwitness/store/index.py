@@ -90,14 +90,10 @@ def open_index(folder: Path, *, num_clips: int) -> StoreIndex:
             raise StoreError(f"{path}: the store's index cannot be read ({error})") from error
         length = {"label_offsets": num_clips + 1, "label_indices": len(array)}.get(name, num_clips)
         if array.dtype != dtype or array.shape != (length,):
-            raise StoreError(
-                f"{path}: damaged, expected {dtype} [{length}], came {array.dtype} {list(array.shape)}"
-            )
+            raise StoreError(f"{path}: damaged, expected {dtype} [{length}], came {array.dtype} {list(array.shape)}")
         arrays[name] = array
     if arrays["label_offsets"][-1] != len(arrays["label_indices"]):
-        raise StoreError(
-            f"{_path(folder, 'label_indices')}: damaged, its length differs from the last label offset"
-        )
+        raise StoreError(f"{_path(folder, 'label_indices')}: damaged, its length differs from the last label offset")
     return StoreIndex(**arrays)
 
 

@@ -76,9 +76,7 @@ class BatchPlan:
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_patches <= MAX_SIZE:
-            raise SettingsError(
-                f"num_patches={self.num_patches} must lie in [1, {MAX_SIZE}]: there is nothing to draw"
-            )
+            raise SettingsError(f"num_patches={self.num_patches} must lie in [1, {MAX_SIZE}]: there is nothing to draw")
         if self.batch_size < 1:
             raise SettingsError(f"batch_size={self.batch_size} must be at least 1")
         if self.seed < 0:
@@ -95,13 +93,10 @@ class BatchPlan:
         """
         if self.batch_size % world_size:
             raise SettingsError(
-                f"batch_size={self.batch_size} does not divide among {world_size} processes; "
-                "choose a multiple of it"
+                f"batch_size={self.batch_size} does not divide among {world_size} processes; choose a multiple of it"
             )
         if step < 0 or not 0 <= rank < world_size:
-            raise ValueError(
-                f"step={step} and rank={rank} must not be negative, rank below world_size={world_size}"
-            )
+            raise ValueError(f"step={step} and rank={rank} must not be negative, rank below world_size={world_size}")
         share = self.batch_size // world_size
         first = step * self.batch_size + rank * share
         patches = np.empty(share, dtype=np.int64)
@@ -110,9 +105,7 @@ class BatchPlan:
             epoch, position = divmod(first + done, self.num_patches)
             count = min(share - done, self.num_patches - position)
             positions = np.arange(position, position + count, dtype=np.int64)
-            patches[done : done + count] = permute(
-                positions, size=self.num_patches, key=self._epoch_key(epoch)
-            )
+            patches[done : done + count] = permute(positions, size=self.num_patches, key=self._epoch_key(epoch))
             done += count
         return patches
 

@@ -84,9 +84,7 @@ def check_columns(manifest_columns: Sequence[str]) -> None:
     """
     for name in manifest_columns:
         if name in _ADDED_COLUMNS:
-            raise ManifestError(
-                f"column {name!r} of the manifest is one that a store fills itself; rename or drop it"
-            )
+            raise ManifestError(f"column {name!r} of the manifest is one that a store fills itself; rename or drop it")
 
 
 def write_part(

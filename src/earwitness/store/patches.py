@@ -16,9 +16,7 @@ Indices = npt.NDArray[np.int64]
 class PatchIndex:
     """Numbers the patches of some clips of a store."""
 
-    def __init__(
-        self, frames_per_clip: Indices, clips: Indices, *, patch_frames: int, hop_frames: int
-    ) -> None:
+    def __init__(self, frames_per_clip: Indices, clips: Indices, *, patch_frames: int, hop_frames: int) -> None:
         """Count the patches.
 
         Args:

@@ -119,11 +119,7 @@ class Store:
         counts = stops - starts
         rows = np.repeat(np.arange(len(clips)), counts)
         # position within its clip of every label, shifted to where the clip's labels begin
-        places = (
-            np.arange(counts.sum())
-            - np.repeat(np.cumsum(counts) - counts, counts)
-            + np.repeat(starts, counts)
-        )
+        places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(starts, counts)
         targets = np.zeros((len(clips), len(self.label_set)), dtype=np.bool_)
         targets[rows, self.label_indices[places]] = True
         return targets

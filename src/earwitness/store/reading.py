@@ -11,12 +11,12 @@ more parts than the 65,530 maps that Linux allows a process.
 """
 
 import errno
-import io
 import os
+import re
 import resource
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
@@ -38,6 +38,9 @@ _PIECE_BYTES = 1 << 20
 _READS_AT_ONCE = 256
 """Reads whose files are held open together."""
 _MAX_OPEN_FILES = 4_096
+
+_NPY_HEADER_BYTES = 1_024
+_NPY_HEADER = re.compile(rb"\x93NUMPY\x01\x00(..)(\{'descr': .*\(\d+, (\d+)\), \} *\n)", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -138,17 +141,11 @@ class FrameReader:
 
     def _check_within(self, clips: Indices, first_frames: Indices, patch_frames: int) -> None:
         if clips.ndim != 1 or clips.shape != first_frames.shape:
-            raise ValueError(
-                f"clips {list(clips.shape)} and first_frames {list(first_frames.shape)} must both be [n]"
-            )
+            raise ValueError(f"clips {list(clips.shape)} and first_frames {list(first_frames.shape)} must both be [n]")
         if clips.size and (clips.min() < 0 or clips.max() >= self.store.num_clips):
-            raise ValueError(
-                f"clips must lie in [0, {self.store.num_clips}); came {clips.min()} to {clips.max()}"
-            )
+            raise ValueError(f"clips must lie in [0, {self.store.num_clips}); came {clips.min()} to {clips.max()}")
         lengths = self.store.frames_per_clip[clips]
-        outside = np.flatnonzero(
-            (first_frames < 0) | (first_frames + patch_frames > lengths) | (patch_frames < 0)
-        )
+        outside = np.flatnonzero((first_frames < 0) | (first_frames + patch_frames > lengths) | (patch_frames < 0))
         if outside.size:
             at = outside[0]
             raise ValueError(
@@ -215,16 +212,15 @@ class FrameReader:
         return StoreError(f"{path}: this part of the store cannot be read ({error.strerror or error})")
 
     def _spread(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Call a function for each item, shared among the threads of the pool; results in the order of
-        items.
-        """
+        """Call a function for each item, shared among the threads of the pool; results in order of items."""
         if len(items) == 1:
             return [function(items[0])]
         shares = [items[start :: self._threads] for start in range(min(self._threads, len(items)))]
+        futures = [self._pool.submit(lambda share: [function(item) for item in share], share) for share in shares]
+        wait(futures)  # all of them: after an error, none may go on with files that are let go of
         results: list[Result | None] = [None] * len(items)
-        done = self._pool.map(lambda share: [function(item) for item in share], shares)
-        for start, values in enumerate(done):
-            results[start :: self._threads] = values
+        for start, future in enumerate(futures):
+            results[start :: self._threads] = future.result()
         return results  # type: ignore[return-value]  # every place is filled by now
 
 
@@ -237,9 +233,10 @@ class _OpenFiles:
     def __init__(
         self,
         store: Store,
-        spread: Callable[[Callable[[int], _OpenFile], Sequence[int]], list[_OpenFile]],
+        spread: Callable[[Callable[[int], _OpenFile | StoreError], Sequence[int]], list[_OpenFile | StoreError]],
     ) -> None:
-        self.store = store
+        self._folder = store.folder
+        self._num_bands = store.front_end.num_bands
         self._spread = spread
         soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._capacity = min(_MAX_OPEN_FILES, max(16, soft_limit // 2))
@@ -255,13 +252,16 @@ class _OpenFiles:
                 if file := self._files.get(part):
                     file.pins += 1
                     held[part] = file
-        try:
-            if missing := [part for part in parts if part not in held]:
-                for new in self._spread(self._open, missing):
+        problems = []
+        if missing := [part for part in parts if part not in held]:
+            for new in self._spread(self._open, missing):
+                if isinstance(new, StoreError):
+                    problems.append(new)
+                else:
                     held[new.part] = self._keep(new)
-        except BaseException:
+        if problems:
             self.release(list(held.values()))
-            raise
+            raise problems[0]
         return [held[part] for part in parts]
 
     def release(self, files: Sequence[_OpenFile]) -> None:
@@ -289,30 +289,37 @@ class _OpenFiles:
             file.pins += 1
             return file
 
-    def _open(self, part: int) -> _OpenFile:
-        path = frames_path(self.store.folder, part)
+    def _open(self, part: int) -> _OpenFile | StoreError:
+        """Errors are given back, not raised, so that no file opened beside is lost."""
+        path = frames_path(self._folder, part)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise StoreError(
-                f"{path}: this part of the store cannot be read ({error.strerror or error})"
-            ) from error
+            return StoreError(f"{path}: this part of the store cannot be read ({error.strerror or error})")
         try:
             if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # read what is asked for, no more
+                # read what is asked for, no more
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
             if part not in self._data_offsets:
                 self._data_offsets[part] = self._find_data(descriptor)
         except (OSError, ValueError) as error:
             os.close(descriptor)
-            raise StoreError(f"{path}: this part of the store is damaged ({error})") from error
+            return StoreError(f"{path}: this part of the store is damaged ({error})")
         return _OpenFile(part, descriptor, self._data_offsets[part])
 
     def _find_data(self, descriptor: int) -> int:
-        start = io.BytesIO(os.pread(descriptor, 4096, 0))
-        np.lib.format.read_magic(start)
-        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(start)
-        if is_fortran or dtype != FRAME_DTYPE or shape[1:] != (self.store.front_end.num_bands,):
-            raise ValueError(
-                f"expected {FRAME_DTYPE} [frames, {self.store.front_end.num_bands}]; came {dtype} {shape}"
-            )
-        return start.tell()
+        """Where the data begins, behind the header that NumPy writes (format version 1.0).
+
+        NumPy's own reader is not used: it goes through Python's parser, which is slow, and in Python 3.11 fails
+        when several threads parse at a time.
+        """
+        start = os.pread(descriptor, _NPY_HEADER_BYTES, 0)
+        found = _NPY_HEADER.match(start)
+        if not found:
+            raise ValueError("it does not begin like an .npy file of version 1.0")
+        length, header, columns = found.groups()
+        wanted = f"{{'descr': '{FRAME_DTYPE.str}', 'fortran_order': False, 'shape': (".encode()
+        if not header.startswith(wanted) or columns != str(self._num_bands).encode():
+            came = header.decode("latin1").strip()
+            raise ValueError(f"expected {FRAME_DTYPE.str} [frames, {self._num_bands}]; came {came}")
+        return 10 + int.from_bytes(length, "little")

@@ -73,17 +73,13 @@ def make_corpus(folder: str | Path, *, settings: SynthSettings) -> Manifest:
             events.extend({"clip_id": clip["clip_id"], **asdict(event)} for event in heard)
         pyarrow.parquet.write_table(pa.Table.from_pylist(events), folder / "events.parquet")
     except OSError as error:  # FFmpeg's errors are among them
-        raise ManifestError(
-            f"{folder}: the made corpus cannot be written ({error.strerror or error})"
-        ) from error
+        raise ManifestError(f"{folder}: the made corpus cannot be written ({error.strerror or error})") from error
     table = pa.Table.from_pylist(clips)
     write_manifest(Manifest.from_table(table, source=str(folder)), folder / "manifest.parquet")
     return read_manifest(folder / "manifest.parquet")
 
 
-def _make_clip(
-    folder: Path, number: int, settings: SynthSettings
-) -> tuple[dict[str, object], tuple[Event, ...]]:
+def _make_clip(folder: Path, number: int, settings: SynthSettings) -> tuple[dict[str, object], tuple[Event, ...]]:
     """Write one media file; its row of the manifest, and what is heard in it."""
     recording, part = divmod(number, _CLIPS_PER_RECORDING)
     round_of_folds, fold_index = divmod(recording, _NUM_FOLDS)

@@ -41,9 +41,7 @@ def encode(waveform: npt.NDArray[np.float32], path: Path, *, sample_rate_hz: int
     frame.pts = 0
     # bitexact: no version strings and, in Ogg, no random serial number
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        sound = cast(
-            av.AudioStream, container.add_stream(codec, rate=sample_rate_hz, layout=layout, options=options)
-        )
+        sound = cast(av.AudioStream, container.add_stream(codec, rate=sample_rate_hz, layout=layout, options=options))
         if path.suffix == ".mp4":  # streams are declared before the first packet
             picture = container.add_stream("mpeg4", rate=_PICTURES_PER_SECOND)
             picture.height, picture.width, picture.pix_fmt = _HEIGHT, _WIDTH, "yuv420p"

@@ -62,13 +62,9 @@ def mix(rng: np.random.Generator, labels: Sequence[str], *, seconds: float, back
         left = rng.uniform(0.3, 0.7)
         mixed[:, start : start + len(sound)] += np.outer((2 * left, 2 - 2 * left), gain * sound)
         stop = start + len(sound)
-        events.append(
-            Event(label=label, start_seconds=start / SAMPLE_RATE_HZ, stop_seconds=stop / SAMPLE_RATE_HZ)
-        )
+        events.append(Event(label=label, start_seconds=start / SAMPLE_RATE_HZ, stop_seconds=stop / SAMPLE_RATE_HZ))
     mixed /= max(1.0, np.abs(mixed).max() / 0.95)
-    return Scene(
-        waveform=mixed.astype(np.float32), events=tuple(sorted(events, key=lambda e: e.start_seconds))
-    )
+    return Scene(waveform=mixed.astype(np.float32), events=tuple(sorted(events, key=lambda e: e.start_seconds)))
 
 
 def _noise(rng: np.random.Generator, num_samples: int, tilt_db_per_octave: float) -> Waveform:

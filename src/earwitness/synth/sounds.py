@@ -130,9 +130,7 @@ def whistle(rng: np.random.Generator, seconds: float) -> Waveform:
     return _repeated(rng, lambda: _glide(low_hz * ratio, low_hz, length), seconds, min_gap=0.02, max_gap=0.25)
 
 
-SOUNDS: dict[str, Sound] = {
-    f.__name__: f for f in (bark, bell, bird, drum, engine, rain, siren, speech, whistle)
-}
+SOUNDS: dict[str, Sound] = {f.__name__: f for f in (bark, bell, bird, drum, engine, rain, siren, speech, whistle)}
 """Every kind by its label."""
 
 

@@ -37,9 +37,7 @@ class Batch:
         """Patches float32 and dense targets float32 [batch, labels], on the device."""
         patches = self.patches.to(device, non_blocking=True).float()
         targets = torch.zeros(len(patches), num_labels, device=device)
-        targets[
-            self.label_rows.to(device, non_blocking=True), self.label_indices.to(device, non_blocking=True)
-        ] = 1.0
+        targets[self.label_rows.to(device, non_blocking=True), self.label_indices.to(device, non_blocking=True)] = 1.0
         return patches, targets
 
 
@@ -83,14 +81,10 @@ class BatchLoader:
         rows, labels = self._label_pairs(clips)
         batch = Batch(patches, torch.from_numpy(rows), torch.from_numpy(labels))
         if self._pin_memory:
-            batch = Batch(
-                batch.patches.pin_memory(), batch.label_rows.pin_memory(), batch.label_indices.pin_memory()
-            )
+            batch = Batch(batch.patches.pin_memory(), batch.label_rows.pin_memory(), batch.label_indices.pin_memory())
         return batch
 
-    def _label_pairs(
-        self, clips: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _label_pairs(self, clips: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         store = self._reader.store
         firsts = store.label_offsets[clips]
         counts = store.label_offsets[clips + 1] - firsts

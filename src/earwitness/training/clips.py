@@ -48,15 +48,15 @@ def choose_clips(store: Store, settings: TrainSettings) -> TrainingClips:
     return TrainingClips(train=train, validation=watched)
 
 
-def _share_of_groups(
-    store: Store, clips: npt.NDArray[np.int64], *, share: float, seed: int
-) -> npt.NDArray[np.int64]:
+def _share_of_groups(store: Store, clips: npt.NDArray[np.int64], *, share: float, seed: int) -> npt.NDArray[np.int64]:
     if share == 0:
         return clips[:0]
     column = "group" if "group" in store.clips.column_names else "clip_id"
     groups = store.clips[column].take(clips).to_pylist()
-    share_of = {group: _place(group, seed) for group in set(groups)}
-    return clips[np.array([share_of[group] < share for group in groups], dtype=bool)]
+    place_of = {group: _place(group, seed) for group in set(groups)}
+    is_watched = np.array([place_of[group] < share for group in groups], dtype=bool)
+    watched: npt.NDArray[np.int64] = clips[is_watched]
+    return watched
 
 
 def _place(group: object, seed: int) -> float:

@@ -38,7 +38,13 @@ from earwitness.store.reading import FrameReader
 from earwitness.training.batches import BatchLoader
 from earwitness.training.clips import TrainingClips, choose_clips
 from earwitness.training.measurements import MeasurementLog
-from earwitness.training.run_folder import RunFolder, load_checkpoint, open_run, save_checkpoint, threads_of_run
+from earwitness.training.run_folder import (
+    RunFolder,
+    load_checkpoint,
+    open_run,
+    save_checkpoint,
+    threads_of_run,
+)
 from earwitness.training.settings import TrainSettings
 
 _LOG_EVERY_STEPS = 50
@@ -54,7 +60,7 @@ class TrainProgress:
     patches_per_second: float
     """Over the steps since the last measurement."""
     measured: dict[str, float | None] = field(default_factory=dict)
-    """The latest figures, by the names of `metrics.csv`'s columns with `validation_` before those of the watched clips."""
+    """The latest figures, named as the columns of `metrics.csv`; those of watched clips begin with `validation_`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,10 +192,11 @@ class _Training:
                 self.seconds = earlier_seconds + now - started
                 rate = (self.step - logged_step) * settings.batch_size / max(now - last_logged, 1e-9)
                 is_last = self.step == settings.steps
-                if self.step % _LOG_EVERY_STEPS == 0 or is_last:
+                is_validation_due = is_last or self.step % settings.validation_every == 0
+                if is_validation_due or self.step % _LOG_EVERY_STEPS == 0:
                     measured |= self._measure_training(log, rate)
                     logged_step, last_logged = self.step, now
-                if self.step % settings.validation_every == 0 or is_last:
+                if is_validation_due:
                     measured |= {f"validation_{name}": value for name, value in self._validate(log).items()}
                     last_logged += time.monotonic() - now  # validating is not training time
                 if on_progress is not None:
@@ -285,8 +292,7 @@ class _Training:
     def _save_model(self) -> None:
         record = self.run.read_record()
         provenance = {
-            name: record[name]
-            for name in ("settings", "learning_rate", "store_fingerprint", "versions", "commit")
+            name: record[name] for name in ("settings", "learning_rate", "store_fingerprint", "versions", "commit")
         }
         model = Model(
             network=self.network,
@@ -324,8 +330,8 @@ def _stop_on_signals() -> Iterator[Callable[[], bool]]:
         asked = True
         signal.signal(number, previous[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, ask)
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):
+        previous[stop_signal] = signal.signal(stop_signal, ask)
     try:
         yield lambda: asked
     finally:

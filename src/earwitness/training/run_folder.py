@@ -128,9 +128,7 @@ def open_run(folder: str | Path, *, settings: TrainSettings, store: Store, threa
     except (FileExistsError, NotADirectoryError) as error:
         raise RunError(f"{run.folder}: this is a file; a folder is needed for the run") from error
     except OSError as error:
-        raise RunError(
-            f"{run.folder}: the run folder cannot be written ({error.strerror or error})"
-        ) from error
+        raise RunError(f"{run.folder}: the run folder cannot be written ({error.strerror or error})") from error
     return run
 
 
@@ -189,9 +187,7 @@ def _refuse_changes(run: RunFolder, before: dict[str, Any], now: dict[str, Any])
         if before["settings"].get(name) != value and name not in _FREE_SETTINGS and name != "steps"
     ]
     if now["settings"]["steps"] < before["settings"]["steps"]:
-        changes.append(
-            f"steps: {before['settings']['steps']} before, {now['settings']['steps']} now (more is allowed)"
-        )
+        changes.append(f"steps: {before['settings']['steps']} before, {now['settings']['steps']} now (more is allowed)")
     if before["store_fingerprint"] != now["store_fingerprint"]:
         changes.append(
             f"store: {before['store']} ({before['store_fingerprint'][:12]}) before, "

@@ -1,0 +1,109 @@
+"""Selecting rows: conditions over columns, and what they must not reach."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from earwitness.errors import SelectionError
+from earwitness.selection import select_rows
+
+TABLE = pa.table(
+    {
+        "fold": [3, 1, 2, 1],
+        "category": ["dog", "cat", "it's", None],
+        "labels": [["dog", "bark"], [], ["cat"], ["dog"]],
+        "start time": [0.5, None, 2.0, 3.0],
+        "is_good": ["True", "False", "True", "False"],
+        "_row": [9, 9, 9, 9],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [
+        (None, [0, 1, 2, 3]),
+        ("fold != 1", [0, 2]),
+        ("fold = 1", [1, 3]),
+        ("fold in (1, 2) and category is not null", [1, 2]),
+        ("category = 'dog'", [0]),
+        ("category = 'it''s'", [2]),
+        ("category != 'dog'", [1, 2]),  # null is neither
+        ("list_contains(labels, 'dog')", [0, 3]),
+        ("len(labels) = 0", [1]),
+        ('"start time" > 1', [2, 3]),
+        ("is_good", [0, 2]),
+        ("fold = 3 or fold = 2", [0, 2]),
+        ("fold = 1 -- a comment", [1, 3]),
+        ("fold = (select max(fold) from clips)", [0]),
+        ("_row = 9", [0, 1, 2, 3]),
+    ],
+)
+def test_rows_where_the_condition_is_true(where: str | None, rows: list[int]) -> None:
+    assert select_rows(TABLE, where).tolist() == rows
+
+
+def test_order_is_the_tables_also_when_large() -> None:
+    table = pa.table({"x": list(range(300_000, 0, -1))})
+    rows = select_rows(table, "x % 3 = 0")
+    assert rows.tolist() == [row for row in range(300_000) if (300_000 - row) % 3 == 0]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("", "a condition is needed"),
+        ("fld = 1", 'Referenced column "fld" not found.*Columns: fold, category'),
+        ('category = "dog"', r"Text stands in single quotes: category = 'dog'"),
+        ("fold = 9", "is true for none of the 4 clips"),
+        ("fold =", "syntax error"),
+        ("fold = 'one'", "Could not convert"),
+        ("sum(fold) > 1", "aggregate"),
+        ("nonsense(fold)", "nonsense does not exist"),
+    ],
+)
+def test_bad_conditions_are_refused(where: str, message: str) -> None:
+    with pytest.raises(SelectionError, match=message):
+        select_rows(TABLE, where)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "fold = 1; drop table clips",
+        "fold = 1); drop table clips; select (1",
+        "true) union all select 99 from clips where (true",
+        "true) from clips where (fold = 1",
+        "true), (true",
+    ],
+)
+def test_only_one_condition_is_taken(where: str) -> None:
+    with pytest.raises(SelectionError):
+        select_rows(TABLE, where)
+
+
+def test_a_condition_reads_nothing_but_its_table(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    in_this_scope = pa.table({"a": [1]})
+    assert len(in_this_scope) == 1
+    for source in (
+        f"'{secret}'",
+        f"read_csv('{secret}')",
+        f"read_text('{secret}')",
+        f"glob('{tmp_path}/*')",
+        "in_this_scope",
+        "read_text('https://example.org/')",
+    ):
+        with pytest.raises(SelectionError):
+            select_rows(TABLE, f"exists (select * from {source})")
+    for statement in (
+        f"copy clips to '{tmp_path}/out.csv'",
+        f"attach '{tmp_path}/db'",
+        "install httpfs",
+        "set enable_external_access = true",
+    ):
+        with pytest.raises(SelectionError):
+            select_rows(TABLE, f"true); {statement}; select (true")
+    assert [p.name for p in tmp_path.iterdir()] == ["secret.csv"]

@@ -9,7 +9,7 @@ reached by seeking early and discarding, where `seeking` trusts the file, else b
 way the samples lie on the grid of the whole file (see `resample`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -134,7 +134,7 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
         """Complaints about what was decoded so far; final after the last block."""
         return (*self._native.warnings, *self._warnings)
 
-    def _range(self) -> Iterator[NDArray[np.float32]]:
+    def _range(self) -> Generator[NDArray[np.float32]]:
         """The samples from `start` to `stop`."""
         position = 0  # of the next sample in the whole waveform
         for first, block in self._from_near_start():
@@ -155,23 +155,24 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
 
     def _from_near_start(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Blocks at our rate, each with its place in the whole waveform; the first lies well before the range."""
-        rate, resampler, position = 0, None, 0
-        for block_rate, block in self._native.blocks():
-            if resampler is None:
-                # enter the grid of the whole file where it meets the native samples
-                step = grid_period(block_rate, self._sample_rate_hz)
-                native = step * -(-self._native.start_position // step)
-                position = native * self._sample_rate_hz // block_rate
-                block = block[native - self._native.start_position :]
-            if block_rate != rate:
+        resampler: MonoResampler | None = None
+        position, skipped = 0, 0
+        for rate, block in self._native.blocks():
+            if resampler is None and self._native.start_position:
+                # begin where native samples meet the grid of the whole file
+                step = grid_period(rate, self._sample_rate_hz)
+                meeting = step * -(-self._native.start_position // step)
+                position, skipped = meeting * self._sample_rate_hz // rate, meeting - self._native.start_position
+            if resampler is None or rate != resampler.rate_in:
                 if resampler is not None:
                     rest = resampler.flush()
                     yield position, rest
                     position += len(rest)
-                rate, resampler = block_rate, MonoResampler(block_rate, self._sample_rate_hz)
-            block = resampler.push(block)
-            yield position, block
-            position += len(block)
+                resampler = MonoResampler(rate, self._sample_rate_hz)
+            resampled = resampler.push(block[skipped:])
+            skipped = max(0, skipped - len(block))
+            yield position, resampled
+            position += len(resampled)
         if resampler is not None:
             yield position, resampler.flush()
 

@@ -4,7 +4,7 @@ Frames are rounded to float16 here, on every route, so that a file read directly
 give the same scores. A clip that is shorter than one patch, but not empty, is padded with zeros to one, and says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +16,6 @@ from earwitness.audio.logmel import BLOCK_FRAMES, LogMelStream, logmel
 from earwitness.audio.source import Source
 from earwitness.audio.track import SourceInfo
 from earwitness.front_end import FrontEnd
-
 
 GATHER_FRAMES = 4 * BLOCK_FRAMES
 """Frames made at a time, about 10 s: blocks of `logmel` stay whole, and its fixed costs are paid rarely."""
@@ -120,7 +119,7 @@ class FrameStream(Iterator[NDArray[np.float16]]):
         """Container, codec, rate and channels of the file itself."""
         return self._waveform.info
 
-    def _frames(self) -> Iterator[NDArray[np.float16]]:
+    def _frames(self) -> Generator[NDArray[np.float16]]:
         stream = LogMelStream(self._front_end)
         for block in _gathered(self._waveform, GATHER_FRAMES * self._front_end.hop_samples):
             frames = stream.push(block).astype(np.float16)

@@ -16,6 +16,7 @@ References: Hershey et al. 2017, section 3.1; the released VGGish parameters (wi
 """
 
 import functools
+import threading
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def hann_window(num_samples: int) -> NDArray[np.float64]:
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(num_samples) / num_samples)
 
 
-def hz_to_mel(hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def hz_to_mel(hz: NDArray[np.floating[Any]] | float) -> NDArray[np.float64]:
     """HTK mel of a frequency: 1127 ln(1 + hz / 700)."""
     mel: NDArray[np.float64] = 1127.0 * np.log1p(np.asarray(hz, dtype=np.float64) / 700.0)
     return mel
@@ -77,7 +78,6 @@ def logmel(waveform: NDArray[np.float32], *, front_end: FrontEnd | None = None) 
     frames = np.empty((num_frames, front_end.num_bands), np.float32)
     transform = _transform(front_end)
     hop, overhang = front_end.hop_samples, len(transform.parts) - 1
-    padded = np.zeros((front_end.fft_length, min(num_frames, BLOCK_FRAMES)), np.float32)
     for start in range(0, num_frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, num_frames)
         samples = np.asarray(waveform[start * hop : (stop + overhang) * hop], dtype=np.float32)
@@ -85,7 +85,7 @@ def logmel(waveform: NDArray[np.float32], *, front_end: FrontEnd | None = None) 
         if missing > 0:
             samples = np.pad(samples, (0, missing))
         hops = np.ascontiguousarray(samples.reshape(-1, hop).T)
-        frames[start:stop] = transform.block(hops, padded[:, : stop - start]).T
+        frames[start:stop] = transform.block(hops).T
     return frames
 
 
@@ -128,37 +128,54 @@ class _Transform:
         self._weights = scipy.sparse.csr_array(weights[self._used_bins].T.astype(np.float32))  # [bands, used bins]
         self._offset = np.float32(front_end.log_offset)
         self._fft_length = front_end.fft_length
+        self._of_thread = threading.local()
         window = hann_window(front_end.window_samples)[:, None]
         hop = front_end.hop_samples
         self.parts = [window[first : first + hop] for first in range(0, len(window), hop)]
         """The window, float64 [samples, 1], cut into hops: part p of a frame lies in the p-th hop from its start."""
         self._parts_float32 = [part.astype(np.float32) for part in self.parts]
 
-    def block(self, hops: NDArray[np.float32], padded: NDArray[np.float32]) -> NDArray[np.float32]:
+    def block(self, hops: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mel of one block.
 
         Args:
-            hops: [hop samples, frames + len(parts) - 1], every column the samples of one hop.
-            padded: [fft_length, frames], to work in; rows behind the window are zero.
+            hops: [hop samples, frames + len(parts) - 1], every column the samples of one hop; up to `BLOCK_FRAMES`.
 
         Returns:
             [bands, frames].
         """
-        num_frames = padded.shape[1]
+        num_frames = hops.shape[1] - len(self.parts) + 1
+        padded = self._scratch()[:, :num_frames]
+        row = 0
+        for index, part in enumerate(self._parts_float32):
+            source = hops[: len(part), index : index + num_frames]
+            np.multiply(source, part, out=padded[row : row + len(part)])
+            row += len(part)
+        mel = self._mel(padded)
+        limits = np.float32(MAX_CONTRAST) * mel.min(axis=0)
+        if max(hops.max(), -hops.min()) > limits.min():
+            risky = np.flatnonzero(self._peaks(hops, num_frames) > limits)
+            mel[:, risky] = self._mel(self._windowed_float64(hops, risky))
+        logs: NDArray[np.float32] = np.log(mel, out=mel)
+        return logs
+
+    def _scratch(self) -> NDArray[np.float32]:
+        """This thread's [fft_length, BLOCK_FRAMES]; the rows behind the window are zero. Allocating it for every
+        waveform would cost as much as half a block.
+        """
+        if not hasattr(self._of_thread, "padded"):
+            self._of_thread.padded = np.zeros((self._fft_length, BLOCK_FRAMES), np.float32)
+        padded: NDArray[np.float32] = self._of_thread.padded
+        return padded
+
+    def _peaks(self, hops: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
+        """Largest absolute sample under each frame's window, [frames]."""
         level = np.abs(hops)
         hop_peaks = level.max(axis=0)
         peaks = level[: len(self.parts[-1]), len(self.parts) - 1 :].max(axis=0)
-        row = 0
-        for index, part in enumerate(self._parts_float32):
-            if index < len(self.parts) - 1:
-                np.maximum(peaks, hop_peaks[index : index + num_frames], out=peaks)
-            np.multiply(hops[: len(part), index : index + num_frames], part, out=padded[row : row + len(part)])
-            row += len(part)
-        mel = self._mel(padded)
-        risky = np.flatnonzero(peaks > np.float32(MAX_CONTRAST) * mel.min(axis=0))
-        if len(risky):
-            mel[:, risky] = self._mel(self._windowed_float64(hops, risky))
-        return np.log(mel, out=mel)
+        for index in range(len(self.parts) - 1):
+            np.maximum(peaks, hop_peaks[index : index + num_frames], out=peaks)
+        return peaks
 
     def _windowed_float64(self, hops: NDArray[np.float32], frames: NDArray[np.intp]) -> NDArray[np.float64]:
         """The windows of the frames numbered, [fft_length, frames], in float64."""

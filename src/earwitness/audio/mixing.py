@@ -4,7 +4,10 @@ from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+MAX_PLANES = 8
+"""PyAV finds the planes of a frame by looking for the first that is missing, which is safe up to FFmpeg's own 8."""
 
 _SAMPLE_TYPES: dict[str, tuple[str, float, float]] = {
     # FFmpeg's name: NumPy type, value of silence, value of full scale
@@ -24,24 +27,37 @@ def mean_of_channels(frame: av.AudioFrame) -> NDArray[np.float32]:
         frame: of any of FFmpeg's sample formats, planar or interleaved, with any number of channels.
 
     Returns:
-        float32 [samples]; integers are divided by their full scale. A value that is not a number becomes 0.
+        float32 [samples]; integers are divided by their full scale.
     """
     num_channels = frame.layout.nb_channels
-    dtype, silence, full_scale = _SAMPLE_TYPES[frame.format.packed.name]
+    if frame.format.is_planar and num_channels > MAX_PLANES:
+        frame = _interleaved(frame)
+    sample_type, silence, full_scale = _SAMPLE_TYPES[frame.format.packed.name]
     mono = np.zeros(frame.samples, np.float32)
-    for channel in _channels(frame, np.dtype(dtype), num_channels):
-        np.add(mono, channel, out=mono, casting="unsafe")
+    with np.errstate(over="ignore", invalid="ignore"):  # float samples may be anything
+        for channel in _channels(frame, np.dtype(sample_type), num_channels):
+            np.add(mono, channel, out=mono, casting="unsafe")
     if silence:
         mono -= np.float32(silence * num_channels)
-    scale = np.float32(1.0 / (full_scale * num_channels))
-    if scale != 1.0:
-        mono *= scale
+    mono *= np.float32(1.0 / (full_scale * num_channels))
     return mono
 
 
-def _channels(frame: av.AudioFrame, dtype: np.dtype[Any], num_channels: int) -> list[NDArray[Any]]:
+def plane_samples(plane: Any, sample_type: DTypeLike, count: int) -> NDArray[Any]:
+    """The samples of a frame's plane as an array that shares its memory; PyAV's types do not say that this goes."""
+    return np.frombuffer(plane, sample_type, count)
+
+
+def _channels(frame: av.AudioFrame, sample_type: np.dtype[Any], num_channels: int) -> list[NDArray[Any]]:
     """Views of the samples of each channel."""
     if frame.format.is_planar:
-        return [np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes[:num_channels]]
-    samples = np.frombuffer(frame.planes[0], dtype, frame.samples * num_channels)
+        return [plane_samples(plane, sample_type, frame.samples) for plane in frame.planes[:num_channels]]
+    samples = plane_samples(frame.planes[0], sample_type, frame.samples * num_channels)
     return list(samples.reshape(-1, num_channels).T)
+
+
+def _interleaved(frame: av.AudioFrame) -> av.AudioFrame:
+    """The same samples in one plane."""
+    resampler = av.AudioResampler(format=frame.format.packed)
+    (interleaved,) = resampler.resample(frame)
+    return interleaved

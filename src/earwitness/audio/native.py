@@ -15,7 +15,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.audio.complaints import listening
+from earwitness.audio.complaints import Message, listening
 from earwitness.audio.mixing import mean_of_channels
 from earwitness.audio.seeking import Entry
 from earwitness.audio.timeline import Timeline
@@ -25,12 +25,16 @@ from earwitness.errors import NoSamplesError, UndecodableError
 GATHER_SAMPLES = 65_536
 """Decoded samples gathered before they are mixed and resampled."""
 
+CONTAINER_DAMAGED = "the container is damaged"
 SKIPPED_PACKETS = "packets that could not be decoded were skipped"
 DECODER_COMPLAINED = "the decoder complained"
 CORRUPT_PACKETS = "the container marks packets as corrupt"
+NOT_NUMBERS = "samples that are not finite numbers were set to zero"
 BROKE_OFF = "reading broke off with an error"
-GAP_NOT_FILLED = "an implausible gap in its time stamps was not filled"
-JUMPED_BACK = "its time stamps jump back"
+ENDS_BEFORE_HEADER = "ends before the length that its header states"
+
+MISSING_SECONDS = 1.0
+"""A track that ends this much before its header says is a broken download; encoders err by less."""
 
 
 class NativeStream:
@@ -54,7 +58,7 @@ class NativeStream:
         self._format: tuple[int, str, int] | None = None
         self._ready: deque[tuple[int, NDArray[np.float32] | int]] = deque()  # a number: so many samples of silence
         self._has_ended = False
-        self._warnings: dict[str, None] = {}  # a set that keeps its order
+        self._warnings = dict.fromkeys([CONTAINER_DAMAGED] if track.is_container_damaged else [])  # an ordered set
         self._failure: Exception | None = None
 
     @property
@@ -83,12 +87,15 @@ class NativeStream:
                     self._ready.appendleft((rate, block - GATHER_SAMPLES))
                 block = np.zeros(min(block, GATHER_SAMPLES), np.float32)
             yield rate, block
+        if self._timeline is None and self._failure is not None:
+            raise UndecodableError(f"{self._track.name}: no audio could be decoded ({_reason(self._failure)})")
         if self._timeline is None:
-            if self._failure is not None:
-                raise UndecodableError(f"{self._track.name}: no audio could be decoded ({_reason(self._failure)})")
             raise NoSamplesError(f"{self._track.name}: has an audio stream, but no samples in it")
+        stated_seconds = self._track.stated_seconds
+        if stated_seconds is not None and stated_seconds - self._timeline.seconds > MISSING_SECONDS:
+            self._warn(ENDS_BEFORE_HEADER)
 
-    def _take_packet(self, complaints: list[tuple[int, str, str]]) -> None:
+    def _take_packet(self, complaints: list[Message]) -> None:
         try:
             packet = next(self._track.packets, None)
         except MemoryError:
@@ -116,7 +123,12 @@ class NativeStream:
                 self._warn(DECODER_COMPLAINED)
             complaints.clear()
         for frame in frames:
-            self._take_frame(frame)
+            try:
+                self._take_frame(frame)
+            except UndecodableError:  # a format in mid-file that is not read
+                if self._timeline is None:
+                    raise
+                self._warn(SKIPPED_PACKETS)
 
     def _take_frame(self, frame: av.AudioFrame) -> None:
         frame_format = (frame.sample_rate, frame.format.name, frame.layout.nb_channels)
@@ -124,6 +136,8 @@ class NativeStream:
             self._timeline = self._change_format(*frame_format)
         pts = frame.pts
         silence = self._timeline.place(None if pts is None else self._track.seconds(pts), frame.samples)
+        if self._timeline.fault:
+            self._warn(self._timeline.fault)
         if silence:
             self._empty_fifo(partial=True)
             self._ready.append((frame.sample_rate, silence))
@@ -147,7 +161,11 @@ class NativeStream:
     def _empty_fifo(self, *, partial: bool) -> None:
         """Move whole blocks, or with `partial` everything, from the FIFO to what is ready."""
         while frame := self._fifo.read(GATHER_SAMPLES, partial=partial):
-            self._ready.append((frame.sample_rate, mean_of_channels(frame)))
+            mono = mean_of_channels(frame)
+            if not np.isfinite(mono.sum(dtype=np.float64)):
+                np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+                self._warn(NOT_NUMBERS)
+            self._ready.append((frame.sample_rate, mono))
 
     def _warn(self, warning: str) -> None:
         if self._timeline is None or self._timeline.seconds >= self._listen_from_seconds:

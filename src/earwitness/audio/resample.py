@@ -14,6 +14,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from earwitness.audio.mixing import plane_samples
+
 FILTER_SECONDS = 0.05
 """More than the resampler's filter reaches to either side, at every rate that is read: 16 samples of the lower of the
 two rates, which is 16 ms at 1 kHz."""
@@ -23,7 +25,7 @@ class MonoResampler:
     """Resamples one run of blocks of one rate."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
-        self._rate_in, self._rate_out = rate_in, rate_out
+        self.rate_in, self._rate_out = rate_in, rate_out
         self._num_in = self._num_out = 0
         self._resampler: av.AudioResampler | None = None
         self._frame: av.AudioFrame | None = None  # used again: allocating one for every block costs a third
@@ -47,19 +49,18 @@ class MonoResampler:
         """The rest of the output, after the last block."""
         if self._resampler is None:
             return np.empty(0, np.float32)
-        due = -(-self._num_in * self._rate_out // self._rate_in) - self._num_out
-        return self._through(np.zeros(int(2 * FILTER_SECONDS * self._rate_in), np.float32))[:due]
+        due = -(-self._num_in * self._rate_out // self.rate_in) - self._num_out
+        return self._through(np.zeros(int(2 * FILTER_SECONDS * self.rate_in), np.float32))[:due]
 
     def _through(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         assert self._resampler is not None
         if self._frame is None or self._frame.samples != len(block):
             self._frame = av.AudioFrame(format="fltp", layout="mono", samples=len(block))
-            self._frame.sample_rate = self._rate_in
-        self._frame.planes[0].update(np.ascontiguousarray(block))
+            self._frame.sample_rate = self.rate_in
+        plane_samples(self._frame.planes[0], np.float32, len(block))[:] = block
         self._frame.pts = None
         blocks = [
-            np.frombuffer(frame.planes[0], np.float32, frame.samples)
-            for frame in self._resampler.resample(self._frame)
+            plane_samples(frame.planes[0], np.float32, frame.samples) for frame in self._resampler.resample(self._frame)
         ]
         output = blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0, np.float32), *blocks])
         early = min(self._surplus_out, len(output))

@@ -2,8 +2,8 @@
 
 FFmpeg never opens anything itself here. Paths, URLs and bytes all reach it as one binary file object, and three fences
 stand round that: a list of container formats (playlists, concat scripts and other files that name files are not on
-it), an empty protocol list, and an `io_open` that refuses every further file a demuxer asks for. Paths are absolute,
-so a file called `http:evil` is a file; URLs are opened by fsspec.
+it), an empty protocol list, and an `io_open` that refuses every further file a demuxer asks for. A file called
+`http:evil` is a file; URLs are opened by fsspec.
 
 A name in front of every message: the path, the URL, a file object's `name`, or `<bytes>`.
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import av
-import av.error
+import av.logging
 import fsspec
 from av.container import InputContainer
 
-from earwitness.audio.complaints import listening
-from earwitness.errors import MediaError, UndecodableError
+from earwitness.audio.complaints import Message, listening
+from earwitness.errors import UndecodableError
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -53,10 +53,17 @@ class OpenMedia:
         try:
             if self.is_seekable:
                 self._file.seek(0)  # a caller may have read from it
-            self.container = _open_container(self._file, self.name)
+            self.container, messages = _open_container(self._file, self.name)
         except BaseException:
             self._close_file()
             raise
+        self.is_length_estimated = any(text.startswith("Estimating duration") for _, _, text in messages)
+        """The container does not say how long it is: what FFmpeg says is a guess."""
+        self.is_damaged = any(
+            (level <= av.logging.ERROR and origin == self.container.format.name) or "attached picture" in text
+            for level, origin, text in messages
+        )
+        """The container, not a codec, was found faulty on opening, but could be opened."""
 
     @property
     def is_seekable(self) -> bool:
@@ -67,7 +74,7 @@ class OpenMedia:
         """Begin anew; only where `is_seekable`."""
         self.container.close()
         self._file.seek(0)
-        self.container = _open_container(self._file, self.name)
+        self.container, _ = _open_container(self._file, self.name)
 
     def close(self) -> None:
         """Close the container, and the file if it was opened here. Closing twice does nothing."""
@@ -117,7 +124,7 @@ def _open_file(source: Source, name: str) -> tuple[BinaryIO, bool]:
     if source == "":
         raise UndecodableError("the media path is empty")
     if isinstance(source, (str, os.PathLike)):
-        return _open_path(Path(os.path.abspath(source)), name), True
+        return _open_path(Path(source), name), True
     if not hasattr(source, "read"):
         raise TypeError(f"source must be a path, a URL, bytes or a binary file object, not {type(source).__name__}")
     return source, False
@@ -130,7 +137,7 @@ def _open_path(path: Path, name: str) -> BinaryIO:
             raise UndecodableError(f"{name}: is a directory, not a media file")
         if not stat.S_ISREG(status.st_mode):
             raise UndecodableError(f"{name}: is not a regular file")
-        return path.open("rb", buffering=0)  # type: ignore[return-value]  # FileIO reads as a BinaryIO does
+        return path.open("rb", buffering=0)
     except FileNotFoundError:
         raise UndecodableError(f"{name}: no such file") from None
     except OSError as error:
@@ -147,10 +154,11 @@ def _open_url(url: str) -> BinaryIO:
     return file
 
 
-def _open_container(file: BinaryIO, name: str) -> InputContainer:
-    with listening() as complaints:
+def _open_container(file: BinaryIO, name: str) -> tuple[InputContainer, list[Message]]:
+    """The container, and what FFmpeg said while it looked into it."""
+    with listening(av.logging.WARNING) as messages:
         try:
-            return av.open(
+            container = av.open(
                 _ForgivingReader(file, name),
                 mode="r",
                 container_options={"format_whitelist": CONTAINER_FORMATS, "protocol_whitelist": ""},
@@ -158,10 +166,11 @@ def _open_container(file: BinaryIO, name: str) -> InputContainer:
                 buffer_size=BUFFER_BYTES,
                 io_open=_refuse,
             )
-        except MediaError:
+        except MemoryError:
             raise
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise UndecodableError(f"{name}: {_why_not_opened(file, complaints, error)}") from error
+        except Exception as error:  # the file object may be anybody's, and raise anything
+            raise UndecodableError(f"{name}: {_why_not_opened(file, messages, error)}") from error
+        return container, messages
 
 
 def _is_seekable(file: BinaryIO) -> bool:
@@ -172,8 +181,9 @@ def _refuse(url: str, flags: int, options: dict[str, Any]) -> NoReturn:
     raise PermissionError(f"media may not open further files ({url!r})")
 
 
-def _why_not_opened(file: BinaryIO, complaints: list[tuple[int, str, str]], error: Exception) -> str:
-    if any("not on whitelist" in text for _, _, text in complaints):
+def _why_not_opened(file: BinaryIO, messages: list[Message], error: Exception) -> str:
+    complaints = [text.strip() for level, _, text in messages if level <= av.logging.ERROR]
+    if any("not on whitelist" in text for text in complaints):
         return "its format is not one that is read (playlists and other files that point at files are refused)"
     try:
         file.seek(0)
@@ -185,5 +195,5 @@ def _why_not_opened(file: BinaryIO, complaints: list[tuple[int, str, str]], erro
             return "is empty"
     if head and _TEXT_BYTES.issuperset(head):
         return "is a text file, not media"
-    reason = complaints[-1][2].strip() if complaints else getattr(error, "strerror", None) or str(error)
+    reason = complaints[-1] if complaints else getattr(error, "strerror", None) or str(error)
     return f"cannot be read as media ({reason})"

@@ -8,6 +8,9 @@ the clock is set anew.
 A time stamp may lie. A gap that would bring the silence to more than `MAX_SILENCE_SECONDS` is not filled.
 """
 
+GAP_NOT_FILLED = "an implausible gap in its time stamps was not filled"
+JUMPED_BACK = "its time stamps jump back"
+
 MAX_GAP_IGNORED_SECONDS = 0.020
 """Disagreements up to this are rounding of time stamps."""
 
@@ -21,8 +24,8 @@ class Timeline:
     def __init__(self, *, sample_rate_hz: int, position: int = 0) -> None:
         self.position = position
         """Samples from time zero to the end of what has come."""
-        self.jumps_back = 0
-        self.gaps_not_filled = 0
+        self.fault: str | None = None
+        """What was wrong with the last time stamp; None where nothing."""
         self._sample_rate_hz = sample_rate_hz
         self._shift_seconds = 0.0  # what the clock was set back or forth by
         self._silence_left_seconds = float(MAX_SILENCE_SECONDS)
@@ -44,7 +47,7 @@ class Timeline:
             start_seconds: when it starts after time zero; None where the container does not say.
             num_samples: its length.
         """
-        silence = 0
+        silence, self.fault = 0, None
         if start_seconds is not None:
             gap = start_seconds + self._shift_seconds - self.position / self._sample_rate_hz
             if gap > MAX_GAP_IGNORED_SECONDS and gap <= self._silence_left_seconds:
@@ -53,8 +56,8 @@ class Timeline:
             elif abs(gap) > MAX_GAP_IGNORED_SECONDS:
                 self._shift_seconds -= gap
                 if gap > 0:
-                    self.gaps_not_filled += 1
-                else:
-                    self.jumps_back += 1
+                    self.fault = GAP_NOT_FILLED
+                elif self.position > 0:  # at the beginning it is only early: encoders need a run-up
+                    self.fault = JUMPED_BACK
         self.position += silence + num_samples
         return silence

@@ -5,6 +5,7 @@ Time zero is the container's start, not the stream's: a soundtrack that begins a
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import av
 from av.stream import Discard
@@ -43,6 +44,7 @@ class AudioTrack:
     def __init__(self, media: OpenMedia) -> None:
         self.name = media.name
         self.is_seekable = media.is_seekable
+        self.is_container_damaged = media.is_damaged
         self._container = media.container
         if not self._container.streams.audio:
             raise NoAudioError(f"{self.name}: has no audio stream")
@@ -60,7 +62,10 @@ class AudioTrack:
         self.tick_seconds = float(self._stream.time_base or 0)
         """How coarse time stamps are."""
         self._zero_seconds = self._time_zero()
-        self.packets: Iterator[av.Packet] = self._container.demux(self._stream)
+        length = None if media.is_length_estimated else self._stream.duration
+        self.stated_seconds = self.seconds((self._stream.start_time or 0) + length) if length else None
+        """Where the header says that the track ends, after time zero; None where it does not, or FFmpeg guesses."""
+        self.packets: Iterator[av.Packet[Any]] = self._container.demux(self._stream)
         """From the beginning, or from where `seek` went."""
 
     def seek(self, seconds: float) -> None:

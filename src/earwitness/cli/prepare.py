@@ -34,11 +34,16 @@ class Prepare:
         manifest = read_manifest(self.manifest)
         label_set = read_label_set(self.label_set) if self.label_set is not None else None
         started = time.monotonic()
+        seconds_before: float | None = None  # sound that an earlier run has stored
         with progress_bar(total=len(manifest), unit="clip", title="prepare") as bar:
 
             def show(progress: BuildProgress) -> None:
+                nonlocal seconds_before
+                if seconds_before is None:
+                    seconds_before = progress.seconds_of_sound
+                    bar.initial = progress.num_resumed
                 bar.update(progress.num_done - bar.n)
-                speed = progress.seconds_of_sound / max(time.monotonic() - started, 1e-9)
+                speed = (progress.seconds_of_sound - seconds_before) / max(time.monotonic() - started, 1e-9)
                 bar.set_postfix_str(f"{speed:,.0f}x real time, {progress.num_failed} failed", refresh=False)
 
             summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set, progress=show)
@@ -53,7 +58,9 @@ class Prepare:
             f"{self.store}: {summary.num_stored} of {summary.num_clips} clips, "
             f"{duration(summary.seconds_of_sound)} of sound, in {summary.num_parts} parts"
         )
-        if summary.num_resumed_parts:
+        if summary.was_complete:
+            print("  it was complete already")
+        elif summary.num_resumed_parts:
             print(f"  {summary.num_resumed_parts} parts were there already")
         if summary.num_warned:
             print(f"  {summary.num_warned} clips are stored with a warning of the decoder")

@@ -1,7 +1,6 @@
 """Writing files so that a name, once there, holds the whole content: even after a power cut.
 
-Everything goes under a temporary name first, is synced, renamed, and its folder synced. The rename is the
-commit.
+Everything is written under a temporary name, synced, renamed, and its folder synced: the rename commits.
 """
 
 import contextlib
@@ -22,9 +21,7 @@ PARTIAL_SUFFIX = ".partial"
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends well, and vanishes when it does
-    not.
-    """
+    """A binary file that takes the place of `path` when the block ends well, and vanishes otherwise."""
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         with partial.open("wb") as file:
@@ -51,8 +48,7 @@ def sync_folder(folder: Path) -> None:
 def replacing_npy(
     path: Path, *, dtype: npt.DTypeLike, row_shape: tuple[int, ...] = ()
 ) -> Iterator[Callable[[npt.NDArray[Any] | bytes], None]]:
-    """Write an `.npy` array [rows, *row_shape] piece by piece, by plain writes, without knowing its length
-    before.
+    """Write an `.npy` array [rows, *row_shape] piece by piece, by plain writes, its length not known before.
 
     Gives a function that appends rows: an array, or the raw bytes of one.
     """

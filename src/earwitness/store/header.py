@@ -1,8 +1,7 @@
 """`store.json`: what a store holds, from what it was made, and whether it is finished.
 
-Everything in it follows from the manifest and the settings; no times, no paths of this machine but the
-manifest's
-name: the same build gives the same file.
+Everything in it follows from the manifest and the settings; no times, no paths of this machine but the name of
+the manifest: the same build gives the same file.
 """
 
 import hashlib

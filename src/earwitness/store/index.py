@@ -1,5 +1,4 @@
-"""The index of a finished store: where each clip lies and its labels, as arrays that all processes map and
-share.
+"""The index of a finished store: where each clip lies and its labels, as arrays that all processes share.
 
     index/parts.npy             int32 [clips]: the part that holds the clip
     index/first_frames.npy      int64 [clips]: its first frame within the part

@@ -8,8 +8,7 @@
         label_indices                ascending indices into the label set
         warnings                     list of sentences; empty where the decoder had nothing to complain of
         media_container, media_codec, media_sample_rate_hz, media_num_channels   what the media was
-        failure_kind, failure_reason null where the clip is stored; where they stand, the columns above are
-        null
+        failure_kind, failure_reason null where the clip is stored; elsewhere the columns above are null
 
 The Parquet file is put in place last: a part counts once it is there.
 """

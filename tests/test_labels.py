@@ -1,11 +1,14 @@
 """Label sets: order, identity, files, and words for what does not fit."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from earwitness.errors import LabelError
-from earwitness.labels import LabelSet, read_label_set
+from earwitness.labels import LabelSet, read_label_set, read_model_labels
 
 
 def test_indices_are_ascending_and_unique() -> None:
@@ -105,3 +108,52 @@ def test_audio_sets_table(data_dir: Path) -> None:
     assert labels.ids[:2] == ("/m/09x0r", "/m/05zppz")
     assert labels.names[1] == "Male speech, man speaking"
     assert labels.index_of["/m/07hvw1"] == 526
+
+
+def model_file(path: Path, metadata: object) -> Path:
+    header = json.dumps({"__metadata__": metadata}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"tensors")
+    return path
+
+
+def test_labels_of_a_model(tmp_path: Path) -> None:
+    rows = [{"id": "/m/2", "name": "Two"}, {"id": "/m/1", "name": "Öne"}]
+    path = model_file(tmp_path / "m.safetensors", {"description": json.dumps({"labels": rows, "front_end": {}})})
+    labels = read_model_labels(path)
+    assert labels.to_rows() == rows
+
+
+def test_labels_of_a_model_are_those_that_safetensors_reads(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    metadata = {"format": "x", "description": json.dumps({"labels": LabelSet.of(["b", "a"]).to_rows()})}
+    save_file({"weight": np.zeros(3, np.float32)}, path, metadata=metadata)
+    assert read_model_labels(path) == LabelSet.of(["b", "a"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a readable safetensors file"),
+        (b"RIFF....WAVEfmt ", "not a readable safetensors file"),
+        (b"\x03" + 7 * b"\0" + b"{{{", "not a readable safetensors file"),
+        (b"\x02" + 7 * b"\0" + b"{}", "a safetensors file, but not a model of earwitness"),
+        (b"\x02" + 7 * b"\0" + b"[]", "a safetensors file, but not a model of earwitness"),
+    ],
+)
+def test_what_is_no_model(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(LabelError, match=rf"m\.safetensors: {message}"):
+        read_model_labels(path)
+
+
+def test_models_without_a_label_set(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    with pytest.raises(LabelError, match=r"m\.safetensors: .*No such file"):
+        read_model_labels(path)
+    for metadata in ({}, {"description": "{}"}, {"description": 1}, None):
+        with pytest.raises(LabelError, match=r"m\.safetensors: .*not a model of earwitness"):
+            read_model_labels(model_file(path, metadata))
+    for labels, message in (([], "it is empty"), ([{"id": "a"}], "objects with id and name")):
+        with pytest.raises(LabelError, match=rf"m\.safetensors: label set: .*{message}"):
+            read_model_labels(model_file(path, {"description": json.dumps({"labels": labels})}))

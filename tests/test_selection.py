@@ -1,5 +1,6 @@
 """Selecting rows: conditions over columns, and what they must not reach."""
 
+import hashlib
 from pathlib import Path
 
 import pyarrow as pa
@@ -66,6 +67,39 @@ def test_order_is_the_tables_also_when_large() -> None:
 def test_bad_conditions_are_refused(where: str, message: str) -> None:
     with pytest.raises(SelectionError, match=message):
         select_rows(TABLE, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("random() < 0.6", r"random\(\)"),
+        ("fold = 1 and (true or RANDOM() < 2)", r"random\(\)"),
+        ("len(list_filter([1, 2], x -> random() < 0.5)) = 1", r"random\(\)"),
+        ("uuid() > 'a'", r"uuid\(\)"),
+        ("now() > timestamp '2020-01-01'", r"now\(\)"),
+        ("fold < epoch(ago(interval 3 day))", r"ago\(\)"),
+        ("Current_Date > date '2020-01-01'", "Current_Date"),
+        ("fold in (select fold from clips using sample 2)", "a sample"),
+        ("fold in (select fold from clips tablesample 50%)", "a sample"),
+    ],
+)
+def test_conditions_that_change_are_refused(where: str, what: str) -> None:
+    with pytest.raises(SelectionError, match=rf"{what} is another one each time.*same clips every time"):
+        select_rows(TABLE, where)
+
+
+def test_what_only_looks_like_chance() -> None:
+    table = TABLE.append_column("current_date", pa.array([1, 2, 3, 4])).append_column("random", TABLE["fold"])
+    assert select_rows(table, "current_date > 1 and category <> 'random()' -- now()").tolist() == [1, 2]
+    assert select_rows(table, "random = 1").tolist() == [1, 3]
+
+
+def test_the_way_to_draw_that_is_recommended() -> None:
+    table = pa.table({"clip_id": [f"clip {row}" for row in range(1_000)]})
+    rows = select_rows(table, "md5_number_lower(clip_id) % 10 < 6")
+    assert len(rows) == pytest.approx(600, abs=60)
+    md5 = [hashlib.md5(f"clip {row}".encode()).digest() for row in range(1_000)]
+    assert rows.tolist() == [row for row in range(1_000) if int.from_bytes(md5[row][8:], "big") % 10 < 6]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Building stores: every row in one of two places, the same result whatever happens on the way."""
 
 import csv
+import errno
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -22,6 +25,7 @@ from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest, read_manifest, write_manifest
 from earwitness.store.build import BuildSettings, build_store
+from earwitness.store.header import read_header, write_header
 from earwitness.store.parts import rows_path
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
@@ -300,9 +304,61 @@ def test_another_store_is_there(manifest, built, sounds):
     assert content(built) == before
 
 
-def test_the_same_frames_serve_any_patch(manifest, built):
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_patches_of_another_length_are_another_store(manifest, built, tmp_path, is_finished):
+    """A short clip is filled up to one patch, so its frames follow from the length of a patch."""
+    folder = tmp_path / "store"
+    shutil.copytree(built, folder)
+    if not is_finished:
+        write_header(folder, replace(read_header(built), totals=None, fingerprint=None))
+        rows_path(folder, 1).unlink()
+    before = content(folder)
     longer = FrontEnd(patch_frames=200, patch_hop_frames=50)
-    assert build_store(manifest, built, settings=replace(SETTINGS, front_end=longer)).was_complete
+    with pytest.raises(StoreError, match=r"front end: patch_frames: 96 / 200, patch_hop_frames: 96 / 50"):
+        build_store(manifest, folder, settings=replace(SETTINGS, front_end=longer))
+    assert content(folder) == before
+
+
+def test_the_fingerprint_is_of_the_content_only(manifest, built, sounds, tmp_path):
+    def fingerprint(name, made, **settings):
+        build_store(made, tmp_path / name, settings=replace(SETTINGS, **settings))
+        return Store.open(tmp_path / name).fingerprint
+
+    def with_column(name, values):
+        place = manifest.table.column_names.index(name)
+        return Manifest(manifest.table.set_column(place, name, pa.array(values)), manifest.source)
+
+    before = Store.open(built).fingerprint
+    assert fingerprint("other parts", manifest, clips_per_part=5, workers=1) == before
+    shutil.copytree(sounds, tmp_path / "moved")
+    moved = [media.replace(str(sounds), str(tmp_path / "moved")) for media in manifest.table["media"].to_pylist()]
+    assert fingerprint("moved", with_column("media", moved)) == before
+    folds = manifest.table["fold"].to_pylist()
+    assert fingerprint("another fold", with_column("fold", [99, *folds[1:]])) != before
+
+
+def test_versions_are_kept_and_not_compared(manifest, built, tmp_path):
+    [versions] = read_header(built).built_with
+    assert set(versions) == {"earwitness", "av", "libavformat", "libavcodec", "libswresample"}
+    assert versions["av"] == av.__version__
+    assert versions["libavcodec"] == ".".join(map(str, av.library_versions["libavcodec"]))
+    folder = tmp_path / "store"
+    shutil.copytree(built, folder)
+    older = {**versions, "av": "14.0.0"}
+    write_header(folder, replace(read_header(built), totals=None, fingerprint=None, built_with=(older,)))
+    rows_path(folder, 1).unlink()
+    build_store(manifest, folder, settings=SETTINGS)
+    assert read_header(folder).built_with == (older, versions)
+    assert Store.open(folder).fingerprint == Store.open(built).fingerprint
+
+
+def test_a_store_of_nothing_says_so_when_it_is_used(sounds, tmp_path):
+    summary = build_store(manifest_of(sounds, ["text.wav", "gone.wav"]), tmp_path / "store", settings=SETTINGS)
+    assert (summary.num_stored, summary.num_failed) == (0, 2)
+    store = Store.open(tmp_path / "store")
+    for where in (None, "fold = 1"):
+        with pytest.raises(StoreError, match=r"holds no clip, all 2 failed; the reasons are in .*failures\.csv"):
+            store.select(where)
 
 
 def test_a_folder_of_other_things(manifest, tmp_path):
@@ -316,10 +372,21 @@ def test_a_folder_that_cannot_be_made(manifest, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         build_store(manifest, tmp_path / "file" / "store", settings=SETTINGS)
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match="this is a file; a store is a folder"):
         build_store(manifest, tmp_path / "file", settings=SETTINGS)
+    with pytest.raises(StoreError, match=r"cannot be written \(File name too long\)"):
+        build_store(manifest, tmp_path / ("x" * 300), settings=SETTINGS)
     with pytest.raises(StoreError, match="cannot be written"):
         build_store(manifest, "/proc/store", settings=SETTINGS)
+
+
+def test_a_folder_that_may_not_be_looked_into(manifest, tmp_path, monkeypatch):
+    def refuse(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(StoreError, match=r"store: cannot be written \(Permission denied\)"):
+        build_store(manifest, tmp_path / "store", settings=SETTINGS)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")

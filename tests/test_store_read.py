@@ -354,7 +354,9 @@ def test_a_store_where_everything_failed(tmp_path):
     assert store.num_clips == 0
     assert store.clips.num_rows == 0
     assert store.failures().num_rows == 2
-    assert store.targets(store.select(None)).shape == (0, 3)
+    assert store.targets(np.array([], np.int64)).shape == (0, 3)
+    with pytest.raises(StoreError, match="holds no clip, all 2 failed"):
+        store.select(None)
 
 
 def test_header_differences_name_both_sides(copy):

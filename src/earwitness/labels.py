@@ -2,7 +2,7 @@
 
 A label has an index (its output), an id (what tables hold, such as `/m/0bt9lr` or `dog`), and a display name.
 Files read: CSV with a header (`index,mid,display_name` as Audio Set publishes it, or `id[,name]`), or plain
-text with one label a line.
+text with one label a line. A model file carries a label set, too, which is read without loading the network.
 """
 
 import csv
@@ -126,6 +126,28 @@ def read_label_set(path: str | Path) -> LabelSet:
         return LabelSet.of(line.strip() for line in text.split("\n") if line.strip())
     except LabelError as error:
         raise LabelError(f"{path}: {error}") from error
+
+
+def read_model_labels(path: str | Path) -> LabelSet:
+    """The label set of a model file (`.safetensors`), from the JSON at its beginning; nothing else is read.
+
+    Raises:
+        LabelError: the file cannot be read, or is no model of earwitness.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+        return LabelSet.from_rows(json.loads(header["__metadata__"]["description"])["labels"])
+    except LabelError as error:
+        raise LabelError(f"{path}: {error}") from error
+    except OSError as error:
+        raise LabelError(f"{path}: the model's labels cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise LabelError(f"{path}: not a readable safetensors file ({error})") from error
+    except (KeyError, TypeError) as error:
+        raise LabelError(f"{path}: a safetensors file, but not a model of earwitness (it names no labels)") from error
 
 
 def _from_csv(text: str) -> LabelSet:

@@ -17,6 +17,7 @@ import json
 from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from earwitness.errors import ManifestError
+from earwitness.files import replacing
 from earwitness.table_files import empty_to_null, first_line, read_table
 
 LABEL_SEPARATOR = "|"
@@ -128,14 +130,10 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
         raise ManifestError(
             f"{path}: a manifest is written as one of {', '.join(_WRITERS)}; came {path.suffix or 'no suffix'}"
         )
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(manifest.table, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as file:
+            write(manifest.table, file)
     except OSError as error:
         raise ManifestError(f"{path}: the manifest cannot be written ({error.strerror or error})") from error
     except ValueError as error:  # Arrow's errors about types, too
@@ -242,28 +240,27 @@ def _join_to_folder(media: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
     return pc.if_else(is_relative, joined, media)
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
+def _write_parquet(table: pa.Table, file: BinaryIO) -> None:
     metadata = {**(table.schema.metadata or {}), _VERSION_KEY: str(SCHEMA_VERSION).encode()}
-    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 
-def _write_csv(table: pa.Table, path: Path) -> None:
+def _write_csv(table: pa.Table, file: BinaryIO) -> None:
     flat = pc.list_flatten(table["labels"])
     if (position := _first(pc.match_substring(flat, LABEL_SEPARATOR))) is not None:
-        raise ManifestError(
-            f"{path}: label {flat[position].as_py()!r} holds {LABEL_SEPARATOR!r}, which joins labels in CSV; "
+        raise ValueError(
+            f"label {flat[position].as_py()!r} holds {LABEL_SEPARATOR!r}, which joins labels in CSV; "
             "write Parquet or JSON Lines"
         )
     joined = pc.binary_join(table["labels"], LABEL_SEPARATOR)
     table = table.set_column(table.column_names.index("labels"), "labels", joined)
-    pyarrow.csv.write_csv(table, path)
+    pyarrow.csv.write_csv(table, file)
 
 
-def _write_jsonl(table: pa.Table, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as lines:
-        for batch in table.to_batches(max_chunksize=10_000):
-            for row in batch.to_pylist():
-                lines.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+def _write_jsonl(table: pa.Table, file: BinaryIO) -> None:
+    for batch in table.to_batches(max_chunksize=10_000):
+        for row in batch.to_pylist():
+            file.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
 
 
 _WRITERS = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}

@@ -2,10 +2,12 @@
 `fold != 1 and list_contains(labels, 'dog')`.
 
 The conditions are DuckDB's, with the outside world shut off: an expression can read the table it is given
-and nothing else.
+and nothing else. Nor may it ask for chance or for the clock: training, resuming and evaluating must see the same
+clips. To draw clips for good: `md5_number_lower(clip_id) % 10 < 6`.
 """
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +15,23 @@ import pyarrow as pa
 
 from earwitness.errors import SelectionError
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# Keywords that are read like columns.
+_CLOCK_WORDS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+_CHANGING_FUNCTIONS = """
+    select function_name from duckdb_functions()
+    where stability <> 'CONSISTENT' or macro_definition like '%current_%'
+"""
+
 
 def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
     """Ascending row numbers (from 0) of the rows for which `where` is true; all rows where it is None.
 
     Raises:
-        SelectionError: the condition cannot be read, names no column of the table, is no condition,
-            or is true for no row.
+        SelectionError: the condition cannot be read, names no column of the table, is no condition, may give
+            other rows another time, or is true for no row.
     """
     if where is None:
         return np.arange(table.num_rows, dtype=np.int64)
@@ -36,6 +48,11 @@ def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
         connection.register("clips", numbered)
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
+        if changing := _what_changes(connection, where, table.column_names):
+            raise SelectionError(
+                f"--where {where!r}: {changing} is another one each time, and a selection must give the same clips "
+                "every time. To draw clips for good: md5_number_lower(clip_id) % 10 < 6"
+            )
         # filter() takes one expression and no statement; the newline ends a comment in the condition
         selection = connection.table("clips").filter(f"({where}\n)").select(row_column)
         rows: dict[str, Any] = selection.fetchnumpy()
@@ -50,6 +67,25 @@ def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
     if not len(selected):
         raise SelectionError(f"--where {where!r} is true for none of the {table.num_rows} clips")
     return selected
+
+
+def _what_changes(connection: "DuckDBPyConnection", where: str, columns: list[str]) -> str | None:
+    """A function, sample or clock that the condition asks for; None where it has none, or is no SQL."""
+    changing = {name for (name,) in connection.execute(_CHANGING_FUNCTIONS).fetchall()}
+    clocks = _CLOCK_WORDS - {name.lower() for name in columns}
+    found: list[str] = []
+
+    def look(node: dict[str, Any]) -> dict[str, Any]:
+        if (name := node.get("function_name")) in changing:
+            found.append(f"{name}()")
+        if node.get("sample"):
+            found.append("a sample")
+        found.extend(name for name in node.get("column_names", ()) if name.lower() in clocks)
+        return node
+
+    [[tree]] = connection.execute("select json_serialize_sql(?)", [f"from clips where ({where}\n)"]).fetchall()
+    json.loads(tree, object_hook=look)
+    return found[0] if found else None
 
 
 def _reason(error: Exception) -> str:

@@ -37,15 +37,15 @@ def read_table(path: Path, *, text_columns: Collection[str] = ()) -> pa.Table:
         ManifestError: the file is missing, a folder, of another kind, damaged, not UTF-8, names a column
             twice, or a row has another number of columns than the header (the row is named).
     """
-    if path.is_dir():
-        raise ManifestError(
-            f"{path}: this is a folder, a table is needed (`earwitness manifest folder` makes one of a "
-            "folder per label)"
-        )
-    if not path.exists():
-        raise ManifestError(f"{path}: there is no such file")
     suffix = path.suffix.lower()
     try:
+        if path.is_dir():
+            raise ManifestError(
+                f"{path}: this is a folder, a table is needed (`earwitness manifest folder` makes one of a "
+                "folder per label)"
+            )
+        if not path.exists():
+            raise ManifestError(f"{path}: there is no such file")
         if suffix in (".csv", ".tsv"):
             return _with_numbers(_read_text_columns(path), but=text_columns)
         if suffix == ".jsonl":

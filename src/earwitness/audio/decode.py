@@ -51,7 +51,7 @@ def decode(
         stop_seconds: up to here, exclusive; None is the end.
 
     Returns:
-        An open stream of float32 [samples] blocks. Close it, or use it as a context manager.
+        A stream of float32 [samples] blocks. Read it to its end, close it, or use it as a context manager.
 
     Raises:
         NoAudioError: no audio stream.
@@ -120,7 +120,7 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
         self.close()
 
     def close(self) -> None:
-        """Close the media; further blocks do not come."""
+        """Close the media, which the last block does too; further blocks do not come."""
         self._blocks.close()
         self._media.close()
 
@@ -137,14 +137,17 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
     def _range(self) -> Generator[NDArray[np.float32]]:
         """The samples from `start` to `stop`."""
         position = 0  # of the next sample in the whole waveform
-        for first, block in self._from_near_start():
-            position = first + len(block)
-            part = block[max(0, self._start - first) : None if self._stop is None else max(0, self._stop - first)]
-            if len(part):
-                self.num_samples += len(part)
-                yield part
-            if self._stop is not None and position >= self._stop:
-                return
+        try:
+            for first, block in self._from_near_start():
+                position = first + len(block)
+                part = block[max(0, self._start - first) : None if self._stop is None else max(0, self._stop - first)]
+                if len(part):
+                    self.num_samples += len(part)
+                    yield part
+                if self._stop is not None and position >= self._stop:
+                    return
+        finally:
+            self._media.close()
         if self.num_samples == 0:
             raise NoSamplesError(
                 f"{self._media.name}: the range begins at {self._start_seconds:g} s, "

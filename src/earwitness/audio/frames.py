@@ -37,7 +37,7 @@ def media_frames(
         stop_seconds: up to here, exclusive; None is the end.
 
     Returns:
-        An open stream of float16 [frames, bands] blocks. Close it, or use it as a context manager.
+        A stream of float16 [frames, bands] blocks. Read it to its end, close it, or use it as a context manager.
 
     Raises:
         MediaError: as `decode`.
@@ -100,7 +100,7 @@ class FrameStream(Iterator[NDArray[np.float16]]):
         self.close()
 
     def close(self) -> None:
-        """Close the media; further blocks do not come."""
+        """Close the media, which the last block does too; further blocks do not come."""
         self._blocks.close()
         self._waveform.close()
 

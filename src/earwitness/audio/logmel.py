@@ -9,8 +9,8 @@ and the mel product, sparse with at most two bands a bin, adds whole rows. Every
 operations in the same order wherever it stands in a block: how a waveform is cut into blocks never changes a value.
 
 Precision: float32 has noise in proportion to the loudest part of a frame, which the logarithm shows where a band is
-quiet: a rooster's crow was wrong by 3e-4 in its empty bands. Such frames are known by `MAX_CONTRAST` and computed
-again in float64; all others are safe in float32, which is twice as fast.
+quiet: a rooster's crow was wrong by 3e-4 in its empty bands. Such frames are found by `MAX_CONTRAST` and computed
+again in float64; all others are safe in float32, which is nearly twice as fast.
 
 References: Hershey et al. 2017, section 3.1; the released VGGish parameters (windows, mel edges, log offset).
 """
@@ -31,9 +31,9 @@ BLOCK_FRAMES = 256
 was the fastest on 10 s and on 276 s."""
 
 MAX_CONTRAST = 5.4
-"""Above this ratio of a frame's peak sample to its quietest mel band plus the log offset, a frame is computed in
-float64. Over 100 real clips the error of float32 was at most 1.47e-5 times that ratio: 3.4 keeps it below 5e-5. One
-frame in five lies above (median of the clips: one in twenty)."""
+"""Above this ratio of a frame's peak sample to its quietest mel band (log offset included), a frame is computed in
+float64. Over 400 real clips, loud tones and squares, float32 was wrong by at most 1.5e-5 times that ratio, so by less
+than 8e-5 below it (2.3e-5 was met). One frame in eight lies above; of the median clip, one in sixty."""
 
 
 def hann_window(num_samples: int) -> NDArray[np.float64]:
@@ -156,8 +156,8 @@ class _Transform:
         if max(hops.max(), -hops.min()) > limits.min():
             risky = np.flatnonzero(self._peaks(hops, num_frames) > limits)
             mel[:, risky] = self._mel(self._windowed_float64(hops, risky))
-        logs: NDArray[np.float32] = np.log(mel, out=mel)
-        return logs
+        np.log(mel, out=mel)
+        return mel
 
     def _scratch(self) -> NDArray[np.float32]:
         """This thread's [fft_length, BLOCK_FRAMES]; the rows behind the window are zero. Allocating it for every
@@ -172,7 +172,7 @@ class _Transform:
         """Largest absolute sample under each frame's window, [frames]."""
         level = np.abs(hops)
         hop_peaks = level.max(axis=0)
-        peaks = level[: len(self.parts[-1]), len(self.parts) - 1 :].max(axis=0)
+        peaks: NDArray[np.float32] = level[: len(self.parts[-1]), len(self.parts) - 1 :].max(axis=0)
         for index in range(len(self.parts) - 1):
             np.maximum(peaks, hop_peaks[index : index + num_frames], out=peaks)
         return peaks

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import av
 import av.error
+import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,10 +119,9 @@ class NativeStream:
             self._failure = error
             self._warn(SKIPPED_PACKETS)
             frames = []
-        if complaints:
-            if frames:
-                self._warn(DECODER_COMPLAINED)
-            complaints.clear()
+        if frames and any(level <= av.logging.ERROR for level, _, _ in complaints):
+            self._warn(DECODER_COMPLAINED)
+        complaints.clear()
         for frame in frames:
             try:
                 self._take_frame(frame)

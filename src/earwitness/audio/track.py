@@ -62,8 +62,7 @@ class AudioTrack:
         self.tick_seconds = float(self._stream.time_base or 0)
         """How coarse time stamps are."""
         self._zero_seconds = self._time_zero()
-        length = None if media.is_length_estimated else self._stream.duration
-        self.stated_seconds = self.seconds((self._stream.start_time or 0) + length) if length else None
+        self.stated_seconds = None if media.is_length_estimated else self._stated_end()
         """Where the header says that the track ends, after time zero; None where it does not, or FFmpeg guesses."""
         self.packets: Iterator[av.Packet[Any]] = self._container.demux(self._stream)
         """From the beginning, or from where `seek` went."""
@@ -91,6 +90,13 @@ class AudioTrack:
             sample_rate_hz=rate,
             num_channels=num_channels,
         )
+
+    def _stated_end(self) -> float | None:
+        if self._stream.duration is not None:
+            return self.seconds((self._stream.start_time or 0) + self._stream.duration)
+        if self._container.duration is not None and len(self._container.streams) == 1:
+            return self._container.duration / av.time_base
+        return None
 
     def _time_zero(self) -> float:
         """Start of the container in seconds. FFmpeg rounds it to 1 us; where it is this stream's start, exact."""

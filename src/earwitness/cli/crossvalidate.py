@@ -48,6 +48,7 @@ class CrossValidate:
 
             def begin(value: Any, number: int, num_folds: int) -> None:
                 bar.reset(total=self.settings.steps)
+                bar.set_postfix_str("", refresh=False)
                 bar.set_description(f"{self.group} {value} ({number + 1} of {num_folds})")
 
             outcome = crossvalidate(
@@ -80,6 +81,10 @@ class CrossValidate:
                 f"{baseline.mean if baseline else float('nan'):9.3f}{chance.mean if chance else float('nan'):9.3f}   "
                 + " ".join(f"{value:.3f}" for value in spread.per_fold)
             )
+        for metric, title in _TITLES.items():
+            is_left_out = metric not in outcome.model and any(metric in fold["model"] for fold in outcome.folds)
+            if is_left_out and metric != "accuracy":
+                print(f"{title}: undefined or infinite in a fold, so no mean")
         seconds = sum(fold["seconds"] for fold in outcome.folds)
         print(f"{len(outcome.folds)} trainings, {duration(seconds)} in all; {self.out / 'crossvalidation.json'}")
         for fold in outcome.folds:

@@ -30,9 +30,11 @@ class Evaluate:
         """Evaluate and report."""
         from earwitness.experiments.evaluating import evaluate_model
         from earwitness.models.model_file import load_model
-        from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
+        from earwitness.report.evaluation_report import comparison_table, require_report_folder, write_evaluation_report
         from earwitness.store.read import Store
 
+        if self.report is not None:
+            require_report_folder(self.report)
         model = load_model(self.model)
         store = Store.open(self.store)
         with progress_bar(total=None, unit="patch", title="evaluate") as bar:
@@ -44,8 +46,8 @@ class Evaluate:
                 on_patches=lambda done: bar.update(done - bar.n),
             )
         details = {
-            "model": str(self.model),
-            "store": str(self.store),
+            "model_path": str(self.model),
+            "store_path": str(self.store),
             "where": self.where,
             "store_fingerprint": store.fingerprint,
             "trained_on_fingerprint": model.provenance.get("store_fingerprint"),

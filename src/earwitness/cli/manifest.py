@@ -132,7 +132,9 @@ def _finish(manifest: "ClipTable", out: Path, *, as_json: bool, skipped: Sequenc
         most = [f"{label} {count}" for label, count in list(counts.items())[:8]]
         print(f"  clips a label: {', '.join(most)}{', ...' if len(counts) > 8 else ''}")
     if skipped:
-        remark(f"{len(skipped)} files were left out, their suffix is no medium's: {_first(skipped)}")
+        remark(
+            f"{len(skipped)} files were left out, as no media, hidden, or outside a label's folder: {_first(skipped)}"
+        )
     if missing:
         remark(f"{len(missing)} clips have no media file: {_first(missing)}. `prepare` will list them as failures.")
     return 0

@@ -3,12 +3,16 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from earwitness.cli.output import duration, print_json, progress_bar, remark
 from earwitness.store.settings import BuildSettings
+
+if TYPE_CHECKING:
+    from earwitness.labels import LabelSet
+    from earwitness.store.build import BuildSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +25,19 @@ class Prepare:
     """The folder to make. An interrupted one is finished."""
     settings: Annotated[BuildSettings, arg(name="")]
     label_set: Path | None = None
-    """File with the labels in order. None: the manifest's own labels, sorted."""
+    """The labels in order: a .csv or .txt, a model (.safetensors) or another store. None: the manifest's own,
+    sorted."""
     json: bool = False
     """Report as JSON."""
 
     def run(self) -> int:
         """Build the store; 1 if not one clip could be stored."""
-        from earwitness.labels import read_label_set
         from earwitness.manifest import read_manifest
         from earwitness.store.build import BuildProgress, build_store
+        from earwitness.store.parts import FAILURES_FILE
 
         manifest = read_manifest(self.manifest)
-        label_set = read_label_set(self.label_set) if self.label_set is not None else None
+        label_set = _read_label_set(self.label_set) if self.label_set is not None else None
         started = time.monotonic()
         seconds_before: float | None = None  # sound that an earlier run has stored
         with progress_bar(total=len(manifest), unit="clip", title="prepare") as bar:
@@ -47,13 +52,20 @@ class Prepare:
                 bar.set_postfix_str(f"{speed:,.0f}x real time, {progress.num_failed} failed", refresh=False)
 
             summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set, progress=show)
+        failures_path = self.store / FAILURES_FILE
         if self.json:
-            print_json({"schema_version": 1, "store": str(self.store), **vars(summary)})
+            values = {**vars(summary), "was_complete": summary.was_complete, "failures": str(failures_path)}
+            print_json({"schema_version": 1, "store": str(self.store), **values})
         else:
             self._print(summary)
+        if summary.num_failed:
+            again = "; to try them again, prepare into a new folder" if summary.was_complete else ""
+            remark(
+                f"{summary.num_failed} of {summary.num_clips} clips gave no sound; the reasons are in {failures_path}{again}"
+            )
         return 0 if summary.num_stored else 1
 
-    def _print(self, summary: Any) -> None:
+    def _print(self, summary: "BuildSummary") -> None:
         print(
             f"{self.store}: {summary.num_stored} of {summary.num_clips} clips, "
             f"{duration(summary.seconds_of_sound)} of sound, in {summary.num_parts} parts"
@@ -64,5 +76,13 @@ class Prepare:
             print(f"  {summary.num_resumed_parts} parts were there already")
         if summary.num_warned:
             print(f"  {summary.num_warned} clips are stored with a warning of the decoder")
-        if summary.num_failed:
-            remark(f"{summary.num_failed} clips gave no sound; the reasons are in {self.store / 'failures.csv'}")
+
+
+def _read_label_set(path: Path) -> "LabelSet":
+    """The label set of a file of labels, of a model, or of a store."""
+    from earwitness.labels import read_label_set, read_model_labels
+    from earwitness.store.header import read_header
+
+    if path.suffix.lower() == ".safetensors":
+        return read_model_labels(path)
+    return read_header(path).label_set if path.is_dir() else read_label_set(path)

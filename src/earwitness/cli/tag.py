@@ -13,7 +13,6 @@ from earwitness.inference.tag_settings import TagSettings
 if TYPE_CHECKING:
     from earwitness.cli.tag_output import Output, PatchScoresOutput
     from earwitness.inference.tagger import PatchScores, Tagger
-    from earwitness.inference.tagging import Tagging
     from earwitness.labels import LabelSet
 
 
@@ -53,7 +52,7 @@ class Tag:
         ):
             for file in self.files:
                 try:
-                    output.tagged(self._tag(file, tagger, patch_scores))
+                    self._tag(file, tagger, output, patch_scores)
                 except MediaError as error:
                     output.failed(file, error)
                     num_failed += 1
@@ -66,6 +65,8 @@ class Tag:
             raise SettingsError("tag: no file is given; name at least one media file after the model")
         if self.out is not None and self.out.suffix.lower() not in (".csv", ".jsonl"):
             raise SettingsError(f"{self.out}: the result is .jsonl or .csv, by its suffix")
+        if self.out is not None and self.json:
+            raise SettingsError("--json prints the result and --out writes it; choose one of them")
         if self.patch_scores is not None and self.patch_scores.suffix.lower() != ".csv":
             raise SettingsError(f"{self.patch_scores}: patch scores are written as .csv")
         if self.plot is not None:
@@ -74,6 +75,7 @@ class Tag:
             from earwitness.report.figure import require_picture_path
 
             require_picture_path(self.plot)
+            self.plot.parent.mkdir(parents=True, exist_ok=True)
 
     def _output(self, labels: "LabelSet") -> "Output":
         from earwitness.cli.tag_output import CsvOutput, JsonLinesOutput, TextOutput
@@ -84,7 +86,7 @@ class Tag:
             return JsonLinesOutput(self.out, labels)
         return TextOutput(None, labels)
 
-    def _tag(self, file: str, tagger: "Tagger", patch_scores: "PatchScoresOutput") -> "Tagging":
+    def _tag(self, file: str, tagger: "Tagger", output: "Output", patch_scores: "PatchScoresOutput") -> None:
         from earwitness.inference.tagging import tag_media
         from earwitness.report.timeline_recorder import TimelineRecorder
 
@@ -102,7 +104,7 @@ class Tag:
             on_frames=recorder.push_frames if recorder is not None else None,
             on_patches=take,
         )
+        output.tagged(tagging)
         if recorder is not None and self.plot is not None:
             front_end, names = tagger.model.front_end, tagger.model.label_set.names
             recorder.draw(self.plot, front_end=front_end, names=names, title=Path(file).name)
-        return tagging

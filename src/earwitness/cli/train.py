@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from earwitness.cli.output import duration, print_json, progress_bar, remark
 from earwitness.cli.training_bar import show_training
 from earwitness.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from earwitness.training.loop import TrainSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +40,18 @@ class Train:
                 settings=self.settings,
                 on_progress=lambda now: show_training(bar, now),
             )
-        if not summary.is_finished:
+        if summary.is_finished:
+            plot_learning_curves(self.run_folder / "metrics.csv", self.run_folder / "learning_curves.png")
+        else:
             remark(f"stopped after step {summary.step} of {summary.num_steps}; the same command goes on from there")
-            return 130
-        plot_learning_curves(self.run_folder / "metrics.csv", self.run_folder / "learning_curves.png")
         if self.json:
-            fields = {**vars(summary), "model_path": str(summary.model_path)}
+            fields = {**vars(summary), "model_path": str(summary.model_path), "is_finished": summary.is_finished}
             print_json({"schema_version": 1, **fields})
-            return 0
+        elif summary.is_finished:
+            self._print(summary)
+        return 0 if summary.is_finished else 130
+
+    def _print(self, summary: "TrainSummary") -> None:
         print(
             f"{summary.model_path}: {summary.step} steps over {summary.num_patches} patches of "
             f"{summary.num_train_clips} clips, in {duration(summary.seconds)}"
@@ -53,4 +60,5 @@ class Train:
         if watched:
             figures = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in watched.items() if v is not None)
             print(f"  on {summary.num_validation_clips} clips watched, not learnt from: {figures}")
-        return 0
+        else:
+            print("  no clip was set aside to be watched")

@@ -11,6 +11,8 @@ _SHOWN = (
 
 def show_training(bar: Any, progress: Any) -> None:
     """Bring a tqdm bar up to a `TrainProgress`."""
+    if bar.n == 0:  # steps of an earlier run say nothing about the rate of this one
+        bar.initial = bar.n = progress.step - 1
     bar.update(progress.step - bar.n)
     figures = [f"{name} {progress.measured[key]:.3f}" for key, name in _SHOWN if progress.measured.get(key) is not None]
     bar.set_postfix_str(", ".join([f"{progress.patches_per_second:,.0f} patches/s", *figures]), refresh=False)

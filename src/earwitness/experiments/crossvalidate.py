@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
@@ -18,6 +19,7 @@ from earwitness.errors import RunError, SelectionError
 from earwitness.experiments.evaluating import evaluate_model
 from earwitness.models.model_file import load_model
 from earwitness.store.read import Store
+from earwitness.training.clips import clip_groups
 from earwitness.training.loop import TrainProgress, train
 from earwitness.training.run_folder import write_json
 from earwitness.training.settings import TrainSettings
@@ -98,7 +100,7 @@ def crossvalidate(
             on_fold(value, number, len(folds))
         held_out = _condition(column, "=", value, settings.where)
         fold_settings = replace(settings, where=_condition(column, "<>", value, settings.where))
-        run_folder = folder / f"fold-{_file_name(value)}"
+        run_folder = folder / _folder_name(value, number)
         summary = train(store, run_folder, settings=fold_settings, on_progress=on_progress)
         if not summary.is_finished:
             return None
@@ -110,7 +112,7 @@ def crossvalidate(
                 "steps": settings.steps,
                 "seconds": summary.seconds,
                 "num_train_clips": summary.num_train_clips,
-                "notes": list(outcome.notes),
+                "notes": [*outcome.notes, *_shared_groups(store, held_out, fold_settings.where)],
                 "model": outcome.model.to_dict(),
                 "baseline": outcome.baseline.to_dict() if outcome.baseline is not None else None,
             }
@@ -134,12 +136,23 @@ def _folds(store: Store, column: str, where: str | None) -> list[Any]:
     values = store.clips[column].take(store.select(where))
     if values.null_count:
         raise SelectionError(f"column {column!r} is null for {values.null_count} clips; leave them out with --where")
+    if not (pa.types.is_integer(values.type) or pa.types.is_boolean(values.type) or pa.types.is_string(values.type)):
+        raise SelectionError(f"column {column!r} holds {values.type}; folds are whole numbers, text, or true and false")
     folds = sorted(pc.unique(values).to_pylist())
     if len(folds) < 2:
         raise SelectionError(f"column {column!r} has only the value {folds[0]!r}; at least two folds are needed")
     if len(folds) > 100:
         raise SelectionError(f"column {column!r} has {len(folds)} values; at most 100 folds are meant")
     return folds
+
+
+def _shared_groups(store: Store, held_out: str, learnt: str | None) -> list[str]:
+    """A sentence where recordings lie on both sides; nothing to say where they do not."""
+    sides = [set(clip_groups(store, store.select(where))) for where in (held_out, learnt)]
+    shared = len(sides[0] & sides[1])
+    if not shared:
+        return []
+    return [f"{shared} groups (recordings) have clips on both sides, so the figures may flatter the model"]
 
 
 def _condition(column: str, sign: str, value: Any, where: str | None) -> str:
@@ -149,8 +162,10 @@ def _condition(column: str, sign: str, value: Any, where: str | None) -> str:
     return condition if where is None else f"({where}) AND {condition}"
 
 
-def _file_name(value: Any) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in str(value))
+def _folder_name(value: Any, number: int) -> str:
+    """`fold-VALUE`; with the fold's number where the value cannot stand in a file name as it is."""
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in str(value))[:100]
+    return f"fold-{name}" if name == str(value) else f"fold-{number}-{name}"
 
 
 def _finished_result(run_folder: Path, steps: int) -> dict[str, Any] | None:

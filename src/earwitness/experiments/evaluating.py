@@ -59,10 +59,8 @@ def evaluate_model(
         scores = score_clips(scorer, reader, clips, front_end=model.front_end, on_patches=on_patches)
         learnt = trained_clips(model, store)
         baseline = None
-        if learnt is None:
-            notes.append(
-                "No baseline: the model was trained on another store, so which clips it learnt from is not known here."
-            )
+        if isinstance(learnt, str):
+            notes.append(f"No baseline, and no look for clips that were learnt from: {learnt}.")
         else:
             baseline_result = baseline_scores(
                 baseline_features(reader, learnt.tolist()),
@@ -86,11 +84,16 @@ def evaluate_model(
     )
 
 
-def trained_clips(model: Model, store: Store) -> npt.NDArray[np.int64] | None:
-    """The clips of this store that the model learnt from; None if it was trained on another store."""
-    if model.provenance.get("store_fingerprint") != store.fingerprint:
-        return None
+def trained_clips(model: Model, store: Store) -> npt.NDArray[np.int64] | str:
+    """The clips of this store that the model learnt from, or why they cannot be told."""
+    if "store_fingerprint" not in model.provenance:
+        return "the model does not say what it was trained on"
+    if model.provenance["store_fingerprint"] != store.fingerprint:
+        return "the model was trained on another store"
     try:
-        return choose_clips(store, TrainSettings(**model.provenance["settings"])).train
-    except (KeyError, TypeError, EarwitnessError):  # written by another version, with other settings
-        return None
+        clips = choose_clips(store, TrainSettings(**model.provenance["settings"]))
+    except (KeyError, TypeError, EarwitnessError):
+        return "the model was trained by another version, whose settings are not understood here"
+    if clips.describe(store) != model.provenance.get("clips"):
+        return "the model was trained by another version, which chose its clips otherwise"
+    return clips.train

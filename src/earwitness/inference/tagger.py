@@ -67,20 +67,20 @@ class Tagger:
         Raises:
             MediaError: no sound came out of it.
         """
-        stream = media_frames(
-            source, front_end=self.model.front_end, start_seconds=start_seconds, stop_seconds=stop_seconds
-        )
         front_end = self.model.front_end
         sums = np.zeros(len(self.model.label_set))
         num_patches = 0
-        for patches in self._patches(stream, on_frames):
-            scores = self._scorer(patches)
-            sums += scores.sum(axis=0, dtype=np.float64)
-            if on_patches is not None:
-                numbers = np.arange(num_patches, num_patches + len(patches), dtype=np.float64)
-                starts = (start_seconds or 0.0) + numbers * front_end.patch_hop_seconds
-                on_patches(PatchScores(start_seconds=starts, scores=scores))
-            num_patches += len(patches)
+        with media_frames(
+            source, front_end=front_end, start_seconds=start_seconds, stop_seconds=stop_seconds
+        ) as stream:
+            for patches in self._patches(stream, on_frames):
+                scores = self._scorer(patches)
+                sums += scores.sum(axis=0, dtype=np.float64)
+                if on_patches is not None:
+                    numbers = np.arange(num_patches, num_patches + len(patches), dtype=np.float64)
+                    starts = (start_seconds or 0.0) + numbers * front_end.patch_hop_seconds
+                    on_patches(PatchScores(start_seconds=starts, scores=scores))
+                num_patches += len(patches)
         return ClipScores(
             scores=(sums / num_patches).astype(np.float32),
             num_patches=num_patches,
@@ -94,7 +94,10 @@ class Tagger:
     ) -> Iterator[npt.NDArray[np.float16]]:
         """Patches [n, patch_frames, bands] in full batches of the scorer, the last one excepted."""
         front_end = self.model.front_end
-        frames_of_batch = (self._scorer.batch_patches - 1) * front_end.patch_hop_frames + front_end.patch_frames
+        # Enough for a batch, and for the step to the patch after it where the hop is longer than a patch.
+        frames_of_batch = (self._scorer.batch_patches - 1) * front_end.patch_hop_frames + max(
+            front_end.patch_frames, front_end.patch_hop_frames
+        )
         waiting: list[npt.NDArray[np.float16]] = []
         num_waiting = 0
         for block in stream:
@@ -106,7 +109,8 @@ class Tagger:
                 continue
             frames = np.concatenate(waiting)
             patches = cut_patches(frames, front_end=front_end)
-            num_whole = len(patches) - len(patches) % self._scorer.batch_patches
+            num_whole = min(len(patches), len(frames) // front_end.patch_hop_frames)
+            num_whole -= num_whole % self._scorer.batch_patches
             yield patches[:num_whole]
             rest = frames[num_whole * front_end.patch_hop_frames :]
             waiting, num_waiting = [rest], len(rest)

@@ -1,7 +1,7 @@
 """One media file to its tags and events: what `earwitness tag` writes a row of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from earwitness.inference.events import Event, EventFinder
@@ -58,7 +58,8 @@ def tag_media(
             on_patches(patches)
 
     clip = tagger.score(media, on_frames=on_frames, on_patches=take)
-    events.extend(finder.finish())
+    end = clip.seconds  # patches of a sound shorter than one reach beyond it
+    events = [replace(event, stop_seconds=min(event.stop_seconds, end)) for event in [*events, *finder.finish()]]
     events.sort(key=lambda event: (event.start_seconds, event.label))
     best = (-clip.scores).argsort(kind="stable")[: settings.top].tolist()
     return Tagging(

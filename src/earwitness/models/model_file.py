@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from earwitness.errors import EarwitnessError, ModelError, SettingsError
+from earwitness.errors import EarwitnessError, ModelError
+from earwitness.files import replacing
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.models.network import Network
@@ -68,13 +69,11 @@ def save_model(model: Model, path: str | Path) -> None:
         "description": json.dumps(description, ensure_ascii=False),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata=metadata)
-        partial.replace(path)
+        with replacing(path) as file:
+            file.write(save(tensors, metadata=metadata))
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise ModelError(f"{path}: the model cannot be written ({error})") from error
 
 
@@ -105,7 +104,7 @@ def load_model(path: str | Path) -> Model:
             network = architecture.build()
     except (KeyError, TypeError) as error:
         raise ModelError(f"{path}: the model's description is damaged ({error})") from error
-    except (SettingsError, EarwitnessError) as error:
+    except EarwitnessError as error:
         raise ModelError(f"{path}: {error}") from error
     _load_tensors(network, tensors, path)
     if network.head.out_features != len(label_set):
@@ -122,8 +121,8 @@ def load_model(path: str | Path) -> Model:
 def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     if metadata.get("format") != FORMAT:
         raise ModelError(f"{path}: a safetensors file, but not a model of earwitness (its metadata does not say so)")
-    version = int(metadata.get("format_version", "0"))
-    if version != FORMAT_VERSION:
+    version = metadata.get("format_version")
+    if version != str(FORMAT_VERSION):
         raise ModelError(f"{path}: model format {version}; this earwitness reads {FORMAT_VERSION}")
     try:
         description: dict[str, Any] = json.loads(metadata["description"])

@@ -12,10 +12,9 @@ import torch
 from earwitness.errors import SettingsError
 
 Precision = Literal["auto", "float32", "bfloat16"]
-DeviceName = str
 
 
-def choose_device(name: DeviceName = "auto") -> torch.device:
+def choose_device(name: str = "auto") -> torch.device:
     """The device of that name; `auto` is the first GPU where there is one, else the CPU.
 
     Raises:

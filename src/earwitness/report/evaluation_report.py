@@ -13,6 +13,7 @@ An earlier report in the folder is replaced file by file.
 import csv
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,21 @@ def write_evaluation_report(
     except OSError as error:
         raise ScoreError(f"{folder}: the report cannot be written ({error.strerror})") from error
     return [summary, facts, table, *pictures]
+
+
+def require_report_folder(folder: str | Path) -> None:
+    """Make the folder of a report, before any work is done for it.
+
+    Raises:
+        ScoreError: it cannot be made or written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScoreError(f"{folder}: the report cannot be written ({error.strerror})") from error
+    if not os.access(folder, os.W_OK):
+        raise ScoreError(f"{folder}: the report cannot be written (no permission)")
 
 
 def comparison_table(evaluation: Evaluation, baseline: Evaluation | None) -> str:

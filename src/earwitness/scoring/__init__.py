@@ -1,5 +1,5 @@
 """Store and model to clip scores, and the baseline beside them.
 
 `clip_scores` averages a network's probabilities over the patches of each clip; `baseline` is logistic regression on
-each clip's mean and standard deviation of log-mel; `evaluating` puts a model, its baseline and chance side by side.
+each clip's mean and standard deviation of log-mel.
 """

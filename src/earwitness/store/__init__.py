@@ -2,10 +2,11 @@
 
 settings.py  what can be chosen about building
 header.py    store.json: what the store holds, and whether it is finished
-files.py     writing that survives a power cut: sync, rename, arrays written piece by piece
+files.py     arrays written piece by piece; what to say where nothing can be written
 parts.py     a part: frames of up to some thousand clips (.npy) and one row for each of them (.parquet)
 decoded.py   what is known of a clip once it is decoded
 decode.py    one clip from media to a spool file; runs in worker processes
+versions.py  what versions decode here, which the header keeps
 claim.py     whether a folder may be built in, by one process at a time
 build.py     manifest -> store, in parallel, resumable
 index.py     where each clip lies and its labels, as memory-mapped arrays; the fingerprint

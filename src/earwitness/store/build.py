@@ -3,7 +3,7 @@
 Workers decode clips to spool files under `tmp/`; this process puts finished clips together into parts, in the
 order of the manifest, and commits each part when its last clip is done. A clip that fails becomes a row that
 says why. Interrupted anywhere, the same command goes on with the parts that are missing. The store does not
-depend on the number of workers: every file of it comes out the same, byte for byte.
+depend on the number of workers: on one machine, every file of it comes out the same, byte for byte.
 """
 
 import contextlib
@@ -20,16 +20,18 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from earwitness.errors import LabelError
+from earwitness.files import replacing
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest
 from earwitness.parallel import Failure, Outcome, run_tasks
-from earwitness.store.claim import existing_header, locked
+from earwitness.store.claim import claimed, existing_header
 from earwitness.store.decode import ClipTask, decode_clip
 from earwitness.store.decoded import DecodedClip
-from earwitness.store.files import replacing, write_error
+from earwitness.store.files import write_error
 from earwitness.store.header import StoreHeader, Totals, digest_table, write_header
 from earwitness.store.index import write_index
 from earwitness.store.parts import (
+    FAILURES_FILE,
     PARTS_FOLDER,
     PartCounts,
     check_columns,
@@ -39,8 +41,7 @@ from earwitness.store.parts import (
     write_part,
 )
 from earwitness.store.settings import BuildSettings
-
-FAILURES_FILE = "failures.csv"
+from earwitness.store.versions import decoder_versions
 
 _SPOOL_FOLDER = "tmp"
 
@@ -114,15 +115,19 @@ def build_store(
         manifest_source=Path(manifest.source).name,
         num_rows=len(manifest),
         clips_per_part=settings.clips_per_part,
+        built_with=(decoder_versions(),),
     )
-    if (found := existing_header(folder, header)) and found.totals:
-        return _summary(header, found.totals, num_resumed_parts=header.num_parts)
     try:
+        if (found := existing_header(folder, header)) and found.totals:
+            return _summary(header, found.totals, num_resumed_parts=header.num_parts)
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
+        with claimed(folder):
             # another build may have finished between the look above and the lock
             if (found := existing_header(folder, header)) and found.totals:
                 return _summary(header, found.totals, num_resumed_parts=header.num_parts)
+            if found:
+                others = tuple(versions for versions in found.built_with if versions not in header.built_with)
+                header = replace(header, built_with=others + header.built_with)
             return _Build(manifest, folder, header, settings, progress).run()
     except OSError as error:
         raise write_error(Path(error.filename) if isinstance(error.filename, str) else folder, error) from error

@@ -1,25 +1,25 @@
 """Whose is the folder? What a build makes sure of before it writes there."""
 
 import contextlib
-import fcntl
-from collections.abc import Iterator
 from pathlib import Path
 
 from earwitness.errors import StoreError
-from earwitness.store.files import PARTIAL_SUFFIX
+from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked
 from earwitness.store.header import FILE_NAME, StoreHeader, read_header
-
-_LOCK_FILE = ".lock"
 
 
 def existing_header(folder: Path, header: StoreHeader) -> StoreHeader | None:
     """The header of the store that is there; None where the folder is free for a new one.
 
     Raises:
-        StoreError: the folder holds something else, or a store that is not the one described by `header`.
+        StoreError: the folder is a file, holds something else, or a store that is not the one described by
+            `header`.
+        OSError: it cannot be looked into.
     """
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: this is a file; a store is a folder, choose a new or empty one")
     if not (folder / FILE_NAME).exists():
-        ours = {_LOCK_FILE, FILE_NAME + PARTIAL_SUFFIX}
+        ours = {LOCK_FILE, FILE_NAME + PARTIAL_SUFFIX}
         if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
             raise StoreError(f"{folder}: the folder is not empty and holds no store; choose a new or empty one")
         return None
@@ -32,16 +32,10 @@ def existing_header(folder: Path, header: StoreHeader) -> StoreHeader | None:
     return found
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go of it however the process ends.
+def claimed(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the folder for this build; the system lets go of it however the process ends.
 
     Raises:
         StoreError: another process holds it.
     """
-    with (folder / _LOCK_FILE).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(f"{folder}: another process is building this store; wait for it to end") from None
-        yield
+    return locked(folder, busy=StoreError(f"{folder}: another process is building this store; wait for it to end"))

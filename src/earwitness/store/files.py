@@ -1,7 +1,4 @@
-"""Writing files so that a name, once there, holds the whole content: even after a power cut.
-
-Everything is written under a temporary name, synced, renamed, and its folder synced: the rename commits.
-"""
+"""Files of a store: arrays written piece by piece, and what to say where nothing can be written."""
 
 import contextlib
 import errno
@@ -14,34 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import StoreError
-
-PARTIAL_SUFFIX = ".partial"
-"""Ends the names of files that are not finished."""
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends well, and vanishes otherwise."""
-    partial = path.with_name(path.name + PARTIAL_SUFFIX)
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        sync_folder(path.parent)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+from earwitness.files import replacing
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """`store.json`: what a store holds, from what it was made, and whether it is finished.
 
-Everything in it follows from the manifest and the settings; no times, no paths of this machine but the name of
-the manifest: the same build gives the same file.
+Everything in it follows from the manifest, the settings and the versions at work: it holds no times, and of paths
+only the name of the manifest's file, so the same build gives the same file. (The parts carry the columns of the
+manifest as they are, the paths of `media` among them.)
 """
 
 import hashlib
@@ -13,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from earwitness.errors import EarwitnessError, StoreError
+from earwitness.files import replacing
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
-from earwitness.store.files import replacing
 
 FILE_NAME = "store.json"
 FORMAT = "earwitness store"
@@ -56,7 +57,9 @@ class StoreHeader:
     totals: Totals | None = None
     """None while the store is unfinished."""
     fingerprint: str | None = None
-    """Hex digest of the clip ids, labels, frame counts and front end; None while the store is unfinished."""
+    """Of the finished store, see `store.index`; None while it is unfinished."""
+    built_with: tuple[dict[str, str], ...] = ()
+    """Versions of what decoded, by name, for people: one set, or several where a build was finished by others."""
 
     @property
     def num_parts(self) -> int:
@@ -73,7 +76,7 @@ class StoreHeader:
         found = []
         if self.manifest_digest != other.manifest_digest:
             found.append(f"manifest: {self._manifest_words()} / {other._manifest_words()}")
-        if self.front_end.frames_identity != other.front_end.frames_identity:
+        if self.front_end.identity != other.front_end.identity:  # short clips are filled up to one patch
             found.append(f"front end: {self.front_end.differences(other.front_end)}")
         if self.label_set != other.label_set:
             mine, theirs = self.label_set, other.label_set
@@ -101,6 +104,7 @@ def write_header(folder: Path, header: StoreHeader) -> None:
         },
         "clips_per_part": header.clips_per_part,
         "num_parts": header.num_parts,
+        "built_with": header.built_with,
         "front_end": header.front_end.to_dict(),
         "labels": header.label_set.to_rows(),
     }
@@ -141,6 +145,7 @@ def read_header(folder: Path) -> StoreHeader:
             clips_per_part=values["clips_per_part"],
             totals=Totals(**values["totals"]) if values["totals"] else None,
             fingerprint=values["fingerprint"],
+            built_with=tuple(values.get("built_with", ())),
         )
     except (KeyError, TypeError, EarwitnessError) as error:
         raise StoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error

@@ -7,6 +7,11 @@
     index/label_indices.npy     int32 [...]: label_indices[label_offsets[c] : label_offsets[c + 1]], ascending
 
 Clips are numbered from 0 over the stored rows of the manifest, in its order.
+
+The fingerprint is over what a training or an evaluation can see of the store: how sound becomes frames, the label
+set, and for each stored clip, in order, its number of frames, its labels and every column of the manifest but
+`media`. So a corpus that moved, or was built in parts of another size or by other workers, has the same
+fingerprint; one with a corrected fold or group has another. Frames are not read for it.
 """
 
 import contextlib
@@ -22,7 +27,7 @@ import numpy.typing as npt
 from earwitness.errors import StoreError
 from earwitness.store.files import replacing_npy
 from earwitness.store.header import StoreHeader
-from earwitness.store.parts import read_stored_rows
+from earwitness.store.parts import ADDED_COLUMNS, read_stored_rows
 
 INDEX_FOLDER = "index"
 
@@ -33,6 +38,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "label_offsets": np.dtype("<i8"),
     "label_indices": np.dtype("<i4"),
 }
+
+_NOT_IN_FINGERPRINT = {"media", *ADDED_COLUMNS} - {"num_frames", "label_indices"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class StoreIndex:
 
 
 def write_index(folder: Path, header: StoreHeader) -> str:
-    """Write the index from the parts, one part at a time, and give the fingerprint of the store."""
+    """Write the index from the parts, one part at a time, and give the fingerprint of the store: 32 hex digits."""
     (folder / INDEX_FOLDER).mkdir(exist_ok=True)
     digest = hashlib.sha256(f"{header.front_end.frames_identity} {header.label_set.identity}".encode())
     with contextlib.ExitStack() as stack:
@@ -58,7 +65,7 @@ def write_index(folder: Path, header: StoreHeader) -> str:
         num_labels = 0
         append["label_offsets"](np.zeros(1, np.int64))
         for part in range(header.num_parts):
-            rows = read_stored_rows(folder, part, ["clip_id", "first_frame", "num_frames", "label_indices"])
+            rows = read_stored_rows(folder, part)
             num_frames = rows["num_frames"].to_numpy()
             labels = rows["label_indices"].combine_chunks()
             lengths = labels.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
@@ -69,8 +76,9 @@ def write_index(folder: Path, header: StoreHeader) -> str:
             append["label_offsets"](num_labels + np.cumsum(lengths))
             append["label_indices"](flat)
             num_labels += len(flat)
-            for piece in (rows["clip_id"].to_pylist(), num_frames.tolist(), lengths.tolist(), flat.tolist()):
-                digest.update(json.dumps(piece).encode())
+            hidden = [name for name in rows.column_names if name in _NOT_IN_FINGERPRINT]
+            for row in rows.drop_columns(hidden).to_pylist():
+                digest.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
     return digest.hexdigest()[:32]
 
 

@@ -6,8 +6,7 @@ resuming needs one integer: the step. The whole index space is permuted first an
 
 The bijection is a generalised Feistel network on Z_a x Z_b with a * b >= N and a, b near the square root of N
 (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"): halves are added modulo a and b by turns,
-and the few values that fall on or beyond N walk on along their cycle until they are inside. It is a shuffle,
-not
+and the few values that fall on or beyond N walk on along their cycle until they are inside. It is a shuffle, not
 encryption: the rounds are mixing functions, strong enough for statistics only.
 """
 

@@ -10,6 +10,8 @@
         media_container, media_codec, media_sample_rate_hz, media_num_channels   what the media was
         failure_kind, failure_reason null where the clip is stored; elsewhere the columns above are null
 
+`media` is the manifest's: absolute paths of the machine that built the store, or URLs.
+
 The Parquet file is put in place last: a part counts once it is there.
 """
 
@@ -25,11 +27,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from earwitness.errors import ManifestError, StoreError
+from earwitness.files import replacing
 from earwitness.parallel import Failure
 from earwitness.store.decoded import DecodedClip
-from earwitness.store.files import replacing, replacing_npy
+from earwitness.store.files import replacing_npy
+from earwitness.table_files import first_line
 
 PARTS_FOLDER = "parts"
+FAILURES_FILE = "failures.csv"
 FRAME_DTYPE = np.dtype("<f2")
 
 CLIP_COLUMNS = {
@@ -50,7 +55,9 @@ PLACE_COLUMNS = {"first_frame": pa.int64(), "label_indices": pa.list_(pa.int32()
 FAILURE_COLUMNS = {"failure_kind": pa.string(), "failure_reason": pa.string()}
 """Columns that say why a clip is not stored."""
 
-_ADDED_COLUMNS = {**CLIP_COLUMNS, **PLACE_COLUMNS, **FAILURE_COLUMNS}
+ADDED_COLUMNS = {**CLIP_COLUMNS, **PLACE_COLUMNS, **FAILURE_COLUMNS}
+"""All of them; every other column of a part is one of the manifest."""
+
 _COPY_BYTES = 1 << 20
 
 
@@ -82,7 +89,7 @@ def check_columns(manifest_columns: Sequence[str]) -> None:
         ManifestError: names the first such column.
     """
     for name in manifest_columns:
-        if name in _ADDED_COLUMNS:
+        if name in ADDED_COLUMNS:
             raise ManifestError(f"column {name!r} of the manifest is one that a store fills itself; rename or drop it")
 
 
@@ -112,7 +119,7 @@ def write_part(
         for row, result in enumerate(results):
             if isinstance(result, DecodedClip):
                 append_frames(row, append)
-    added: dict[str, list[Any]] = {name: [] for name in _ADDED_COLUMNS}
+    added: dict[str, list[Any]] = {name: [] for name in ADDED_COLUMNS}
     next_frame = 0
     for result, indices in zip(results, label_indices, strict=True):
         if isinstance(result, DecodedClip):
@@ -124,7 +131,7 @@ def write_part(
         for name, column in added.items():
             column.append(values.get(name))
     table = rows.replace_schema_metadata(None)
-    for name, kind in _ADDED_COLUMNS.items():
+    for name, kind in ADDED_COLUMNS.items():
         table = table.append_column(name, pa.array(added[name], kind))
     with replacing(rows_path(folder, part)) as file:
         pyarrow.parquet.write_table(table.combine_chunks(), file, compression="zstd")
@@ -147,7 +154,7 @@ def read_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> 
     try:
         return pyarrow.parquet.read_table(path, columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: this part of the store cannot be read ({_first_line(error)})") from error
+        raise StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})") from error
 
 
 def read_stored_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -182,7 +189,3 @@ def committed_counts(folder: Path, part: int, *, num_rows: int, num_bands: int) 
         return None  # damaged from outside: built again
     is_whole = frames.shape == (counts.num_frames, num_bands) and counts.num_rows == num_rows
     return counts if is_whole else None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -15,7 +15,7 @@ from earwitness.labels import LabelSet
 from earwitness.selection import select_rows
 from earwitness.store.header import StoreHeader, Totals, read_header
 from earwitness.store.index import StoreIndex, open_index
-from earwitness.store.parts import PLACE_COLUMNS, read_rows, read_stored_rows, rows_path
+from earwitness.store.parts import FAILURES_FILE, PLACE_COLUMNS, read_rows, read_stored_rows, rows_path
 
 Indices = npt.NDArray[np.int64]
 
@@ -31,7 +31,7 @@ class Store:
         self.front_end: FrontEnd = header.front_end
         self.label_set: LabelSet = header.label_set
         self.fingerprint: str = header.fingerprint or ""
-        """Hex digest of the clip ids, labels, frame counts and front end: equal stores have equal ones."""
+        """Hex digest of all that is seen of the clips but where their media lie; see `store.index`."""
         self.totals = totals
         self.num_parts: int = header.num_parts
         self.index = index
@@ -107,7 +107,13 @@ class Store:
 
         Raises:
             SelectionError: the condition cannot be evaluated, or holds for no clip.
+            StoreError: the store holds no clip at all.
         """
+        if not self.num_clips:
+            raise StoreError(
+                f"{self.folder}: the store holds no clip, all {self.totals.num_failed} failed; the reasons are in "
+                f"{self.folder / FAILURES_FILE}"
+            )
         if where is None:
             return np.arange(self.num_clips, dtype=np.int64)
         return select_rows(self.clips, where)

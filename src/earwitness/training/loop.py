@@ -8,24 +8,18 @@ training that was stopped and resumed gives bit for bit the weights of one that 
 References: Hershey et al. 2017, section 3.
 """
 
-import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from earwitness.errors import RunError, StoreError
-from earwitness.evaluation.metrics import average_precision, one_best_accuracy
+from earwitness.evaluation.summary import evaluate
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.models.model_file import Architecture, Model, save_model
 from earwitness.models.network import Network
@@ -38,16 +32,12 @@ from earwitness.store.reading import FrameReader
 from earwitness.training.batches import BatchLoader
 from earwitness.training.clips import TrainingClips, choose_clips
 from earwitness.training.measurements import MeasurementLog
-from earwitness.training.run_folder import (
-    RunFolder,
-    load_checkpoint,
-    open_run,
-    save_checkpoint,
-    threads_of_run,
-)
+from earwitness.training.run_folder import RunFolder, RunRecord, load_checkpoint, save_checkpoint
+from earwitness.training.running_means import RunningMeans
 from earwitness.training.settings import TrainSettings
+from earwitness.training.stopping import stop_on_signals
 
-_LOG_EVERY_STEPS = 50
+_MEASURE_EVERY_STEPS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,30 +88,39 @@ def train(
 
     Raises:
         SettingsError, SelectionError, StoreError: the settings do not fit the store or the machine.
-        RunError: the folder holds another run or cannot be written, or the loss is no longer a number.
+        RunError: the folder holds another run, is used by another process or cannot be written, the loss is no
+            longer a number, or the device has too little memory.
     """
     device = choose_device(settings.device)
-    threads = settings.threads or threads_of_run(folder)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    run = RunFolder(folder)
     clips = choose_clips(store, settings)
-    front_end = store.front_end
     index = PatchIndex(
         store.frames_per_clip,
         clips.train,
-        patch_frames=front_end.patch_frames,
+        patch_frames=store.front_end.patch_frames,
         # How patches are drawn to learn from; the model still scores new sound at the store's own hop.
-        hop_frames=settings.patch_hop_frames or front_end.patch_hop_frames,
+        hop_frames=settings.patch_hop_frames or store.front_end.patch_hop_frames,
     )
     if index.num_patches < settings.batch_size:
         raise StoreError(
             f"{store.folder}: the {len(clips.train)} clips learnt from hold {index.num_patches} patches, fewer than "
             f"one batch of {settings.batch_size}; use a smaller --batch-size or more clips"
         )
-    run = open_run(folder, settings=settings, store=store, threads=torch.get_num_threads())
-    with FrameReader(store) as reader:
-        training = _Training(run, reader, index, clips, settings, device)
-        return training.run_to_end(on_progress)
+    threads = settings.threads or run.threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        with FrameReader(store) as reader:
+            training = _Training(run, reader, index, clips, settings, device)
+            with run.held():
+                run.take_up(training.record())
+                training.resume()
+                return training.run_to_end(on_progress)
+    except torch.OutOfMemoryError as error:
+        raise RunError(
+            f"{run.folder}: the training does not fit into the memory of {device} ({str(error).splitlines()[0]}); "
+            "try a smaller --batch-size or --width, in a new folder"
+        ) from error
 
 
 class _Training:
@@ -140,6 +139,7 @@ class _Training:
         self.settings, self.device = settings, device
         self.store, self.front_end = reader.store, reader.store.front_end
         self.precision = choose_precision(settings.precision, device)
+        self.plan = BatchPlan(index.num_patches, batch_size=settings.batch_size, seed=settings.seed)
         self.architecture = Architecture(
             name=settings.network,
             arguments={
@@ -154,35 +154,57 @@ class _Training:
             network = self.architecture.build()
         self.network: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=settings.effective_learning_rate,
-            fused=device.type in ("cpu", "cuda"),
+            self.network.parameters(), lr=settings.effective_learning_rate, fused=device.type in ("cpu", "cuda")
         )
         self.step = 0
         self.seconds = 0.0
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        self.hits_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.means = RunningMeans(device)
         self.last_validation: dict[str, float | None] = {}
-        self._resume()
+
+    def record(self) -> RunRecord:
+        """What decides the weights, for the run folder and the model."""
+        return RunRecord(
+            settings=self.settings.to_dict(),
+            resolved={
+                "learning_rate": self.settings.effective_learning_rate,
+                "precision": self.precision,
+                "device": self.device.type,
+                "threads": torch.get_num_threads(),
+            },
+            clips=self.clips.describe(self.store),
+            store=str(self.store.folder.resolve()),
+            store_fingerprint=self.store.fingerprint,
+            front_end=self.front_end.to_dict(),
+        )
+
+    def resume(self) -> None:
+        """Take up the last checkpoint, if there is one."""
+        state = load_checkpoint(self.run.checkpoint_path)
+        if state is None:
+            return
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.means.state.copy_(state["means"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.last_validation = state["last_validation"]
 
     def run_to_end(self, on_progress: Callable[[TrainProgress], None] | None) -> TrainSummary:
         """Train until all steps are done or a stop is asked for."""
         settings = self.settings
         if self.step >= settings.steps and self.run.model_path.exists():
             return self._summary()
-        plan = BatchPlan(self.index.num_patches, batch_size=settings.batch_size, seed=settings.seed)
         loader = BatchLoader(
             self.reader,
             self.index,
-            plan,
+            self.plan,
             patch_frames=self.front_end.patch_frames,
             pin_memory=self.device.type == "cuda",
         )
-        log = MeasurementLog(self.run, last_step=self.step)
-        started = last_logged = last_saved = time.monotonic()
-        earlier_seconds, logged_step = self.seconds, self.step
+        log = MeasurementLog(self.run.metrics_path, self.run.tensorboard_path, last_step=self.step)
+        started = last_measured = last_saved = time.monotonic()
+        earlier_seconds, measured_step = self.seconds, self.step
         measured: dict[str, float | None] = {}
-        with loader, log, _stop_on_signals() as stop_asked:
+        with loader, log, stop_on_signals() as stop_asked:
             self.network.train()
             for batch in loader.batches(self.step, settings.steps):
                 self._learn(*batch.to_device(self.device, num_labels=len(self.store.label_set)))
@@ -190,22 +212,19 @@ class _Training:
 
                 now = time.monotonic()
                 self.seconds = earlier_seconds + now - started
-                rate = (self.step - logged_step) * settings.batch_size / max(now - last_logged, 1e-9)
+                rate = (self.step - measured_step) * settings.batch_size / max(now - last_measured, 1e-9)
                 is_last = self.step == settings.steps
                 is_validation_due = is_last or self.step % settings.validation_every == 0
-                if is_validation_due or self.step % _LOG_EVERY_STEPS == 0:
-                    measured |= self._measure_training(log, rate)
-                    logged_step, last_logged = self.step, now
+                if is_validation_due or self.step % _MEASURE_EVERY_STEPS == 0:
+                    measured |= self._measure(log, rate)
+                    measured_step, last_measured = self.step, now
                 if is_validation_due:
                     measured |= {f"validation_{name}": value for name, value in self._validate(log).items()}
-                    last_logged += time.monotonic() - now  # validating is not training time
+                    last_measured += time.monotonic() - now  # validating is not training time
                 if on_progress is not None:
                     on_progress(
                         TrainProgress(
-                            step=self.step,
-                            num_steps=settings.steps,
-                            patches_per_second=rate,
-                            measured=measured,
+                            step=self.step, num_steps=settings.steps, patches_per_second=rate, measured=measured
                         )
                     )
                 if stop_asked():
@@ -228,20 +247,11 @@ class _Training:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        with torch.no_grad():
-            best = logits.argmax(dim=1, keepdim=True)
-            self.loss_sum += loss.detach()
-            self.hits_sum += targets.gather(1, best).mean()
+        self.means.add(loss.detach(), logits.detach(), targets)
 
-    def _measure_training(self, log: MeasurementLog, rate: float) -> dict[str, float | None]:
-        num_steps = self.step - log.last_training_step
-        figures: dict[str, float | None] = {
-            "loss": float(self.loss_sum) / num_steps,
-            "one_best_accuracy": float(self.hits_sum) / num_steps,
-        }
-        self.loss_sum.zero_()
-        self.hits_sum.zero_()
-        if not math.isfinite(figures["loss"] or 0.0):
+    def _measure(self, log: MeasurementLog, rate: float) -> dict[str, float | None]:
+        figures = self.means.take()
+        if not isfinite(figures["loss"] or 0.0):
             raise RunError(
                 f"{self.run.folder}: the loss is no longer a number after step {self.step}; the training diverged. "
                 f"Try a learning rate below {self.settings.effective_learning_rate:g} (--learning-rate) or "
@@ -256,50 +266,30 @@ class _Training:
         scorer = PatchScorer(self.network, device=self.device)
         scores = score_clips(scorer, self.reader, self.clips.validation, front_end=self.front_end)
         self.network.train()
-        targets = self.store.targets(self.clips.validation)
-        precisions = average_precision(scores, targets)
-        accuracy = one_best_accuracy(scores, targets)
-        self.last_validation = {
-            "one_best_accuracy": None if math.isnan(accuracy) else accuracy,
-            "mean_average_precision": None if np.isnan(precisions).all() else float(np.nanmean(precisions)),
-        }
+        evaluation = evaluate(scores, self.store.targets(self.clips.validation), label_set=self.store.label_set)
+        figures = {name: getattr(evaluation, name) for name in ("one_best_accuracy", "mean_average_precision")}
+        self.last_validation = {name: value if isfinite(value) else None for name, value in figures.items()}
         log.write(step=self.step, seconds=self.seconds, kind="validation", **self.last_validation)
         return self.last_validation
 
-    def _resume(self) -> None:
-        state = load_checkpoint(self.run.checkpoint_path)
-        if state is None:
-            return
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.loss_sum.copy_(state["loss_sum"])
-        self.hits_sum.copy_(state["hits_sum"])
-        self.last_validation = state["last_validation"]
-
     def _save_checkpoint(self) -> None:
-        state: dict[str, Any] = {
+        state = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "means": self.means.state,
             "step": self.step,
             "seconds": self.seconds,
-            "loss_sum": self.loss_sum,
-            "hits_sum": self.hits_sum,
             "last_validation": self.last_validation,
         }
         save_checkpoint(state, self.run.checkpoint_path)
 
     def _save_model(self) -> None:
-        record = self.run.read_record()
-        provenance = {
-            name: record[name] for name in ("settings", "learning_rate", "store_fingerprint", "versions", "commit")
-        }
         model = Model(
             network=self.network,
             architecture=self.architecture,
             label_set=self.store.label_set,
             front_end=self.front_end,
-            provenance={**provenance, "precision": self.precision, "num_train_clips": len(self.clips.train)},
+            provenance={**vars(self.record()), "environments": self.run.environments()},
         )
         save_model(model, self.run.model_path)
 
@@ -314,26 +304,3 @@ class _Training:
             seconds=self.seconds,
             last_validation=self.last_validation,
         )
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Turns Ctrl-C and SIGTERM into a question that the loop asks after each step; a second Ctrl-C ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    asked = False
-    previous: dict[int, Any] = {}
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(number, previous[number])
-
-    for stop_signal in (signal.SIGINT, signal.SIGTERM):
-        previous[stop_signal] = signal.signal(stop_signal, ask)
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,20 +1,20 @@
 """The run folder: everything that one training leaves on disk, and all that is needed to run it again.
 
-run.json             settings, store and its fingerprint, versions, machine; written first, never changed
-                     except for `settings.steps` when a finished run is continued
-metrics.csv          one row a measurement: step, seconds, kind (train | validation), loss,
-                     one_best_accuracy, mean_average_precision, patches_per_second
-tensorboard/         the same for TensorBoard
-checkpoint.pt        weights, optimiser and step; replaced whole, loaded with weights_only
-model.safetensors    the trained model; present once the run is finished
+    run.json             what was asked for, what it came down to on this machine, which clips, the store, and the
+                         environments it ran in: see `RunRecord`
+    metrics.csv          one row a measurement; see `training.measurements`
+    tensorboard/         the same for TensorBoard
+    checkpoint.pt        weights, optimiser and step; replaced whole, loaded with weights_only
+    model.safetensors    the trained model; present just when the run is finished
+
+One process works in a run folder at a time.
 """
 
-import csv
 import json
-import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,120 +23,147 @@ from typing import Any
 import torch
 
 from earwitness.errors import RunError
-from earwitness.store.read import Store
-from earwitness.training.settings import TrainSettings
+from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked, replacing
 
 SCHEMA_VERSION = 1
+"""Of `run.json`."""
 
-METRICS_COLUMNS = (
-    "step",
-    "seconds",
-    "kind",
-    "loss",
-    "one_best_accuracy",
-    "mean_average_precision",
-    "patches_per_second",
-)
-
-# Changing these does not change the weights, so a run may be resumed with other values.
-_FREE_SETTINGS = frozenset({"checkpoint_seconds", "validation_every", "validation_clips"})
+# Other values of these give the same weights, so a run may be taken up with them. `threads` is here as it was asked
+# for; what it came down to is compared.
+_FREE_SETTINGS = frozenset({"checkpoint_seconds", "validation_every", "threads", "steps"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What decides the weights of a run. Kept as `run.json`, with a schema version and the environments."""
+
+    settings: Mapping[str, Any]
+    """`TrainSettings`, as asked for."""
+    resolved: Mapping[str, Any]
+    """What they came down to here: learning rate, precision, kind of device, threads."""
+    clips: Mapping[str, Any]
+    """How many clips are learnt from and watched, and digests of their ids."""
+    store: str
+    store_fingerprint: str
+    front_end: Mapping[str, Any]
+
+    def differences(self, now: "RunRecord") -> list[str]:
+        """What in `now` would lead to other weights, one sentence part each; empty where the run may go on."""
+        changes = [
+            f"{name}: {self.settings.get(name)!r} before, {value!r} now"
+            for name, value in now.settings.items()
+            if self.settings.get(name) != value and name not in _FREE_SETTINGS
+        ]
+        if now.settings["steps"] < self.settings["steps"]:
+            changes.append(f"steps: {self.settings['steps']} before, {now.settings['steps']} now (more is allowed)")
+        for name, value in now.resolved.items():
+            is_said_already = name not in _FREE_SETTINGS and self.settings.get(name) != now.settings.get(name)
+            if self.resolved.get(name) != value and not is_said_already:
+                hint = f" (give --threads {self.resolved.get(name)})" if name == "threads" else ""
+                changes.append(f"{name}: {self.resolved.get(name)} before, {value} now{hint}")
+        if self.store_fingerprint != now.store_fingerprint:
+            changes.append(
+                f"store: {self.store} ({self.store_fingerprint[:12]}) before, "
+                f"{now.store} ({now.store_fingerprint[:12]}) now"
+            )
+        elif self.front_end != now.front_end:
+            changes.append(f"front end: {dict(self.front_end)} before, {dict(now.front_end)} now")
+        elif self.clips != now.clips and not changes:
+            changes.append("the clips that the same conditions select are not the same any more")
+        return changes
+
+
 class RunFolder:
-    """Paths and records of one run."""
+    """Paths and files of one run."""
 
-    folder: Path
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.record_path = self.folder / "run.json"
+        self.metrics_path = self.folder / "metrics.csv"
+        self.checkpoint_path = self.folder / "checkpoint.pt"
+        self.model_path = self.folder / "model.safetensors"
+        self.tensorboard_path = self.folder / "tensorboard"
 
-    @property
-    def record_path(self) -> Path:
-        """`run.json`."""
-        return self.folder / "run.json"
-
-    @property
-    def metrics_path(self) -> Path:
-        """`metrics.csv`."""
-        return self.folder / "metrics.csv"
-
-    @property
-    def checkpoint_path(self) -> Path:
-        """`checkpoint.pt`."""
-        return self.folder / "checkpoint.pt"
-
-    @property
-    def model_path(self) -> Path:
-        """`model.safetensors`."""
-        return self.folder / "model.safetensors"
-
-    @property
-    def tensorboard_path(self) -> Path:
-        """`tensorboard/`."""
-        return self.folder / "tensorboard"
-
-    def read_record(self) -> dict[str, Any]:
-        """The run's record.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder if need be and keep every other process out of it.
 
         Raises:
-            RunError: it is missing or damaged.
+            RunError: it is a file, cannot be written, holds something else, or another process works in it.
         """
         try:
-            record: dict[str, Any] = json.loads(self.record_path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise RunError(f"{self.folder}: no run is here (run.json is missing)") from error
-        except (OSError, json.JSONDecodeError) as error:
-            raise RunError(f"{self.record_path}: the run's record cannot be read ({error})") from error
-        return record
+            self.folder.mkdir(parents=True, exist_ok=True)
+            strangers = [path.name for path in self.folder.iterdir() if not _is_ours(path.name)]
+            if strangers and not self.record_path.exists():
+                raise RunError(f"{self.folder}: the folder is not empty and holds no run; choose a new one")
+            busy = RunError(f"{self.folder}: another process is training in this folder; wait for it to end")
+            with locked(self.folder, busy=busy):
+                yield
+        except (FileExistsError, NotADirectoryError) as error:
+            raise RunError(f"{self.folder}: this is, or lies in, a file; a folder is needed for the run") from error
+        except OSError as error:
+            where = error.filename if isinstance(error.filename, str) else self.folder
+            raise RunError(f"{where}: the run folder cannot be written ({error.strerror or error})") from error
 
+    def take_up(self, record: RunRecord) -> None:
+        """Write the record of a new run, or make sure that the run there is the same.
 
-def threads_of_run(folder: str | Path) -> int | None:
-    """The number of threads that the run in `folder` was started with; None where no run is."""
-    run = RunFolder(Path(folder))
-    return int(run.read_record()["threads"]) if run.record_path.exists() else None
+        A finished run of fewer steps is opened again: its model goes, since it is no longer that of the run.
 
+        Raises:
+            RunError: the run there was made with other settings, clips or another store; both sides are printed.
+        """
+        environment = _environment()
+        before = self.read_record()
+        environments = [environment]
+        if before is not None:
+            then, environments = before
+            if changes := then.differences(record):
+                raise RunError(
+                    f"{self.folder}: the run there was started with other settings ({'; '.join(changes)}); "
+                    "use the same ones, or another folder"
+                )
+            if then.settings["steps"] < record.settings["steps"]:
+                self.model_path.unlink(missing_ok=True)
+            if environments[-1] != environment:
+                environments = [*environments, environment]
+        write_json({"schema_version": SCHEMA_VERSION, **vars(record), "environments": environments}, self.record_path)
 
-def open_run(folder: str | Path, *, settings: TrainSettings, store: Store, threads: int) -> RunFolder:
-    """Start a run in a new or empty folder, or take up the one that is there.
+    def environments(self) -> list[Mapping[str, Any]]:
+        """The environments the run has run in, oldest first."""
+        before = self.read_record()
+        return before[1] if before is not None else []
 
-    Raises:
-        RunError: the folder holds something else, cannot be written, or holds a run with other settings,
-            another store or another number of threads (both sides are printed).
-    """
-    run = RunFolder(Path(folder))
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "settings": settings.to_dict(),
-        "learning_rate": settings.effective_learning_rate,
-        "threads": threads,
-        "store": str(Path(store.folder).resolve()),
-        "store_fingerprint": store.fingerprint,
-        "front_end": store.front_end.to_dict(),
-        "versions": _versions(),
-        "commit": _commit(),
-        "machine": {"processor": _processor_name(), "system": platform.platform()},
-    }
-    try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        if not run.record_path.exists():
-            if any(run.folder.iterdir()):
-                raise RunError(f"{run.folder}: the folder is not empty and holds no run; choose a new one")
-            write_json(record, run.record_path)
-            return run
-        before = run.read_record()
-        _refuse_changes(run, before, record)
-        if before["settings"]["steps"] < settings.steps:
-            write_json({**before, "settings": record["settings"]}, run.record_path)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise RunError(f"{run.folder}: this is a file; a folder is needed for the run") from error
-    except OSError as error:
-        raise RunError(f"{run.folder}: the run folder cannot be written ({error.strerror or error})") from error
-    return run
+    def threads(self) -> int | None:
+        """The number of threads the run was started with; None where no run is."""
+        before = self.read_record()
+        return before[0].resolved.get("threads") if before is not None else None
+
+    def read_record(self) -> tuple[RunRecord, list[Mapping[str, Any]]] | None:
+        """The run's record and the environments it ran in; None where no run is.
+
+        Raises:
+            RunError: `run.json` is damaged, or something else.
+        """
+        if not self.record_path.exists():
+            return None
+        try:
+            values = json.loads(self.record_path.read_text(encoding="utf-8"))
+            written_by = values.pop("schema_version")
+            environments = values.pop("environments")
+            if written_by != SCHEMA_VERSION:
+                raise RunError(
+                    f"{self.record_path}: schema version {written_by}; this earwitness reads {SCHEMA_VERSION}"
+                )
+            return RunRecord(**values), environments
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{self.record_path}: not a readable record of a run ({error})") from error
 
 
 def write_json(value: Any, path: Path) -> None:
     """Write JSON, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as file:
+        file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
@@ -145,15 +172,10 @@ def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
     Raises:
         RunError: it cannot be written; the previous one is still there.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        with replacing(path) as file:
             torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
         raise RunError(f"{path}: the checkpoint cannot be written ({error}); the last one is kept") from error
 
 
@@ -172,55 +194,33 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     return state
 
 
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of `metrics.csv`; none where the file is missing."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def _is_ours(name: str) -> bool:
+    """Whether a first attempt that was killed may have left this behind."""
+    return name == LOCK_FILE or name.endswith(PARTIAL_SUFFIX)
 
 
-def _refuse_changes(run: RunFolder, before: dict[str, Any], now: dict[str, Any]) -> None:
-    changes = [
-        f"{name}: {before['settings'].get(name)!r} before, {value!r} now"
-        for name, value in now["settings"].items()
-        if before["settings"].get(name) != value and name not in _FREE_SETTINGS and name != "steps"
-    ]
-    if now["settings"]["steps"] < before["settings"]["steps"]:
-        changes.append(f"steps: {before['settings']['steps']} before, {now['settings']['steps']} now (more is allowed)")
-    if before["store_fingerprint"] != now["store_fingerprint"]:
-        changes.append(
-            f"store: {before['store']} ({before['store_fingerprint'][:12]}) before, "
-            f"{now['store']} ({now['store_fingerprint'][:12]}) now"
-        )
-    if before["threads"] != now["threads"]:
-        changes.append(
-            f"threads: {before['threads']} before, {now['threads']} now (give --threads {before['threads']})"
-        )
-    if changes:
-        raise RunError(
-            f"{run.folder}: the run there was started with other settings ({'; '.join(changes)}); "
-            "use the same ones, or another folder"
-        )
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {
-        name: version(name) for name in ("earwitness", "torch", "numpy", "scipy", "av")
+def _environment() -> Mapping[str, Any]:
+    versions = {"python": platform.python_version()}
+    versions |= {name: version(name) for name in ("earwitness", "torch", "numpy", "scipy", "av")}
+    return {
+        "versions": versions,
+        "commit": _commit(),
+        "processor": _processor_name(),
+        "system": platform.platform(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
     }
 
 
 def _commit() -> str | None:
-    """The commit of the source this runs from, where it runs from a checkout of its own."""
+    """The commit of the source this runs from, with `-dirty` where it was changed; None outside a checkout of it."""
     here = Path(__file__)
     try:
-        for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
+        for command in (
+            ["ls-files", "--error-unmatch", here.name],
+            ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        ):
             answer = subprocess.run(
-                ["git", "-C", str(here.parent), *command],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=5,
+                ["git", "-C", str(here.parent), *command], capture_output=True, text=True, check=True, timeout=5
             )
     except (OSError, subprocess.SubprocessError):
         return None

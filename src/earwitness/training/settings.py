@@ -63,6 +63,10 @@ class TrainSettings:
             )
         if self.patch_hop_frames is not None and self.patch_hop_frames < 1:
             raise SettingsError(f"patch_hop_frames={self.patch_hop_frames} must be at least 1")
+        if not 0 <= self.seed < 2**63:
+            raise SettingsError(f"seed={self.seed} must lie in [0, 2**63)")
+        if not self.checkpoint_seconds > 0:
+            raise SettingsError(f"checkpoint_seconds={self.checkpoint_seconds} must be positive")
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"threads={self.threads} must be at least 1")
         if not 0 < self.width <= 16:

@@ -1,0 +1,68 @@
+"""Writing files so that a name, once there, holds the whole content: even after a power cut.
+
+A file is written under a temporary name beside its place, synced, renamed, and its folder synced: the rename
+commits.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from earwitness.errors import EarwitnessError
+
+PARTIAL_SUFFIX = ".partial"
+"""Ends the names of files that are not finished."""
+
+LOCK_FILE = ".lock"
+"""Held by the process that works in a folder."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of `path` when the block ends well, and vanishes otherwise.
+
+    Written whole or not at all, and on the disk before the rename. The folder must be there.
+
+    Raises:
+        OSError: it cannot be written; what was at `path` is still there.
+    """
+    partial = path.with_name(path.name + PARTIAL_SUFFIX)
+    with partial.open("wb") as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # the first error says why
+                partial.unlink(missing_ok=True)
+            raise
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, *, busy: EarwitnessError) -> Iterator[None]:
+    """Hold a folder for this process; the system lets go of it however the process ends.
+
+    Raises:
+        EarwitnessError: `busy`, where another process holds it.
+        OSError: the folder cannot be written.
+    """
+    with (folder / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy from None
+        yield
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

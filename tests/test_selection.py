@@ -77,7 +77,6 @@ def test_bad_conditions_are_refused(where: str, message: str) -> None:
         ("len(list_filter([1, 2], x -> random() < 0.5)) = 1", r"random\(\)"),
         ("uuid() > 'a'", r"uuid\(\)"),
         ("now() > timestamp '2020-01-01'", r"now\(\)"),
-        ("fold < epoch(ago(interval 3 day))", r"ago\(\)"),
         ("Current_Date > date '2020-01-01'", "Current_Date"),
         ("fold in (select fold from clips using sample 2)", "a sample"),
         ("fold in (select fold from clips tablesample 50%)", "a sample"),
@@ -99,7 +98,7 @@ def test_the_way_to_draw_that_is_recommended() -> None:
     rows = select_rows(table, "md5_number_lower(clip_id) % 10 < 6")
     assert len(rows) == pytest.approx(600, abs=60)
     md5 = [hashlib.md5(f"clip {row}".encode()).digest() for row in range(1_000)]
-    assert rows.tolist() == [row for row in range(1_000) if int.from_bytes(md5[row][8:], "big") % 10 < 6]
+    assert rows.tolist() == [row for row in range(1_000) if int.from_bytes(md5[row][8:], "little") % 10 < 6]
 
 
 @pytest.mark.parametrize(

@@ -330,8 +330,8 @@ def test_the_fingerprint_is_of_the_content_only(manifest, built, sounds, tmp_pat
 
     before = Store.open(built).fingerprint
     assert fingerprint("other parts", manifest, clips_per_part=5, workers=1) == before
-    shutil.copytree(sounds, tmp_path / "moved")
-    moved = [media.replace(str(sounds), str(tmp_path / "moved")) for media in manifest.table["media"].to_pylist()]
+    shutil.copytree(sounds, tmp_path / "elsewhere")
+    moved = [media.replace(str(sounds), str(tmp_path / "elsewhere")) for media in manifest.table["media"].to_pylist()]
     assert fingerprint("moved", with_column("media", moved)) == before
     folds = manifest.table["fold"].to_pylist()
     assert fingerprint("another fold", with_column("fold", [99, *folds[1:]])) != before

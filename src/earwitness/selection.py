@@ -70,7 +70,13 @@ def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
 
 
 def _what_changes(connection: "DuckDBPyConnection", where: str, columns: list[str]) -> str | None:
-    """A function, sample or clock that the condition asks for; None where it has none, or is no SQL."""
+    """A function, sample or clock that the condition asks for; None where it has none.
+
+    Raises:
+        duckdb.ParserException: it is not one expression.
+    """
+    import duckdb
+
     changing = {name for (name,) in connection.execute(_CHANGING_FUNCTIONS).fetchall()}
     clocks = _CLOCK_WORDS - {name.lower() for name in columns}
     found: list[str] = []
@@ -83,8 +89,10 @@ def _what_changes(connection: "DuckDBPyConnection", where: str, columns: list[st
         found.extend(name for name in node.get("column_names", ()) if name.lower() in clocks)
         return node
 
-    [[tree]] = connection.execute("select json_serialize_sql(?)", [f"from clips where ({where}\n)"]).fetchall()
-    json.loads(tree, object_hook=look)
+    [[text]] = connection.execute("select json_serialize_sql(?::varchar)", [f"from clips where ({where}\n)"]).fetchall()
+    tree = json.loads(text, object_hook=look)
+    if tree["error"]:
+        raise duckdb.ParserException(tree["error_message"])
     return found[0] if found else None
 
 

@@ -60,9 +60,8 @@ class Prepare:
             self._print(summary)
         if summary.num_failed:
             again = "; to try them again, prepare into a new folder" if summary.was_complete else ""
-            remark(
-                f"{summary.num_failed} of {summary.num_clips} clips gave no sound; the reasons are in {failures_path}{again}"
-            )
+            count = f"{summary.num_failed} of {summary.num_clips}"
+            remark(f"{count} clips gave no sound; the reasons are in {failures_path}{again}")
         return 0 if summary.num_stored else 1
 
     def _print(self, summary: "BuildSummary") -> None:

@@ -120,6 +120,7 @@ def test_version_and_misspelt_option() -> None:
 def test_run_folder(workspace: Path) -> None:
     assert {path.name for path in (workspace / "run").iterdir()} == {
         *(
+            ".lock",
             "run.json",
             "metrics.csv",
             "tensorboard",

@@ -224,9 +224,10 @@ def test_continued_run_that_dies_before_its_model_is_written(
     """The model of fewer steps must never pass for the model of more."""
     train(made_store, tmp_path / "run", settings=replace(QUICK, steps=20))
     longer = replace(QUICK, steps=40)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("earwitness.training.loop.save_model", interrupt)
-        train(made_store, tmp_path / "run", settings=longer)
+        with pytest.raises(KeyboardInterrupt):
+            train(made_store, tmp_path / "run", settings=longer)
     assert not RunFolder(tmp_path / "run").model_path.exists()
     continued = train(made_store, tmp_path / "run", settings=longer)
     whole = train(made_store, tmp_path / "whole", settings=longer)

@@ -49,13 +49,10 @@ def refused(*arguments: object, saying: str | Sequence[str]) -> None:
     Called in this process, through the same entry point: starting PyTorch for every bad word would take minutes.
     """
     errors = io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stderr(errors),
-        pytest.raises(SystemExit) as ending,
-    ):
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors):
         patch.setattr(sys, "argv", ["earwitness", *map(str, arguments)])
-        main()
+        with pytest.raises(SystemExit) as ending:
+            main()
     assert ending.value.code == 1, errors.getvalue()
     assert_one_sentence(errors.getvalue(), saying)
 

@@ -116,17 +116,8 @@ def prepare_command(media: Path, folder: Path) -> list[str]:
 
 def tag_command(media: Path, model: Path, folder: Path) -> list[str]:
     """`earwitness tag --timeline` of that file, with the scores of every patch written."""
-    scores = folder / f"{media.stem}.csv"
-    return [
-        "tag",
-        str(model),
-        str(media),
-        "--timeline",
-        "--out",
-        str(folder / "t.jsonl"),
-        "--patch-scores",
-        str(scores),
-    ]
+    outputs = ["--out", str(folder / "tags.jsonl"), "--patch-scores", str(folder / f"{media.name}.csv")]
+    return ["-m", "earwitness", "tag", str(model), str(media), "--timeline", *outputs]
 
 
 def peak_memory(arguments: list[str]) -> tuple[float, float]:

@@ -78,6 +78,7 @@ def logmel(waveform: NDArray[np.float32], *, front_end: FrontEnd | None = None) 
     frames = np.empty((num_frames, front_end.num_bands), np.float32)
     transform = _transform(front_end)
     hop, overhang = front_end.hop_samples, len(transform.parts) - 1
+    inexact: list[NDArray[np.intp]] = []
     for start in range(0, num_frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, num_frames)
         samples = np.asarray(waveform[start * hop : (stop + overhang) * hop], dtype=np.float32)
@@ -85,7 +86,15 @@ def logmel(waveform: NDArray[np.float32], *, front_end: FrontEnd | None = None) 
         if missing > 0:
             samples = np.pad(samples, (0, missing))
         hops = np.ascontiguousarray(samples.reshape(-1, hop).T)
-        frames[start:stop] = transform.block(hops).T
+        block, risky = transform.block(hops)
+        frames[start:stop] = block.T
+        if len(risky):
+            inexact.append(start + risky)
+    # Together, not block by block: a handful of frames costs nearly as much as a block full of them.
+    again = np.concatenate(inexact) if inexact else np.empty(0, np.intp)
+    for first in range(0, len(again), BLOCK_FRAMES):
+        numbers = again[first : first + BLOCK_FRAMES]
+        frames[numbers] = transform.exact(waveform, numbers).T
     return frames
 
 
@@ -129,35 +138,38 @@ class _Transform:
         self._offset = np.float32(front_end.log_offset)
         self._fft_length = front_end.fft_length
         self._of_thread = threading.local()
-        window = hann_window(front_end.window_samples)[:, None]
-        hop = front_end.hop_samples
-        self.parts = [window[first : first + hop] for first in range(0, len(window), hop)]
-        """The window, float64 [samples, 1], cut into hops: part p of a frame lies in the p-th hop from its start."""
-        self._parts_float32 = [part.astype(np.float32) for part in self.parts]
+        self._hop = front_end.hop_samples
+        self._window = hann_window(front_end.window_samples)
+        part_starts = range(0, len(self._window), self._hop)
+        self.parts = [self._window[first : first + self._hop, None].astype(np.float32) for first in part_starts]
+        """The window, [samples, 1], cut into hops: part p of a frame lies in the p-th hop from its start."""
 
-    def block(self, hops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log-mel of one block.
+    def block(self, hops: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Log-mel of one block in float32.
 
         Args:
             hops: [hop samples, frames + len(parts) - 1], every column the samples of one hop; up to `BLOCK_FRAMES`.
 
         Returns:
-            [bands, frames].
+            [bands, frames], and the numbers of the frames that are too full of contrast for float32.
         """
         num_frames = hops.shape[1] - len(self.parts) + 1
         padded = self._scratch()[:, :num_frames]
         row = 0
-        for index, part in enumerate(self._parts_float32):
-            source = hops[: len(part), index : index + num_frames]
-            np.multiply(source, part, out=padded[row : row + len(part)])
+        for index, part in enumerate(self.parts):
+            np.multiply(hops[: len(part), index : index + num_frames], part, out=padded[row : row + len(part)])
             row += len(part)
         mel = self._mel(padded)
-        limits = np.float32(MAX_CONTRAST) * mel.min(axis=0)
-        if max(hops.max(), -hops.min()) > limits.min():
-            risky = np.flatnonzero(self._peaks(hops, num_frames) > limits)
-            mel[:, risky] = self._mel(self._windowed_float64(hops, risky))
-        np.log(mel, out=mel)
-        return mel
+        risky = np.flatnonzero(self._peaks(hops, num_frames) > np.float32(MAX_CONTRAST) * mel.min(axis=0))
+        return np.log(mel, out=mel), risky
+
+    def exact(self, waveform: NDArray[np.float32], frames: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Log-mel of the frames numbered, transformed in float64: [bands, frames]."""
+        windows = np.lib.stride_tricks.sliding_window_view(waveform, len(self._window))[frames * self._hop]
+        padded = np.zeros((self._fft_length, len(frames)))
+        np.multiply(windows.T, self._window[:, None], out=padded[: len(self._window)])
+        mel = self._mel(padded)
+        return np.log(mel, out=mel)
 
     def _scratch(self) -> NDArray[np.float32]:
         """This thread's [fft_length, BLOCK_FRAMES]; the rows behind the window are zero. Allocating it for every
@@ -170,21 +182,13 @@ class _Transform:
 
     def _peaks(self, hops: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
         """Largest absolute sample under each frame's window, [frames]."""
-        level = np.abs(hops)
-        hop_peaks = level.max(axis=0)
-        peaks: NDArray[np.float32] = level[: len(self.parts[-1]), len(self.parts) - 1 :].max(axis=0)
+        num_last = len(self.parts[-1])  # samples of the window's last, possibly shorter part
+        head_peaks = _largest(hops[:num_last])
+        hop_peaks = np.maximum(head_peaks, _largest(hops[num_last:])) if num_last < len(hops) else head_peaks
+        peaks = head_peaks[len(self.parts) - 1 :].copy()
         for index in range(len(self.parts) - 1):
             np.maximum(peaks, hop_peaks[index : index + num_frames], out=peaks)
         return peaks
-
-    def _windowed_float64(self, hops: NDArray[np.float32], frames: NDArray[np.intp]) -> NDArray[np.float64]:
-        """The windows of the frames numbered, [fft_length, frames], in float64."""
-        windows = np.zeros((self._fft_length, len(frames)))
-        row = 0
-        for index, part in enumerate(self.parts):
-            np.multiply(hops[: len(part)].take(frames + index, axis=1), part, out=windows[row : row + len(part)])
-            row += len(part)
-        return windows
 
     def _mel(self, windows: NDArray[Any]) -> NDArray[np.float32]:
         """Mel magnitudes plus the log offset, [bands, frames]; the transform runs in the precision of `windows`."""
@@ -192,3 +196,9 @@ class _Transform:
         mel: NDArray[np.float32] = self._weights @ np.abs(spectrum.astype(np.complex64, copy=False))
         mel += self._offset
         return mel
+
+
+def _largest(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Largest absolute value of each column; two passes without the array of absolute values are the faster way."""
+    largest: NDArray[np.float32] = np.maximum(samples.max(axis=0), -samples.min(axis=0))
+    return largest

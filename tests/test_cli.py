@@ -139,7 +139,7 @@ def test_evaluate(workspace: Path, model: Path) -> None:
     assert evaluation["baseline"]["mean_auc"] > 0.5
     assert evaluation["model"]["chance"]["mean_auc"] == 0.5
     assert [row["num_positives"] for row in evaluation["model"]["labels"]] == [4, 2, 4]
-    assert evaluation["notes"] == []
+    assert not any("learnt from in training" in note for note in evaluation["notes"])
     assert {"evaluation.json", "per_label.csv", "summary.md"} <= {p.name for p in (workspace / "report").iterdir()}
     table = earwitness("evaluate", model, workspace / "store", "--where", "fold == 1").stdout
     assert "baseline" in table
@@ -180,7 +180,8 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
     earwitness("tag", model, *files, "--timeline", "--out", tmp_path / "tags.csv", status=1)
     with (tmp_path / "tags.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
-    assert {row["kind"] for row in table} == {"tag", "event", "undecodable"}
+    assert {row["row"] for row in table} == {"tag", "event", "failure"}
+    assert {row["failure_kind"] for row in table} == {"", "undecodable"}
     assert {row["media"] for row in table} == set(map(str, files))
 
 
@@ -311,7 +312,7 @@ class TestBadInput:
 
     def test_model(self, workspace: Path, tone: Path, tmp_path: Path) -> None:
         refused("tag", tmp_path / "none.safetensors", tone, saying="there is no such model file")
-        refused("tag", tone, tone, saying="not a readable safetensors file")
+        refused("tag", tone, tone, saying="not a model file")
         refused("tag", workspace / "run", tone, saying="model.safetensors")
 
     def test_media(self, model: Path, tmp_path: Path) -> None:

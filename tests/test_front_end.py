@@ -45,7 +45,7 @@ CHANGES: dict[str, Any] = {
     "min_hz": 126.0,
     "max_hz": 7_499.0,
     "log_offset": 0.02,
-    "patch_frames": 20,
+    "patch_frames": 98,
     "patch_hop_frames": 48,
 }
 
@@ -79,7 +79,7 @@ def test_identities_never_change() -> None:
 
 
 def test_json_round_trip() -> None:
-    changed = replace(DEFAULT, patch_frames=20, log_offset=0.001)
+    changed = replace(DEFAULT, patch_frames=20, patch_hop_frames=10, log_offset=0.001)
     assert FrontEnd.from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
 
 
@@ -115,3 +115,8 @@ def test_from_dict_wants_exactly_the_fields(name: str) -> None:
 def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         replace(DEFAULT, **change)
+
+
+def test_hop_beyond_the_patch_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"patch_hop_frames=96 must not exceed patch_frames=48"):
+        FrontEnd(patch_frames=48)

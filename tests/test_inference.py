@@ -47,7 +47,7 @@ def noise(path: Path, num_samples: int) -> np.ndarray:
     return (samples / 32_768).astype(np.float32)
 
 
-@pytest.mark.parametrize("hop_frames", [96, 48, 150])
+@pytest.mark.parametrize("hop_frames", [96, 48, 7])
 @pytest.mark.parametrize("seconds", [0.3, 0.98, 5.0, 75.0, 130.0])
 def test_stream_equals_whole(tmp_path: Path, seconds: float, hop_frames: int) -> None:
     """Blocks, batches and what is left between them must not show: one array in one piece gives the same scores."""

@@ -173,7 +173,7 @@ def test_no_model_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="this is a folder"):
         load_model(tmp_path)
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(ModelError, match="not a readable safetensors file"):
+    with pytest.raises(ModelError, match="not a model file"):
         load_model(tmp_path / "text")
     save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(ModelError, match="not a model of earwitness"):
@@ -225,5 +225,5 @@ def test_truncated_model_file_is_refused(tmp_path: Path) -> None:
     save_model(model_of("fully_connected"), tmp_path / "model.safetensors")
     whole = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelError, match="not a readable safetensors file"):
+    with pytest.raises(ModelError, match="not a model file"):
         load_model(tmp_path / "model.safetensors")

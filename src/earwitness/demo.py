@@ -86,7 +86,8 @@ def run_demo(
         evaluation=outcome.model,
         baseline=outcome.baseline,
         title="The demo's model on held-out soundtracks",
-        details={"where": "split = 'test'", "notes": list(outcome.notes)},
+        details={"where": "split = 'test'"},
+        notes=outcome.notes,
         scores=outcome.scores,
         targets=outcome.targets,
     )

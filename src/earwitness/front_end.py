@@ -66,6 +66,11 @@ class FrontEnd:
             "fft_length",
             f"must not be below window_samples ({self.window_samples})",
         )
+        self._require(
+            self.patch_hop_frames <= self.patch_frames,
+            "patch_hop_frames",
+            f"must not exceed patch_frames={self.patch_frames}, or the sound between patches would never be heard",
+        )
         self._require(0 <= self.min_hz < self.max_hz, "min_hz", f"must lie in [0, max_hz={self.max_hz})")
         self._require(
             self.max_hz <= self.sample_rate_hz / 2,

@@ -223,7 +223,8 @@ def _check_unique(clip_ids: pa.ChunkedArray, source: str) -> None:
         if clip_id in first_row:
             raise ManifestError(
                 f"{source}: row {row + 1}: clip_id {clip_id!r} already stands in row "
-                f"{first_row[clip_id] + 1}; ids must be unique (clips of one file need ids of their own)"
+                f"{first_row[clip_id] + 1}; ids must be unique (clips of one file need ids of their own: "
+                "`manifest table` makes them from --start-column, or takes --clip-id-column)"
             )
         first_row[clip_id] = row
 

@@ -7,6 +7,8 @@ clips. To draw clips for good: `md5_number_lower(clip_id) % 10 < 6`.
 """
 
 import json
+import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,10 +59,7 @@ def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
         selection = connection.table("clips").filter(f"({where}\n)").select(row_column)
         rows: dict[str, Any] = selection.fetchnumpy()
     except duckdb.Error as error:
-        raise SelectionError(
-            f"--where {where!r}: {_reason(error)}. Columns: {', '.join(table.column_names)}. "
-            "Text stands in single quotes: category = 'dog'"
-        ) from error
+        raise SelectionError(f"--where {where!r}: {_reason(error, table.column_names)}") from error
     finally:
         connection.close()
     selected = np.sort(np.asarray(rows[row_column], dtype=np.int64))
@@ -96,7 +95,13 @@ def _what_changes(connection: "DuckDBPyConnection", where: str, columns: list[st
     return found[0] if found else None
 
 
-def _reason(error: Exception) -> str:
-    """DuckDB's first line, without its class of error and without the query that we wrapped around."""
-    line = str(error).splitlines()[0]
-    return line.split(": ", 1)[-1].split("Candidate bindings")[0].strip(" .!")
+def _reason(error: Exception, columns: list[str]) -> str:
+    """DuckDB's first line, without its class of error and the query that we wrapped around, and what may help."""
+    line = str(error).splitlines()[0].split(": ", 1)[-1].split("Candidate bindings")[0].strip(" .!")
+    if missing := re.match(r'Referenced column "(.*?)"', line):
+        near = get_close_matches(missing[1], columns, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else "text stands in single quotes: category = 'dog'. "
+        return f"there is no column {missing[1]!r}; {hint}Columns: {', '.join(columns)}"
+    if "VARCHAR[]" in line:
+        return f"{line}. A column of lists, such as labels, is asked so: list_contains(labels, 'dog')"
+    return f"{line}. Columns: {', '.join(columns)}. Text stands in single quotes: category = 'dog'"

@@ -33,10 +33,10 @@ class Evaluate:
         from earwitness.report.evaluation_report import comparison_table, require_report_folder, write_evaluation_report
         from earwitness.store.read import Store
 
-        if self.report is not None:
-            require_report_folder(self.report)
         model = load_model(self.model)
         store = Store.open(self.store)
+        if self.report is not None:
+            require_report_folder(self.report)
         with progress_bar(total=None, unit="patch", title="evaluate") as bar:
             outcome = evaluate_model(
                 model,
@@ -51,7 +51,6 @@ class Evaluate:
             "where": self.where,
             "store_fingerprint": store.fingerprint,
             "trained_on_fingerprint": model.provenance.get("store_fingerprint"),
-            "notes": list(outcome.notes),
         }
         if self.report is not None:
             write_evaluation_report(
@@ -60,12 +59,21 @@ class Evaluate:
                 baseline=outcome.baseline,
                 title=f"{self.model.name} on {self.store.name}" + (f" where {self.where}" if self.where else ""),
                 details=details,
+                notes=outcome.notes,
                 scores=outcome.scores,
                 targets=outcome.targets,
             )
         if self.json:
             baseline = outcome.baseline.to_dict() if outcome.baseline is not None else None
-            print_json({"schema_version": 1, **details, "model": outcome.model.to_dict(), "baseline": baseline})
+            print_json(
+                {
+                    "schema_version": 1,
+                    **details,
+                    "notes": list(outcome.notes),
+                    "model": outcome.model.to_dict(),
+                    "baseline": baseline,
+                }
+            )
             return 0
         print(comparison_table(outcome.model, outcome.baseline))
         for note in outcome.notes:

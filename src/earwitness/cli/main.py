@@ -51,7 +51,7 @@ def main() -> None:
     except EarwitnessError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        print("\nearwitness: stopped", file=sys.stderr)
+        print("\nearwitness: stopped; prepare and train go on from there when called again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, `head` for example, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
-from earwitness.cli.output import print_json, remark
+from earwitness.cli.output import counted, print_json, remark
+from earwitness.errors import ManifestError
 
 if TYPE_CHECKING:
     from earwitness.manifest import Manifest as ClipTable
@@ -23,6 +24,8 @@ class FromTable:
     """Its column of paths or URLs."""
     out: Path
     """The manifest to write: .parquet, .csv or .jsonl."""
+    folds: int | None = None
+    """Deal the clips to so many folds, in a column `fold`; clips of one `group`, or of one file, stay together."""
     label_column: str | None = None
     """Its column of labels."""
     label_separator: str | None = None
@@ -52,7 +55,12 @@ class FromTable:
             start_column=self.start_column,
             stop_column=self.stop_column,
         )
-        return _finish(manifest, self.out, as_json=self.json)
+        glued = [label for label in manifest.label_counts() if any(sign in label for sign in ";|,")]
+        if glued and self.label_separator is None:
+            remark(
+                f"labels such as {glued[0]!r} hold signs that often stand between labels; --label-separator splits them"
+            )
+        return _finish(manifest, self.out, folds=self.folds, as_json=self.json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +71,8 @@ class FromFolders:
     """Its sub-folders are the labels."""
     out: Path
     """The manifest to write: .parquet, .csv or .jsonl."""
+    folds: int | None = None
+    """Deal the clips to so many folds, in a column `fold`."""
     json: bool = False
     """Report as JSON."""
 
@@ -71,7 +81,7 @@ class FromFolders:
         from earwitness.datasets.folders import manifest_from_folders
 
         scan = manifest_from_folders(self.folder)
-        return _finish(scan.manifest, self.out, as_json=self.json, skipped=scan.skipped)
+        return _finish(scan.manifest, self.out, folds=self.folds, as_json=self.json, skipped=scan.skipped)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +118,23 @@ class Manifest:
         return self.source.run()
 
 
-def _finish(manifest: "ClipTable", out: Path, *, as_json: bool, skipped: Sequence[str] = ()) -> int:
+def _finish(
+    manifest: "ClipTable", out: Path, *, folds: int | None = None, as_json: bool, skipped: Sequence[str] = ()
+) -> int:
+    from earwitness.datasets.folds import with_folds
     from earwitness.datasets.media import missing_media
     from earwitness.manifest import write_manifest
 
+    missing = missing_media(manifest)
+    if len(missing) == len(manifest):
+        raise ManifestError(
+            f"not one of the {len(manifest)} media files is there; the first was looked for at "
+            f"{manifest.table['media'][0]} (--media-root says where relative paths begin)"
+        )
+    if folds is not None:
+        manifest = with_folds(manifest, folds)
     write_manifest(manifest, out)
     counts = manifest.label_counts()
-    missing = missing_media(manifest)
     if as_json:
         print_json(
             {
@@ -127,7 +147,7 @@ def _finish(manifest: "ClipTable", out: Path, *, as_json: bool, skipped: Sequenc
             }
         )
         return 0
-    print(f"{out}: {len(manifest)} clips, {len(counts)} labels")
+    print(f"{out}: {counted(len(manifest), 'clip')}, {counted(len(counts), 'label')}")
     if counts:
         most = [f"{label} {count}" for label, count in list(counts.items())[:8]]
         print(f"  clips a label: {', '.join(most)}{', ...' if len(counts) > 8 else ''}")

@@ -35,6 +35,11 @@ def progress_bar(*, total: int | None, unit: str, title: str) -> Iterator[Any]:
         yield bar
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 clip`, `2 clips`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people write them: `48 s`, `12 min`, `3 h 20 min`."""
     if seconds < 100:

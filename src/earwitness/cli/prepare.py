@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import duration, print_json, progress_bar, remark
+from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
 from earwitness.store.settings import BuildSettings
 
 if TYPE_CHECKING:
@@ -66,15 +66,18 @@ class Prepare:
 
     def _print(self, summary: "BuildSummary") -> None:
         print(
-            f"{self.store}: {summary.num_stored} of {summary.num_clips} clips, "
-            f"{duration(summary.seconds_of_sound)} of sound, in {summary.num_parts} parts"
+            f"{self.store}: {summary.num_stored} of {counted(summary.num_clips, 'clip')}, "
+            f"{duration(summary.seconds_of_sound)} of sound, in {counted(summary.num_parts, 'part')}"
         )
         if summary.was_complete:
             print("  it was complete already")
         elif summary.num_resumed_parts:
-            print(f"  {summary.num_resumed_parts} parts were there already")
+            print(f"  {counted(summary.num_resumed_parts, 'part')} of it from before")
         if summary.num_warned:
-            print(f"  {summary.num_warned} clips are stored with a warning of the decoder")
+            print(
+                f"  {counted(summary.num_warned, 'clip')} stored with a warning of the decoder "
+                "(column `warnings` in parts/*.parquet)"
+            )
 
 
 def _read_label_set(path: Path) -> "LabelSet":

@@ -19,8 +19,19 @@ from earwitness.labels import LabelSet
 
 SCHEMA_VERSION = 1
 
-CSV_COLUMNS = ("media", "kind", "start_seconds", "stop_seconds", "label_id", "label", "score", "reason")
-"""`kind` is tag, event, or how a file failed."""
+CSV_COLUMNS = (
+    "media",
+    "row",
+    "start_seconds",
+    "stop_seconds",
+    "label_id",
+    "label",
+    "score",
+    "warnings",
+    "failure_kind",
+    "reason",
+)
+"""`row` is tag (over all that was scored of a file), event, or failure."""
 
 
 class Output(AbstractContextManager["Output"], Protocol):
@@ -31,6 +42,12 @@ class Output(AbstractContextManager["Output"], Protocol):
 
     def failed(self, media: str, error: MediaError) -> None:
         """A file gave no sound."""
+
+
+def remarks(tagging: Tagging) -> list[str]:
+    """What a reader of the scores should know."""
+    padded = ["shorter than one patch, filled up with silence"] if tagging.is_padded else []
+    return [*tagging.warnings, *padded]
 
 
 class _FileOutput:
@@ -54,11 +71,8 @@ class TextOutput(_FileOutput):
 
     def tagged(self, tagging: Tagging) -> None:
         """A heading, the tags, and the events under them."""
-        remarks = [
-            *tagging.warnings,
-            *(["shorter than one patch, filled up with silence"] if tagging.is_padded else []),
-        ]
-        print(f"{tagging.media}  ({duration(tagging.seconds)}{'; ' if remarks else ''}{'; '.join(remarks)})")
+        said = [duration(tagging.seconds), *remarks(tagging)]
+        print(f"{tagging.media}  ({'; '.join(said)})")
         for tag in tagging.tags:
             print(f"  {tag.score:6.3f}  {self._labels.names[tag.label]}")
         if tagging.events is not None:
@@ -66,12 +80,12 @@ class TextOutput(_FileOutput):
                 span = f"{clock(event.start_seconds)} - {clock(event.stop_seconds)}"
                 print(f"  {span:>19}  {self._labels.names[event.label]} (up to {event.peak_score:.3f})")
             if not tagging.events:
-                print("  no label reaches the threshold at any time")
+                print("  no label reaches the threshold at any time; --threshold sets it")
         sys.stdout.flush()
 
     def failed(self, media: str, error: MediaError) -> None:
         """One line with the reason."""
-        print(f"{media}  no sound: {error}", flush=True)
+        print(f"{media}  failed: {str(error).removeprefix(f'{media}: ')}", flush=True)
 
 
 class JsonLinesOutput(_FileOutput):
@@ -85,6 +99,7 @@ class JsonLinesOutput(_FileOutput):
             "media": tagging.media,
             "status": "ok",
             "seconds": round(tagging.seconds, 3),
+            "scored_seconds": round(tagging.scored_seconds, 3),
             "num_patches": tagging.num_patches,
             "is_padded": tagging.is_padded,
             "warnings": list(tagging.warnings),
@@ -130,21 +145,22 @@ class CsvOutput(_FileOutput):
 
     def tagged(self, tagging: Tagging) -> None:
         """The tags, over the whole file, then the events."""
-        spans = [("tag", 0.0, tagging.seconds, tag.label, tag.score) for tag in tagging.tags]
+        spans = [("tag", 0.0, tagging.scored_seconds, tag.label, tag.score) for tag in tagging.tags]
         spans += [
             ("event", event.start_seconds, event.stop_seconds, event.label, event.peak_score)
             for event in tagging.events or ()
         ]
-        for kind, start, stop, label, score in spans:
+        for row, start, stop, label, score in spans:
             self._rows.writerow(
                 {
                     "media": tagging.media,
-                    "kind": kind,
+                    "row": row,
                     "start_seconds": f"{start:.3f}",
                     "stop_seconds": f"{stop:.3f}",
                     "label_id": self._labels.ids[label],
                     "label": self._labels.names[label],
                     "score": f"{score:.7g}",
+                    "warnings": "; ".join(remarks(tagging)),
                 }
             )
         if not spans:
@@ -155,7 +171,7 @@ class CsvOutput(_FileOutput):
 
     def failed(self, media: str, error: MediaError) -> None:
         """One row with kind and reason."""
-        self._rows.writerow({"media": media, "kind": error.kind, "reason": str(error)})
+        self._rows.writerow({"media": media, "row": "failure", "failure_kind": error.kind, "reason": str(error)})
         self._file.flush()
 
 

@@ -56,6 +56,8 @@ class Train:
             f"{summary.model_path}: {summary.step} steps over {summary.num_patches} patches of "
             f"{summary.num_train_clips} clips, in {duration(summary.seconds)}"
         )
+        if summary.was_finished:
+            print("  it was finished already; a larger --steps would go on with it")
         watched = summary.last_validation
         if watched:
             figures = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in watched.items() if v is not None)

@@ -74,11 +74,14 @@ def evaluate_model(
                     f"{num_learnt} of the {len(clips)} evaluated clips were learnt from in training, so these "
                     "figures say little about new sound; choose others with --where."
                 )
+    evaluation = evaluate(scores, targets, label_set=store.label_set)
+    if baseline is not None and baseline.mean_average_precision > evaluation.mean_average_precision:
+        notes.append("The baseline does better than the model: it has learnt too little, or from too few clips.")
     return ModelEvaluation(
         clips=clips,
         scores=scores,
         targets=targets,
-        model=evaluate(scores, targets, label_set=store.label_set),
+        model=evaluation,
         baseline=baseline,
         notes=tuple(notes),
     )

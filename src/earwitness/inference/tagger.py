@@ -13,6 +13,12 @@ from earwitness.inference.probabilities import PatchScorer
 from earwitness.models.model_file import Model
 from earwitness.models.precision import choose_device
 
+SILENT = "it is silent (or its channels cancel out), so its scores mean nothing"
+"""Warning for sound without sound."""
+
+_SILENCE_MARGIN = 0.01
+"""Above the logarithm of the offset alone; rounding to float16 takes 0.002."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatchScores:
@@ -33,6 +39,8 @@ class ClipScores:
     num_patches: int
     seconds: float
     """Length of the sound that was decoded."""
+    scored_seconds: float
+    """Length of what the patches cover: a last incomplete patch is not scored."""
     warnings: tuple[str, ...]
     """Complaints of the decoder; empty where all was well."""
     is_padded: bool
@@ -70,10 +78,12 @@ class Tagger:
         front_end = self.model.front_end
         sums = np.zeros(len(self.model.label_set))
         num_patches = 0
+        loudest = -np.inf
         with media_frames(
             source, front_end=front_end, start_seconds=start_seconds, stop_seconds=stop_seconds
         ) as stream:
             for patches in self._patches(stream, on_frames):
+                loudest = max(loudest, float(patches.max()))
                 scores = self._scorer(patches)
                 sums += scores.sum(axis=0, dtype=np.float64)
                 if on_patches is not None:
@@ -81,11 +91,15 @@ class Tagger:
                     starts = (start_seconds or 0.0) + numbers * front_end.patch_hop_seconds
                     on_patches(PatchScores(start_seconds=starts, scores=scores))
                 num_patches += len(patches)
+        seconds = stream.num_samples / front_end.sample_rate_hz
+        covered = (num_patches - 1) * front_end.patch_hop_seconds + front_end.patch_seconds
+        is_silent = loudest <= np.float16(np.log(front_end.log_offset)) + _SILENCE_MARGIN
         return ClipScores(
             scores=(sums / num_patches).astype(np.float32),
             num_patches=num_patches,
-            seconds=stream.num_samples / front_end.sample_rate_hz,
-            warnings=stream.warnings,
+            seconds=seconds,
+            scored_seconds=min(seconds, covered),
+            warnings=(*stream.warnings, *([SILENT] if is_silent else [])),
             is_padded=stream.is_padded,
         )
 
@@ -94,10 +108,7 @@ class Tagger:
     ) -> Iterator[npt.NDArray[np.float16]]:
         """Patches [n, patch_frames, bands] in full batches of the scorer, the last one excepted."""
         front_end = self.model.front_end
-        # Enough for a batch, and for the step to the patch after it where the hop is longer than a patch.
-        frames_of_batch = (self._scorer.batch_patches - 1) * front_end.patch_hop_frames + max(
-            front_end.patch_frames, front_end.patch_hop_frames
-        )
+        frames_of_batch = (self._scorer.batch_patches - 1) * front_end.patch_hop_frames + front_end.patch_frames
         waiting: list[npt.NDArray[np.float16]] = []
         num_waiting = 0
         for block in stream:
@@ -109,8 +120,7 @@ class Tagger:
                 continue
             frames = np.concatenate(waiting)
             patches = cut_patches(frames, front_end=front_end)
-            num_whole = min(len(patches), len(frames) // front_end.patch_hop_frames)
-            num_whole -= num_whole % self._scorer.batch_patches
+            num_whole = len(patches) - len(patches) % self._scorer.batch_patches
             yield patches[:num_whole]
             rest = frames[num_whole * front_end.patch_hop_frames :]
             waiting, num_waiting = [rest], len(rest)

@@ -25,6 +25,8 @@ class Tagging:
 
     media: str
     seconds: float
+    scored_seconds: float
+    """Of these, what the patches cover."""
     num_patches: int
     warnings: tuple[str, ...]
     is_padded: bool
@@ -65,6 +67,7 @@ def tag_media(
     return Tagging(
         media=media,
         seconds=clip.seconds,
+        scored_seconds=clip.scored_seconds,
         num_patches=clip.num_patches,
         warnings=clip.warnings,
         is_padded=clip.is_padded,

@@ -86,7 +86,7 @@ def load_model(path: str | Path) -> Model:
     path = Path(path)
     if path.is_dir():
         inside = path / "model.safetensors"
-        hint = f"; the model is {inside}" if inside.exists() else ""
+        hint = f"; the model is {inside}" if inside.exists() else "; a training writes model.safetensors at its end"
         raise ModelError(f"{path}: this is a folder, a model file is needed{hint}")
     if not path.exists():
         raise ModelError(f"{path}: there is no such model file")
@@ -95,7 +95,7 @@ def load_model(path: str | Path) -> Model:
             description = _description(file.metadata() or {}, path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+        raise ModelError(f"{path}: not a model file, which is a safetensors file ({error})") from error
     try:
         architecture = Architecture(**description["architecture"])
         label_set = LabelSet.from_rows(description["labels"])

@@ -92,7 +92,7 @@ def _draw(
             values[measured],
             label=label,
             color=color,
-            marker=marker,
+            marker=marker if measured.sum() > 1 else "o",
             markersize=3.5,
             linewidth=1.6,
         )

@@ -60,6 +60,7 @@ def write_evaluation_report(
     baseline: Evaluation | None,
     title: str,
     details: Mapping[str, Any],
+    notes: Sequence[str] = (),
     scores: Scores | None = None,
     targets: Targets | None = None,
 ) -> list[Path]:
@@ -71,6 +72,7 @@ def write_evaluation_report(
         baseline: of the baseline on the same clips and labels, or None.
         title: names model and clips.
         details: facts to show with it, such as model, store and selection: finite numbers, text, paths.
+        notes: sentences that a reader of the figures must know.
         scores: [clips, labels] that were evaluated, for the confusion matrix; it is left out without them.
         targets: bool [clips, labels] that belong to `scores`.
 
@@ -91,7 +93,7 @@ def write_evaluation_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         summary, table, facts = folder / "summary.md", folder / "per_label.csv", folder / "evaluation.json"
-        _write_json(facts, evaluation, baseline, title, details)
+        _write_json(facts, evaluation, baseline, title, details, notes)
         _write_table(table, evaluation)
         pictures = [folder / "dprime_by_prior.png", folder / "average_precision.png"]
         plot_dprime_by_prior(pictures[0], evaluation, title=title)
@@ -99,7 +101,8 @@ def write_evaluation_report(
         if confusions is not None and len(names) <= CONFUSION_LABELS:
             pictures.append(folder / "confusion.png")
             plot_confusion_matrix(pictures[-1], confusions, names, title=title)
-        summary.write_text(_summary(evaluation, baseline, title, details, confusions, pictures), encoding="utf-8")
+        text = _summary(evaluation, baseline, title, details, notes, confusions, pictures)
+        summary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ScoreError(f"{folder}: the report cannot be written ({error.strerror})") from error
     return [summary, facts, table, *pictures]
@@ -114,6 +117,8 @@ def require_report_folder(folder: str | Path) -> None:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ScoreError(f"{folder}: this is a file; the report needs a folder") from error
     except OSError as error:
         raise ScoreError(f"{folder}: the report cannot be written ({error.strerror})") from error
     if not os.access(folder, os.W_OK):
@@ -143,12 +148,18 @@ def comparison_table(evaluation: Evaluation, baseline: Evaluation | None) -> str
 
 
 def _write_json(
-    path: Path, evaluation: Evaluation, baseline: Evaluation | None, title: str, details: Mapping[str, Any]
+    path: Path,
+    evaluation: Evaluation,
+    baseline: Evaluation | None,
+    title: str,
+    details: Mapping[str, Any],
+    notes: Sequence[str],
 ) -> None:
     facts = {
         "schema_version": SCHEMA_VERSION,
         "title": title,
         "details": dict(details),
+        "notes": list(notes),
         "evaluation": evaluation.to_dict(),
         "baseline": baseline.to_dict() if baseline else None,
     }
@@ -171,10 +182,12 @@ def _summary(
     baseline: Evaluation | None,
     title: str,
     details: Mapping[str, Any],
+    notes: Sequence[str],
     confusions: Scores | None,
     pictures: Sequence[Path],
 ) -> str:
-    sections = [f"# {_cell(title)}", comparison_table(evaluation, baseline), _DEFINITIONS]
+    warnings = [f"**{note}**" for note in notes]
+    sections = [f"# {_cell(title)}", comparison_table(evaluation, baseline), *warnings, _DEFINITIONS]
     if details:
         rows = [["detail", "value"], *([name, "" if v is None else str(v)] for name, v in details.items())]
         sections += ["## Made from", _table(rows, text_columns=2)]

@@ -124,6 +124,8 @@ def read_header(folder: Path) -> StoreHeader:
     except FileNotFoundError:
         what = "the folder holds no store" if folder.is_dir() else "there is no such folder"
         raise StoreError(f"{folder}: {what} (no {FILE_NAME}); `earwitness prepare` makes one") from None
+    except NotADirectoryError:
+        raise StoreError(f"{folder}: this is a file; a store is a folder that `earwitness prepare` makes") from None
     except OSError as error:
         raise StoreError(f"{path}: the store cannot be read ({error.strerror or error})") from error
     except ValueError as error:

@@ -9,10 +9,11 @@ References: Hershey et al. 2017, section 3.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,6 +69,8 @@ class TrainSummary:
     seconds: float
     """Training time in all, resumptions included, validation too."""
     last_validation: dict[str, float | None]
+    was_finished: bool
+    """Whether there was nothing left to do."""
 
     @property
     def is_finished(self) -> bool:
@@ -113,8 +116,10 @@ def train(
         with FrameReader(store) as reader:
             training = _Training(run, reader, index, clips, settings, device)
             with run.held():
-                run.take_up(training.record())
-                training.resume()
+                checkpoint = load_checkpoint(run.checkpoint_path)
+                run.take_up(training.record(), step_reached=checkpoint["step"] if checkpoint else 0)
+                if checkpoint:
+                    training.resume(checkpoint)
                 return training.run_to_end(on_progress)
     except torch.OutOfMemoryError as error:
         raise RunError(
@@ -177,11 +182,8 @@ class _Training:
             front_end=self.front_end.to_dict(),
         )
 
-    def resume(self) -> None:
-        """Take up the last checkpoint, if there is one."""
-        state = load_checkpoint(self.run.checkpoint_path)
-        if state is None:
-            return
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.means.state.copy_(state["means"])
@@ -192,7 +194,7 @@ class _Training:
         """Train until all steps are done or a stop is asked for."""
         settings = self.settings
         if self.step >= settings.steps and self.run.model_path.exists():
-            return self._summary()
+            return self._summary(was_finished=True)
         loader = BatchLoader(
             self.reader,
             self.index,
@@ -293,7 +295,7 @@ class _Training:
         )
         save_model(model, self.run.model_path)
 
-    def _summary(self) -> TrainSummary:
+    def _summary(self, *, was_finished: bool = False) -> TrainSummary:
         return TrainSummary(
             model_path=self.run.model_path,
             step=self.step,
@@ -303,4 +305,5 @@ class _Training:
             num_validation_clips=len(self.clips.validation),
             seconds=self.seconds,
             last_validation=self.last_validation,
+            was_finished=was_finished,
         )

@@ -47,15 +47,15 @@ class RunRecord:
     store_fingerprint: str
     front_end: Mapping[str, Any]
 
-    def differences(self, now: "RunRecord") -> list[str]:
-        """What in `now` would lead to other weights, one sentence part each; empty where the run may go on."""
+    def differences(self, now: "RunRecord", *, step_reached: int) -> list[str]:
+        """What in `now` cannot be had by going on, one sentence part each; empty where the run may go on."""
         changes = [
             f"{name}: {self.settings.get(name)!r} before, {value!r} now"
             for name, value in now.settings.items()
             if self.settings.get(name) != value and name not in _FREE_SETTINGS
         ]
-        if now.settings["steps"] < self.settings["steps"]:
-            changes.append(f"steps: {self.settings['steps']} before, {now.settings['steps']} now (more is allowed)")
+        if now.settings["steps"] < step_reached:
+            changes.append(f"steps: {step_reached} are done, {now.settings['steps']} now (more is allowed)")
         for name, value in now.resolved.items():
             is_said_already = name not in _FREE_SETTINGS and self.settings.get(name) != now.settings.get(name)
             if self.resolved.get(name) != value and not is_said_already:
@@ -105,10 +105,11 @@ class RunFolder:
             where = error.filename if isinstance(error.filename, str) else self.folder
             raise RunError(f"{where}: the run folder cannot be written ({error.strerror or error})") from error
 
-    def take_up(self, record: RunRecord) -> None:
+    def take_up(self, record: RunRecord, *, step_reached: int) -> None:
         """Write the record of a new run, or make sure that the run there is the same.
 
-        A finished run of fewer steps is opened again: its model goes, since it is no longer that of the run.
+        The number of steps may be changed to any that is not passed already. A finished run is opened again by asking
+        for more: its model goes, since it is no longer that of the run.
 
         Raises:
             RunError: the run there was made with other settings, clips or another store; both sides are printed.
@@ -118,12 +119,12 @@ class RunFolder:
         environments = [environment]
         if before is not None:
             then, environments = before
-            if changes := then.differences(record):
+            if changes := then.differences(record, step_reached=step_reached):
                 raise RunError(
                     f"{self.folder}: the run there was started with other settings ({'; '.join(changes)}); "
                     "use the same ones, or another folder"
                 )
-            if then.settings["steps"] < record.settings["steps"]:
+            if step_reached < record.settings["steps"]:
                 self.model_path.unlink(missing_ok=True)
             if environments[-1] != environment:
                 environments = [*environments, environment]

@@ -14,7 +14,7 @@ class TrainSettings:
     """Settings of one training. Checked on creation, saved whole in the run folder."""
 
     network: str = "resnet50"
-    """Network by name; see the registry."""
+    """fully_connected or resnet50."""
     width: float = 1.0
     """Multiplies the units or channels of every hidden layer; 1 is the paper's size."""
     steps: int = 10_000

@@ -1,10 +1,13 @@
 """Random batches from a store, beside a bare memory map of one file of the same size: warm and cold.
 
-    python benchmarks/store_reading.py [--folder DIR] [--gib 4] [--parts 1000] [--batches 200]
+    python benchmarks/store_reading.py [--folder DIR] [--gib 4] [--parts 1000] [--batches 100]
 
 Makes a store of noise in the store's own format (in `--folder`, where it is kept and found again), and one
 `.npy` with as many bytes. Draws the same random patches from both, 128 a batch, and prints patches per second
 as a Markdown table.
+
+A memory map reads ahead, so the more batches are drawn from a file of a few GiB, the more of it lies in memory by
+chance; in a corpus of terabytes it never does. Few batches from many GiB are the truer comparison.
 
 Warm: the same batches have been read once before. Cold: the pages of the files are dropped from the page
 cache before each run. The memory map runs in one thread, as a bare memory map is used.
@@ -49,7 +52,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the files are made and kept (default: a temporary one)")
     parser.add_argument("--gib", type=float, default=4.0, help="size of the store")
     parser.add_argument("--parts", type=int, default=1_000)
-    parser.add_argument("--batches", type=int, default=200, help="batches of each run")
+    parser.add_argument("--batches", type=int, default=100, help="batches of each run")
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3, help="of each run; the median is shown")
     arguments = parser.parse_args()

@@ -1,11 +1,16 @@
 """`earwitness demo`: the whole of it on a small made corpus."""
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from earwitness.cli.output import duration, progress_bar, remark
 from earwitness.cli.training_bar import show_training
+
+if TYPE_CHECKING:
+    from earwitness.training.loop import TrainProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +32,18 @@ class Demo:
         def begin(sentence: str) -> None:
             remark(f"[{duration(time.monotonic() - started):>6}] {sentence}")
 
-        with progress_bar(total=SETTINGS.steps, unit="step", title="train") as bar:
-            demo = run_demo(self.folder, on_stage=begin, on_progress=lambda now: show_training(bar, now))
+        with ExitStack() as stack:
+            bar: Any = None
+
+            def show(progress: "TrainProgress") -> None:
+                nonlocal bar
+                if bar is None:  # not before the training begins
+                    bar = stack.enter_context(progress_bar(total=SETTINGS.steps, unit="step", title="train"))
+                show_training(bar, progress)
+                if progress.step == progress.num_steps:
+                    stack.close()
+
+            demo = run_demo(self.folder, on_stage=begin, on_progress=show)
         if demo is None:
             remark("stopped; the same command goes on from there")
             return 130

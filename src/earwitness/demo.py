@@ -25,17 +25,17 @@ from earwitness.synth.corpus import SynthSettings, make_corpus
 from earwitness.training.loop import TrainProgress, train
 from earwitness.training.settings import TrainSettings
 
-CORPUS = SynthSettings(num_clips=200)
+CORPUS = SynthSettings(num_clips=300)
 
 SETTINGS = TrainSettings(
     network="resnet50",
     width=0.125,
-    steps=600,
+    steps=1000,
     batch_size=32,
     learning_rate=2e-3,
     patch_hop_frames=48,
     where="split = 'train'",
-    validation_every=100,
+    validation_every=200,
 )
 """Small enough for a laptop's processor: a narrow network, overlapping patches, a learning rate for few steps."""
 

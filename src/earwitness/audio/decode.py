@@ -10,8 +10,6 @@ way the samples lie on the grid of the whole file (see `resample`).
 """
 
 from collections.abc import Generator, Iterator
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +18,7 @@ from earwitness.audio.native import NativeStream
 from earwitness.audio.resample import MonoResampler, grid_period
 from earwitness.audio.seeking import enter
 from earwitness.audio.source import OpenMedia, Source
+from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import AudioTrack, SourceInfo
 from earwitness.errors import NoSamplesError, SettingsError
 
@@ -76,7 +75,7 @@ def read_waveform(
         return np.concatenate(list(blocks))
 
 
-class WaveformStream(Iterator[NDArray[np.float32]]):
+class WaveformStream(BlockStream[np.float32]):
     """Blocks of a waveform as they are decoded; made by `decode`."""
 
     def __init__(
@@ -105,23 +104,9 @@ class WaveformStream(Iterator[NDArray[np.float32]]):
         self._warnings: list[str] = []
         self._blocks = self._range()
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> NDArray[np.float32]:
-        return next(self._blocks)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the media, which the last block does too; further blocks do not come."""
-        self._blocks.close()
+        super().close()
         self._media.close()
 
     @property

@@ -5,8 +5,6 @@ give the same scores. A clip that is shorter than one patch, but not empty, is p
 """
 
 from collections.abc import Generator, Iterator
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from earwitness.audio.decode import decode
 from earwitness.audio.logmel import BLOCK_FRAMES, LogMelStream, logmel
 from earwitness.audio.source import Source
+from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import SourceInfo
 from earwitness.front_end import FrontEnd
 
@@ -61,7 +60,7 @@ def waveform_frames(waveform: NDArray[np.float32], *, front_end: FrontEnd) -> ND
     return logmel(waveform, front_end=front_end).astype(np.float16)
 
 
-class FrameStream(Iterator[NDArray[np.float16]]):
+class FrameStream(BlockStream[np.float16]):
     """Blocks of frames as they are made; made by `media_frames`."""
 
     def __init__(
@@ -85,23 +84,9 @@ class FrameStream(Iterator[NDArray[np.float16]]):
         """Zeros were added to reach one patch; final after the last block."""
         self._blocks = self._frames()
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> NDArray[np.float16]:
-        return next(self._blocks)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the media, which the last block does too; further blocks do not come."""
-        self._blocks.close()
+        super().close()
         self._waveform.close()
 
     @property

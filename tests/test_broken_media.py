@@ -11,7 +11,7 @@ import pytest
 from earwitness.audio.decode import decode, read_waveform
 from earwitness.audio.native import DECODER_COMPLAINED, ENDS_BEFORE_HEADER, NOT_NUMBERS, SKIPPED_PACKETS
 from earwitness.audio.source import CONTAINER_FORMATS
-from earwitness.errors import NoAudioError, NoSamplesError, UndecodableError
+from earwitness.errors import MissingExtraError, NoAudioError, NoSamplesError, UndecodableError
 from made_media import encode, sweep, wav
 
 
@@ -138,3 +138,12 @@ def test_containers_that_open_other_things_are_not_on_the_list():
     names = set(CONTAINER_FORMATS.split(","))
     assert not names & {"hls", "concat", "dash", "sdp", "rtsp", "rtp", "image2", "lavfi", "tee", "applehttp", "vobsub"}
     assert "," not in "".join(names)
+
+
+def test_urls_without_their_package(monkeypatch):
+    def missing(*_, **__):
+        raise ImportError("HTTPFileSystem requires aiohttp")
+
+    monkeypatch.setattr("fsspec.open", missing)
+    with pytest.raises(MissingExtraError, match=r"needs a package that is missing.*pip install 'earwitness\[http\]'"):
+        decode("https://example.org/x.mp3")

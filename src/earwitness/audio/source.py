@@ -21,7 +21,7 @@ import fsspec
 from av.container import InputContainer
 
 from earwitness.audio.complaints import Message, listening
-from earwitness.errors import UndecodableError
+from earwitness.errors import MissingExtraError, UndecodableError
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -149,6 +149,12 @@ def _open_url(url: str) -> BinaryIO:
         file: BinaryIO = fsspec.open(url, "rb").open()
     except FileNotFoundError:
         raise UndecodableError(f"{url}: no such file") from None
+    except ImportError as error:  # the same for every such URL: better said at once than once a clip
+        kind = url.split("://")[0]
+        install = "pip install 'earwitness[http]'" if kind in ("http", "https") else "install what it names"
+        raise MissingExtraError(
+            f"{url}: reading {kind} URLs needs a package that is missing ({error}); {install}"
+        ) from error
     except Exception as error:  # every file system of fsspec has errors of its own
         raise UndecodableError(f"{url}: cannot be opened ({type(error).__name__}: {error})") from error
     return file

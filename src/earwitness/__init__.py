@@ -2,7 +2,8 @@
 
 The rooms, from the ground up (imports go down only; the build checks it):
 
-    errors, labels, front_end, manifest, selection   the shared vocabulary
+    errors, files, labels, front_end, table_files,
+    manifest, selection                              the shared vocabulary
     audio, datasets, models, evaluation, parallel    independent of one another
     store, inference                                 frames on disk; media to scores
     scoring, synth                                   clip scores and the baseline; made corpora

@@ -147,3 +147,13 @@ def test_urls_without_their_package(monkeypatch):
     monkeypatch.setattr("fsspec.open", missing)
     with pytest.raises(MissingExtraError, match=r"needs a package that is missing.*pip install 'earwitness\[http\]'"):
         decode("https://example.org/x.mp3")
+
+
+@pytest.mark.parametrize("bad", [3e38, -1e37, np.nan, np.inf])
+def test_absurd_samples_become_zero(bad):
+    samples = np.full(16_000, 0.5, np.float32)
+    samples[100] = bad
+    with decode(wav(samples, 16_000, "<f4", 3)) as blocks:
+        waveform = np.concatenate(list(blocks))
+    assert np.flatnonzero(waveform != 0.5).tolist() == [100]
+    assert blocks.warnings == (NOT_NUMBERS,)

@@ -185,6 +185,17 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
     assert {row["media"] for row in table} == set(map(str, files))
 
 
+def test_csv_has_a_row_for_every_file_whatever_its_name(model: Path, tone: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    shutil.copy(tone, odd)
+    earwitness("tag", model, odd, tone, "--min-score", 1, "--out", tmp_path / "tags.csv")
+    with (tmp_path / "tags.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["media"] for row in rows] == [str(odd), str(tone)]
+    assert {row["reason"] for row in rows} == {"no label reaches the scores asked for"}
+    earwitness("tag", model, odd, "--json", errors="surrogateescape")
+
+
 def test_same_scores_from_the_store_and_from_the_file(
     workspace: Path, model: Path, made_sounds: MadeSounds, tmp_path: Path
 ) -> None:

@@ -40,10 +40,16 @@ def test_the_same_whatever_the_order() -> None:
     assert folds[0] == folds[1]
 
 
+def test_clips_without_a_group_go_by_their_file() -> None:
+    groups: list[object] = [f"g{i // 2}" if i < 20 else (None if i % 2 else "") for i in range(60)]
+    folds = Counter(with_folds(manifest(group=groups), 5).table["fold"].to_pylist())
+    assert max(folds.values()) - min(folds.values()) <= 4
+
+
 def test_refusals() -> None:
     with pytest.raises(SettingsError, match="folds=1"):
         with_folds(manifest(), 1)
-    with pytest.raises(ManifestError, match="by 'group' there are 30"):
+    with pytest.raises(ManifestError, match="there are 30"):
         with_folds(manifest(), 31)
     with pytest.raises(ManifestError, match="has a column 'fold' already"):
         with_folds(manifest(fold=[1] * 60), 3)

@@ -71,3 +71,25 @@ def test_the_end_of_ranges():
     for start, stop in ((1.0, 1.0), (2.0, 1.0), (-1.0, None), (float("nan"), None)):
         with pytest.raises(SettingsError, match="0 <= start_seconds < stop_seconds"):
             decode(data, start_seconds=start, stop_seconds=stop)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("gaps.oga", "flac"), ("gaps.flac", "flac"), ("gaps.m4a", "aac")])
+def test_ranges_behind_silence(folder, name, codec):
+    """Silence is equal to itself everywhere, so it must not count as proof that a seek landed where it should."""
+    rate = 44_100
+    sound = sweep(rate, 60)
+    time = np.arange(sound.shape[1]) / rate
+    sound[:, time % 8 < 4] = 0.0
+    path = encode(folder / name, codec, rate, sound)
+    whole = read_waveform(path)
+    for start in (11.3, 17.9, 26.1, 35.5, 52.0):
+        part = read_waveform(path, start_seconds=start, stop_seconds=start + 1)
+        first = round(start * 16_000)
+        np.testing.assert_allclose(part, whole[first : first + len(part)], atol=RANGE_TOLERANCE)
+
+
+def test_extreme_bounds(folder):
+    path = encode(folder / "bounds.flac", "flac", 44_100, sweep(44_100, 12))
+    assert len(read_waveform(path, start_seconds=11, stop_seconds=float("inf"))) == 16_000
+    with pytest.raises(NoSamplesError, match="the audio ends at 12"):
+        read_waveform(path, start_seconds=1e15)

@@ -6,7 +6,7 @@
 
 A time range [start, stop) holds the samples round(start * rate) to round(stop * rate) of the whole file. It is
 reached by seeking early and discarding, where `seeking` trusts the file, else by decoding from the beginning. Either
-way the samples lie on the grid of the whole file (see `resample`).
+way the samples lie on the grid of the whole file (see `resample`; and `seeking` for what may still differ).
 """
 
 from collections.abc import Generator, Iterator
@@ -87,6 +87,8 @@ class WaveformStream(BlockStream[np.float32]):
         stop_seconds: float | None,
     ) -> None:
         start = 0.0 if start_seconds is None else start_seconds
+        if stop_seconds == np.inf:
+            stop_seconds = None
         if not 0 <= start < (np.inf if stop_seconds is None else stop_seconds):
             raise SettingsError(f"range {start_seconds} to {stop_seconds} s: needs 0 <= start_seconds < stop_seconds")
         self._sample_rate_hz = sample_rate_hz

@@ -24,6 +24,9 @@ from earwitness.audio.timeline import Timeline
 from earwitness.audio.track import AudioTrack
 from earwitness.errors import NoSamplesError, UndecodableError
 
+MAX_SAMPLE = 1e6
+"""Samples beyond a million times full scale are damage, not sound, and would overflow the transform."""
+
 GATHER_SAMPLES = 65_536
 """Decoded samples gathered before they are mixed and resampled."""
 
@@ -165,8 +168,8 @@ class NativeStream:
         """Move whole blocks, or with `partial` everything, from the FIFO to what is ready."""
         while frame := self._fifo.read(GATHER_SAMPLES, partial=partial):
             mono = mean_of_channels(frame)
-            if not np.isfinite(mono.sum(dtype=np.float64)):
-                np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+            if not max(mono.max(), -mono.min()) <= MAX_SAMPLE:  # not a number fails it too
+                mono[~(np.abs(mono) <= MAX_SAMPLE)] = 0.0
                 self._warn(NOT_NUMBERS)
             self._ready.append((frame.sample_rate, mono))
 

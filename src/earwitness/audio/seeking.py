@@ -6,11 +6,13 @@ lies from the time stamps there (an Opus stream begins 6.5 ms early, written as 
 long, that positions are whole frames apart.
 
 Trust is good, a check is cheap: the file is entered twice, at places a second apart, and where both overlap the sound
-must be the same, sample by sample. AAC whose encoder left noise to be made up by the decoder fails it, as do MP3s that
-land elsewhere and FLAC in Ogg, whose time stamps go astray. Such files are decoded from the beginning: slow and right.
+must be the same, sample by sample, and must not be silence, which is the same everywhere. AAC whose encoder left noise
+to be made up by the decoder fails it, as do MP3s that land elsewhere. Such files are decoded from the beginning: slow
+and right.
 
-What is left: a decoder that makes up noise only in the range itself, not before it. Then the noise differs, and
-nothing else.
+What is left: a decoder that makes up noise only in the range itself, not before it; then the noise differs, and nothing
+else. And a file that has lost packets of less than `timeline.MAX_GAP_IGNORED_SECONDS`: a whole decode closes such gaps,
+an entry behind them does not, so the range lies later by their length.
 """
 
 from collections.abc import Iterable
@@ -19,7 +21,6 @@ from itertools import chain
 from typing import Self
 
 import av
-import av.error
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +36,9 @@ SEEKABLE_CONTAINERS = frozenset(
 
 UNSEEKABLE_CODECS = frozenset({"ac3", "eac3"})
 """Their decoders add dither that begins anew after every seek, so that the check sees no difference."""
+
+UNSEEKABLE_PAIRS = frozenset({("ogg", "flac")})
+"""Containers and codecs whose time stamps go astray together after a seek."""
 
 CHECKED_SECONDS = 0.5
 """Sound that must be the same from both entries."""
@@ -66,8 +70,9 @@ def enter(track: AudioTrack, seconds: float) -> Entry | None:
     Returns:
         None where the place cannot be known or trusted. The media must be reopened then.
     """
-    is_known = track.info.container in SEEKABLE_CONTAINERS and track.info.codec not in UNSEEKABLE_CODECS
-    if not (is_known and track.is_seekable):
+    container, codec = track.info.container, track.info.codec
+    is_known = container in SEEKABLE_CONTAINERS and codec not in UNSEEKABLE_CODECS
+    if not (is_known and track.is_seekable) or (container, codec) in UNSEEKABLE_PAIRS:
         return None
     try:
         clock = FrameClock.learn(chain.from_iterable(map(track.decoder.decode, track.packets)), track)
@@ -76,14 +81,18 @@ def enter(track: AudioTrack, seconds: float) -> Entry | None:
         until_seconds = seconds + 2 * CHECKED_SECONDS
         other = _land(track, clock, seconds - 1.5, until_seconds)
         entry = _land(track, clock, seconds - 0.5, until_seconds)
-    except av.error.FFmpegError:
+    except MemoryError:
+        raise
+    except Exception:  # the file object may be anybody's, and a time too large for FFmpeg
         return None
     if other is None or entry is None:
         return None
     rate = clock.sample_rate_hz
     checked = slice(round(seconds * rate) + round(CHECKED_SECONDS * rate), round(until_seconds * rate))
-    is_early = max(entry.position, other.position) <= seconds * rate
-    return entry if is_early and np.array_equal(_sound(entry, checked), _sound(other, checked)) else None
+    if max(entry.position, other.position) > seconds * rate:
+        return None
+    sound = _sound(entry, checked)
+    return entry if np.ptp(sound) > 0 and np.array_equal(sound, _sound(other, checked)) else None
 
 
 def _land(track: AudioTrack, clock: "FrameClock", seconds: float, until_seconds: float) -> Entry | None:

@@ -73,7 +73,10 @@ class OpenMedia:
     def reopen(self) -> None:
         """Begin anew; only where `is_seekable`."""
         self.container.close()
-        self._file.seek(0)
+        try:
+            self._file.seek(0)
+        except OSError as error:
+            raise UndecodableError(f"{self.name}: cannot be read ({error.strerror or error})") from error
         self.container, _ = _open_container(self._file, self.name)
 
     def close(self) -> None:

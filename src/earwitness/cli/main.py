@@ -3,6 +3,7 @@
 Exit status: 0 done; 1 refused or failed, with a sentence; 2 the command line cannot be read; 130 stopped by Ctrl-C.
 """
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -32,6 +33,9 @@ Command = (
 
 def main() -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be UTF-8
+            stream.reconfigure(errors="surrogateescape")
     arguments = sys.argv[1:]
     if arguments in (["--version"], ["-V"]):
         from earwitness import __version__

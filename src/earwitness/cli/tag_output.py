@@ -165,7 +165,7 @@ class CsvOutput(_FileOutput):
             )
         if not spans:
             self._rows.writerow(
-                {"media": tagging.media, "kind": "tag", "reason": "no label reaches the scores asked for"}
+                {"media": tagging.media, "row": "tag", "reason": "no label reaches the scores asked for"}
             )
         self._file.flush()
 
@@ -209,6 +209,7 @@ def open_for_writing(path: Path) -> TextIO:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", newline="", encoding="utf-8")
+        # names of files need not be UTF-8; they are written as the bytes they are
+        return path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise SettingsError(f"{path}: the result cannot be written ({error.strerror or error})") from error

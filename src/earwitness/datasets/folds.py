@@ -11,7 +11,7 @@ from earwitness.manifest import Manifest
 def with_folds(manifest: Manifest, num_folds: int) -> Manifest:
     """Add a column `fold` of the numbers 1 to `num_folds`.
 
-    Clips of one `group` (without that column: of one media file) share a fold. Groups of the same labels are dealt out
+    Clips of one `group` (where they have none: of one media file) share a fold. Groups of the same labels are dealt out
     in turn, so that every fold gets its share of every label; the order among them is that of a hash of their name,
     so the same manifest is always dealt the same way.
 
@@ -24,15 +24,15 @@ def with_folds(manifest: Manifest, num_folds: int) -> Manifest:
     table = manifest.table
     if "fold" in table.column_names:
         raise ManifestError(f"{manifest.source}: it has a column 'fold' already; leave --folds away")
-    column = "group" if "group" in table.column_names else "media"
-    groups = [str(group) for group in table[column].to_pylist()]
+    media = [f"media {name}" for name in table["media"].to_pylist()]
+    given = table["group"].to_pylist() if "group" in table.column_names else [None] * len(media)
+    groups = [f"group {group}" if group not in (None, "") else own for group, own in zip(given, media, strict=True)]
     labels_of: dict[str, set[str]] = {}
     for group, labels in zip(groups, table["labels"].to_pylist(), strict=True):
         labels_of.setdefault(group, set()).update(labels)
     if len(labels_of) < num_folds:
         raise ManifestError(
-            f"{manifest.source}: {num_folds} folds need as many groups of clips; "
-            f"by {column!r} there are {len(labels_of)}"
+            f"{manifest.source}: {num_folds} folds need as many groups of clips; there are {len(labels_of)}"
         )
     order = sorted(labels_of, key=lambda group: (sorted(labels_of[group]), hashlib.sha256(group.encode()).digest()))
     fold_of = {group: position % num_folds + 1 for position, group in enumerate(order)}

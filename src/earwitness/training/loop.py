@@ -2,8 +2,8 @@
 
 Batches of 128 patches drawn at random from all patches, each with the labels of its clip; Adam at a constant rate;
 sigmoid cross-entropy, summed over labels and averaged over the batch; batch norm in the networks and no other
-regularisation. No random number is drawn after the first weights, so on one machine with one number of threads a
-training that was stopped and resumed gives bit for bit the weights of one that ran through.
+regularisation. No random number is drawn after the first weights, so on one CPU with one number of threads a training
+that was stopped and resumed gives bit for bit the weights of one that ran through.
 
 References: Hershey et al. 2017, section 3.
 """

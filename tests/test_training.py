@@ -280,6 +280,11 @@ def test_one_process_at_a_time(made_store: Store, tmp_path: Path) -> None:
         train(made_store, run.folder, settings=QUICK)
 
 
+def test_trouble_in_the_work_is_not_blamed_on_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="elsewhere"), RunFolder(tmp_path / "run").held():
+        raise FileNotFoundError("elsewhere")
+
+
 def test_bad_settings_do_not_spoil_the_folder(made_store: Store, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="leaves nothing of a layer"):
         train(made_store, tmp_path / "run", settings=replace(QUICK, width=1e-4))

@@ -14,7 +14,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -91,19 +91,21 @@ class RunFolder:
         Raises:
             RunError: it is a file, cannot be written, holds something else, or another process works in it.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            strangers = [path.name for path in self.folder.iterdir() if not _is_ours(path.name)]
-            if strangers and not self.record_path.exists():
-                raise RunError(f"{self.folder}: the folder is not empty and holds no run; choose a new one")
-            busy = RunError(f"{self.folder}: another process is training in this folder; wait for it to end")
-            with locked(self.folder, busy=busy):
-                yield
-        except (FileExistsError, NotADirectoryError) as error:
-            raise RunError(f"{self.folder}: this is, or lies in, a file; a folder is needed for the run") from error
-        except OSError as error:
-            where = error.filename if isinstance(error.filename, str) else self.folder
-            raise RunError(f"{where}: the run folder cannot be written ({error.strerror or error})") from error
+        with ExitStack() as stack:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                strangers = [path.name for path in self.folder.iterdir() if not _is_ours(path.name)]
+                if strangers and not self.record_path.exists():
+                    raise RunError(f"{self.folder}: the folder is not empty and holds no run; choose a new one")
+                busy = RunError(f"{self.folder}: another process is training in this folder; wait for it to end")
+                stack.enter_context(locked(self.folder, busy=busy))
+            except (FileExistsError, NotADirectoryError) as error:
+                raise RunError(f"{self.folder}: this is, or lies in, a file; a folder is needed for the run") from error
+            except OSError as error:
+                raise RunError(
+                    f"{self.folder}: the run folder cannot be written ({error.strerror or error})"
+                ) from error
+            yield
 
     def take_up(self, record: RunRecord, *, step_reached: int) -> None:
         """Write the record of a new run, or make sure that the run there is the same.
@@ -162,9 +164,16 @@ class RunFolder:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write JSON, whole or not at all."""
-    with replacing(path) as file:
-        file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    """Write JSON, whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        with replacing(path) as file:
+            file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:

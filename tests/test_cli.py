@@ -147,6 +147,20 @@ def test_evaluate(workspace: Path, model: Path) -> None:
     assert "were learnt from" in earwitness("evaluate", model, workspace / "store").stderr
 
 
+def test_evaluate_timelines(workspace: Path, model: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
+    rows = ["clip_id,label,start_seconds,stop_seconds"]
+    for row in read_manifest(workspace / "my.parquet").table.to_pylist():
+        rows += [f"{row['clip_id']},{label},0,9" for label in row["labels"]]  # their whole length
+    (tmp_path / "events.csv").write_text("\n".join(rows))
+    options = (model, workspace / "store", "--where", "fold == 1", "--events", tmp_path / "events.csv")
+    text = earwitness("evaluate", *options).stdout
+    found = json.loads(earwitness("evaluate", *options, "--json").stdout)["timeline"]
+    assert found["mean_average_precision"] > found["chance"]["mean_average_precision"] + 0.2
+    assert f"mean average precision {found['mean_average_precision']:.3f}" in text
+    assert f"over {found['num_clips']} patches of 8 clips" in text
+    refused("evaluate", *options[:-1], tmp_path / "missing.csv", saying="there is no such file")
+
+
 def test_tag_text_and_timeline(model: Path, tone: Path, tmp_path: Path) -> None:
     picture = tmp_path / "tone.png"
     result = earwitness("tag", model, tone, "--timeline", "--plot", picture)

@@ -17,7 +17,7 @@ from earwitness.labels import LabelSet
 from earwitness.report.curves import plot_learning_curves
 from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
 from earwitness.report.pooled_columns import ScoreCurves, SpectrogramPicture
-from earwitness.report.timeline_plot import _clock, _hz_to_band, plot_timeline
+from earwitness.report.timeline_plot import TrueEvent, _choose_rows, _clock, _hz_to_band, plot_timeline
 from earwitness.report.timeline_recorder import TimelineRecorder
 
 
@@ -242,6 +242,79 @@ def test_recorder_draws_a_range_on_the_clock_of_the_file(tmp_path: Path) -> None
         **common,
     )
     np.testing.assert_array_equal(imread(tmp_path / "recorded.png"), imread(tmp_path / "given.png"))
+
+
+def find_colour(pixels: npt.NDArray[np.float32], colour: str) -> npt.NDArray[np.bool_]:
+    """Bool [height, width]: where a picture has a colour."""
+    wanted = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return np.asarray(np.abs(pixels[..., :3] - wanted).max(axis=2) < 0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_dark"),
+    [("bell", False), ("a name as long as to move the left edge", True), ("not a label of the model", False)],
+)
+def test_the_time_axis_says_when_true_events_are_drawn(tmp_path: Path, name: str, is_dark: bool) -> None:
+    front_end = FrontEnd()
+    axis = plot_timeline(
+        tmp_path / "film.png",
+        frames=np.zeros((4800, 64), dtype=np.float16),
+        front_end=front_end,
+        times_seconds=100.0 + np.arange(50) * 0.96,
+        start_seconds=100.0,
+        scores=np.full((50, 2), 0.001),
+        names=["bell", "a name as long as to move the left edge"],
+        title="film.mp4",
+        true_events=[TrueEvent(label_name=name, start_seconds=110.0, stop_seconds=130.0)],
+        is_dark=is_dark,
+    )
+    pixels = imread(tmp_path / "film.png")
+    height, width = pixels.shape[:2]
+    assert (axis.start_seconds, axis.stop_seconds) == (100.0, pytest.approx(148.0))
+    assert 0.0 < axis.top < axis.bottom < 1.0
+    is_event = find_colour(pixels, "#E69F00" if is_dark else "#D55E00")
+    bar = is_event[is_event.sum(axis=1) > width / 10]
+    assert len(bar) > 2
+    left, right = np.flatnonzero(bar[0])[[0, -1]] + (0, 1)
+    shares = (np.array([left, right]) / width - axis.left) / (axis.right - axis.left)
+    seconds = axis.start_seconds + shares * (axis.stop_seconds - axis.start_seconds)
+    seconds_per_pixel = 48 / (axis.right - axis.left) / width
+    np.testing.assert_allclose(seconds, [110.0, 130.0], rtol=0, atol=2 * seconds_per_pixel)
+    bottom = np.flatnonzero(is_event.sum(axis=1) > width / 10)[-1] / height
+    assert axis.top < bottom <= axis.bottom
+    spectrogram_row = pixels[round(height * axis.top) + 8, :, :3]  # all of one colour, unlike the paper beside it
+    is_inside = np.abs(spectrogram_row - spectrogram_row[width // 2]).max(axis=1) < 0.01
+    assert np.flatnonzero(is_inside)[0] == pytest.approx(axis.left * width, abs=3)
+
+
+def test_labels_that_truly_sound_have_rows_before_others() -> None:
+    heights = np.array([[0.9, 0.8, 0.1, 0.7, 0.2]], dtype=np.float32)
+    events = [
+        TrueEvent(label_name=n, start_seconds=t, stop_seconds=t + 1.0) for t, n in enumerate(["c", "x", "e", "c"])
+    ]
+
+    def chosen(top: int) -> list[tuple[str, int]]:
+        return [(row.name, len(row.events)) for row in _choose_rows(heights, list("abcde"), events, top=top)]
+
+    assert chosen(2) == [("e", 1), ("c", 2)]
+    assert chosen(3) == [("e", 1), ("c", 2), ("x", 1)]
+    assert chosen(5) == [("a", 0), ("b", 0), ("e", 1), ("c", 2), ("x", 1)]
+    assert chosen(16) == [("a", 0), ("b", 0), ("d", 0), ("e", 1), ("c", 2), ("x", 1)]
+
+
+def test_dark_pictures_have_dark_paper_and_leave_no_trace(tmp_path: Path) -> None:
+    metrics = write_metrics(tmp_path / "metrics.csv", [f"{i},validation,{i},0.5,0.{i},0.{i}," for i in range(1, 9)])
+    before = dict(matplotlib.rcParams)
+    for name in ("light", "dark", "again"):
+        plot_learning_curves(metrics, tmp_path / f"{name}.png", is_dark=name == "dark")
+    assert dict(matplotlib.rcParams) == before
+    light, dark, again = (imread(tmp_path / f"{name}.png")[..., :3] for name in ("light", "dark", "again"))
+    assert light[0, 0].tolist() == [1.0, 1.0, 1.0]
+    np.testing.assert_allclose(dark[0, 0] * 255, [0x1A, 0x1F, 0x25], rtol=0, atol=0.01)
+    np.testing.assert_array_equal(light, again)
+    assert find_colour(light, "#009E73").any()
+    assert find_colour(dark, "#2BC49A").any()
+    assert find_colour(dark, "#DDE2E8").any()
 
 
 def test_timeline_refuses_what_does_not_fit(tmp_path: Path) -> None:

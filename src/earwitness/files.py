@@ -29,17 +29,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written; what was at `path` is still there.
     """
+    with replacing_path(path) as partial, partial.open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing_path(path: Path) -> Iterator[Path]:
+    """As `replacing`, for writers that open their file themselves: the path to write to.
+
+    Raises:
+        OSError: it cannot be written; what was at `path` is still there.
+    """
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
-    with partial.open("wb") as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):  # the first error says why
-                partial.unlink(missing_ok=True)
-            raise
+    try:
+        yield partial
+        _sync(partial, os.O_RDWR)
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error says why
+            partial.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
@@ -61,7 +70,11 @@ def locked(folder: Path, *, busy: EarwitnessError) -> Iterator[None]:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -37,6 +37,11 @@ _MAX_BREAKS_IN_A_ROW = 3
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
+def usable_cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a task gave no value."""

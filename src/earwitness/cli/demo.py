@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """See the main job done on a small made corpus: make, prepare, train, evaluate, tag."""
+    """See the main job done on a small made corpus, in a few minutes, ending with a page to look at and listen to."""
 
     folder: Path = Path("earwitness-demo")
     """Where everything is left for you to look at."""
@@ -23,36 +23,46 @@ class Demo:
     def run(self) -> int:
         """Run the demo; 130 if stopped before the end."""
         remark("Loading PyTorch ...")
-        from earwitness.cli.tag_output import TextOutput
-        from earwitness.demo import SETTINGS, run_demo
-        from earwitness.report.evaluation_report import comparison_table
+        from earwitness.demo.stages import run_demo
 
         started = time.monotonic()
-
-        def begin(sentence: str) -> None:
-            remark(f"[{duration(time.monotonic() - started):>6}] {sentence}")
-
-        with ExitStack() as stack:
-            bar: Any = None
-
-            def show(progress: "TrainProgress") -> None:
-                nonlocal bar
-                if bar is None:  # not before the training begins
-                    bar = stack.enter_context(progress_bar(total=SETTINGS.steps, unit="step", title="train"))
-                show_training(bar, progress)
-                if progress.step == progress.num_steps:
-                    stack.close()
-
-            demo = run_demo(self.folder, on_stage=begin, on_progress=show)
+        with _Bars(started) as bars:
+            demo = run_demo(self.folder, listener=bars)
         if demo is None:
             remark("stopped; the same command goes on from there")
             return 130
-        print(f"\nHeld-out soundtracks, {demo.evaluation.num_clips} of them:\n")
-        print(comparison_table(demo.evaluation, demo.baseline))
-        print("\nOne of them, tagged:\n")
-        with TextOutput(None, demo.model.label_set) as output:
-            output.tagged(demo.tagging)
-        print(f"\nPictures: {', '.join(str(path) for path in demo.pictures)}")
-        print(f"Done in {duration(time.monotonic() - started)}. Now a sound of your own:\n")
+        if demo.was_done:
+            remark(f"This demo has been done before; remove {self.folder} to see it done again.")
+        print(f"\nOn held-out soundtracks, against what truly sounds in them:\n\n{demo.summary}")
+        if not demo.was_done:
+            print(f"\nDone in {duration(time.monotonic() - started)}.")
+        print(f"\nNow open this page in a browser: {demo.page_path.resolve().as_uri()}")
+        print("and try a sound or a video of your own:\n")
         print(f"    earwitness tag {demo.model_path} FILE --timeline")
         return 0
+
+
+class _Bars(ExitStack):
+    """A sentence for every stage, and a progress bar where it has something to count."""
+
+    def __init__(self, started: float) -> None:
+        super().__init__()
+        self._started = started
+        self._bar: Any = None
+
+    def stage(self, sentence: str) -> None:
+        self.close()
+        self._bar = None
+        remark(f"[{duration(time.monotonic() - self._started):>6}] {sentence}")
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        bar = self._begun(total, unit)
+        bar.update(done - bar.n)
+
+    def training(self, progress: "TrainProgress") -> None:
+        show_training(self._begun(progress.num_steps, "step"), progress)
+
+    def _begun(self, total: int, unit: str) -> Any:
+        if self._bar is None:  # not before there is something to show
+            self._bar = self.enter_context(progress_bar(total=total, unit=unit, title=""))
+        return self._bar

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import print_json, progress_bar, remark
+from earwitness.cli.output import counted, print_json, progress_bar, remark
+
+if TYPE_CHECKING:
+    from earwitness.experiments.timelines import TimelineEvaluation
+    from earwitness.models.model_file import Model
+    from earwitness.store.read import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +24,8 @@ class Evaluate:
     """Made by `earwitness prepare`."""
     where: str | None = None
     """SQL condition over the manifest's columns: the clips to evaluate on, for example "fold = 1"."""
+    events: Path | None = None
+    """Table of true events (clip_id, label, start_seconds, stop_seconds): the timeline is measured, too."""
     report: Path | None = None
     """Folder for a report: JSON, a table of labels, a summary, pictures."""
     device: str = "auto"
@@ -45,6 +52,7 @@ class Evaluate:
                 device=self.device,
                 on_patches=lambda done: bar.update(done - bar.n),
             )
+        timeline = self._timeline(model, store)
         details = {
             "model_path": str(self.model),
             "store_path": str(self.store),
@@ -72,12 +80,33 @@ class Evaluate:
                     "notes": list(outcome.notes),
                     "model": outcome.model.to_dict(),
                     "baseline": baseline,
+                    "timeline": timeline.patches.to_dict() if timeline is not None else None,
                 }
             )
             return 0
         print(comparison_table(outcome.model, outcome.baseline))
+        if timeline is not None:
+            found = timeline.patches
+            print(
+                f"\nTimeline, patch by patch, against {self.events}: "
+                f"mean average precision {found.mean_average_precision:.3f} "
+                f"(chance {found.chance.mean_average_precision:.3f}), mean AUC {found.mean_auc:.3f}, "
+                f"over {counted(found.num_clips, 'patch', 'patches')} of {counted(timeline.num_clips, 'clip')} "
+                f"and {found.num_labels - found.num_undefined_labels} labels"
+            )
         for note in outcome.notes:
             remark(note)
         if self.report is not None:
             print(f"report: {self.report / 'summary.md'}")
         return 0
+
+    def _timeline(self, model: "Model", store: "Store") -> "TimelineEvaluation | None":
+        from earwitness.experiments.timelines import evaluate_timelines
+
+        if self.events is None:
+            return None
+        outcome = evaluate_timelines(model, store, events_path=self.events, where=self.where, device=self.device)
+        if outcome.unknown_labels:
+            shown = ", ".join(outcome.unknown_labels[:5]) + (", ..." if len(outcome.unknown_labels) > 5 else "")
+            remark(f"{self.events}: labels that the model does not know were left out: {shown}")
+        return outcome

@@ -16,12 +16,14 @@ from earwitness.cli.demo import Demo
 from earwitness.cli.evaluate import Evaluate
 from earwitness.cli.manifest import Manifest
 from earwitness.cli.prepare import Prepare
+from earwitness.cli.synth import Synth
 from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError
 
 Command = (
     Annotated[Demo, subcommand("demo")]
+    | Annotated[Synth, subcommand("synth")]
     | Annotated[Manifest, subcommand("manifest")]
     | Annotated[Prepare, subcommand("prepare")]
     | Annotated[Train, subcommand("train")]
@@ -55,7 +57,7 @@ def main() -> None:
     except EarwitnessError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        print("\nearwitness: stopped; prepare and train go on from there when called again", file=sys.stderr)
+        print("\nearwitness: stopped; synth, prepare and train go on from there when called again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, `head` for example, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -35,9 +35,9 @@ def progress_bar(*, total: int | None, unit: str, title: str) -> Iterator[Any]:
         yield bar
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 clip`, `2 clips`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 clip`, `2 clips`; `2 patches` where the plural is given."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
 def duration(seconds: float) -> str:

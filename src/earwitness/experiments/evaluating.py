@@ -32,6 +32,8 @@ class ModelEvaluation:
     model: Evaluation
     baseline: Evaluation | None
     """Logistic regression learnt from the clips the model learnt from; None where these are not known."""
+    baseline_scores: npt.NDArray[np.float64] | None
+    """[clips, labels] of the baseline."""
     notes: tuple[str, ...]
     """What a reader of the figures must know, as sentences; empty where there is nothing."""
 
@@ -58,7 +60,7 @@ def evaluate_model(
     with FrameReader(store) as reader:
         scores = score_clips(scorer, reader, clips, front_end=model.front_end, on_patches=on_patches)
         learnt = trained_clips(model, store)
-        baseline = None
+        baseline = baseline_result = None
         if isinstance(learnt, str):
             notes.append(f"No baseline, and no look for clips that were learnt from: {learnt}.")
         else:
@@ -83,6 +85,7 @@ def evaluate_model(
         targets=targets,
         model=evaluation,
         baseline=baseline,
+        baseline_scores=baseline_result,
         notes=tuple(notes),
     )
 

@@ -3,5 +3,6 @@
 `evaluation_report` writes an evaluation's JSON, table, summary and pictures; `evaluation_plots` draws the
 pictures; `timeline_plot` draws what is heard when under a spectrogram, `timeline_recorder` gathers that while
 a file streams by, and `pooled_columns` keeps it small; `curves` draws a training's course; `figure` holds the
-look that all pictures share.
+look that all pictures share. `html` writes pages that need nothing but a browser, from `templates/`;
+`demo_page` is the one that the demo ends with. `words` says numbers and names as people read them.
 """

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from earwitness.errors import RunError
 from earwitness.report.figure import BLUE, GREEN, ORANGE, draw_light_grid, drawing
+from earwitness.report.words import duration
 
 _MEASURES = ("loss", "one_best_accuracy", "mean_average_precision")
 _COLUMNS = ("step", "seconds", "kind", *_MEASURES)
@@ -34,12 +35,13 @@ class _Course:
     mean_average_precision: npt.NDArray[np.float64]
 
 
-def plot_learning_curves(metrics_csv: str | Path, path: str | Path) -> None:
+def plot_learning_curves(metrics_csv: str | Path, path: str | Path, *, is_dark: bool = False) -> None:
     """Draw the loss above the validation measures of a training.
 
     Args:
         metrics_csv: a run's `metrics.csv`.
         path: the picture to write; its suffix is the format (png, svg, pdf ...).
+        is_dark: light on dark, for a dark page.
 
     Raises:
         RunError: the table cannot be read, lacks a column, or has no row yet.
@@ -47,11 +49,11 @@ def plot_learning_curves(metrics_csv: str | Path, path: str | Path) -> None:
     """
     courses = _read(Path(metrics_csv))
     train, validation = courses["train"], courses["validation"]
-    with drawing(path, width_inches=7.0, height_inches=5.2) as figure:
+    with drawing(path, width_inches=7.0, height_inches=5.2, is_dark=is_dark) as figure:
         loss, measures = figure.subplots(2, 1, sharex=True)
         _draw(loss, train.step, train.loss, label="training", color=BLUE, marker="")
         if np.count_nonzero(~np.isnan(train.loss)) >= _LEAST_FOR_MEAN:
-            loss.lines[-1].set(alpha=0.35, linewidth=0.8)
+            loss.lines[-1].set(alpha=0.45, linewidth=0.8)
             width, steps, means = _running_mean(train.step, train.loss)
             _draw(loss, steps, means, label=f"training, running mean of {width}", color=BLUE, marker="")
         _draw(loss, validation.step, validation.loss, label="validation", color=ORANGE, marker="o")
@@ -67,7 +69,7 @@ def plot_learning_curves(metrics_csv: str | Path, path: str | Path) -> None:
         measures.set_ylabel("on validation clips")
         measures.set_ylim(0, 1.02)
         seconds = max(c.seconds.max(initial=0.0) for c in courses.values())
-        measures.set_xlabel(f"step (training time {_duration(seconds)})")
+        measures.set_xlabel(f"step (training time {duration(seconds)})")
         measures.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         measures.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
         for axes in (loss, measures):
@@ -133,11 +135,3 @@ def _course(rows: Sequence[dict[str, str]]) -> _Course:
         columns[name] = np.array([float(row[name]) if row[name] else np.nan for row in rows])
     order = np.argsort(columns["step"], kind="stable")
     return _Course(**{name: values[order] for name, values in columns.items()})
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"

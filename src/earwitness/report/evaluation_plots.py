@@ -14,7 +14,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from earwitness.evaluation.summary import Evaluation, LabelResult
-from earwitness.report.figure import BLUE, GREY, INK, ORANGE, draw_light_grid, drawing, shorten
+from earwitness.report.figure import BLUE, GREY, INK, ORANGE, draw_light_grid, drawing
+from earwitness.report.words import shorten
 
 _LABELS_WITH_BARS = 60
 """Up to this many labels have a bar and a name each; more become one sorted curve."""

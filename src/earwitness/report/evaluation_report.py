@@ -29,6 +29,7 @@ from earwitness.report.evaluation_plots import (
     plot_confusion_matrix,
     plot_dprime_by_prior,
 )
+from earwitness.report.words import measure
 
 SCHEMA_VERSION = 1
 """Of `evaluation.json`."""
@@ -44,13 +45,14 @@ _COLUMNS = ("index", "id", "name", "num_positives", "prior", "auc", "dprime", "a
 _LISTED_LABELS = 10
 _LISTED_CONFUSIONS = 10
 
-_DEFINITIONS = (
+DEFINITIONS = (
     "AUC counts ties as one half; average precision gives tied scores one threshold. Means give every "
     "label the same weight. The d-prime of the paper is that of the mean AUC. 1-best: the top-scored "
     "label is one of the clip's. Chance is the best that scores can do which do not look at the clip: the "
     "most frequent label as the 1-best, the prior as average precision. The baseline is logistic "
     "regression on the mean and standard deviation of each clip's log-mel frames."
 )
+"""What the headline measures mean, for readers of a summary or a page."""
 
 
 def write_evaluation_report(
@@ -130,6 +132,11 @@ def comparison_table(evaluation: Evaluation, baseline: Evaluation | None) -> str
 
     A line below it says how many clips and labels it rests on, and how many labels had to be left out.
     """
+    return f"{_table(comparison_rows(evaluation, baseline))}\n\n{comparison_basis(evaluation)}"
+
+
+def comparison_rows(evaluation: Evaluation, baseline: Evaluation | None) -> list[list[str]]:
+    """The rows of that table, header first: the measure's name, then the model's, the baseline's and chance."""
     sources: list[tuple[str, Evaluation | Chance]] = [("model", evaluation)]
     if baseline is not None:
         sources.append(("baseline", baseline))
@@ -137,14 +144,19 @@ def comparison_table(evaluation: Evaluation, baseline: Evaluation | None) -> str
     rows = [["metric", *(name for name, _ in sources)]]
     for field, name in _METRICS:
         shown = "accuracy" if field == "one_best_accuracy" and evaluation.is_single_label else name
-        rows.append([shown, *(_number(getattr(source, field)) for _, source in sources)])
+        rows.append([shown, *(measure(getattr(source, field)) for _, source in sources)])
+    return rows
+
+
+def comparison_basis(evaluation: Evaluation) -> str:
+    """How many clips and labels an evaluation rests on, and how many labels had to be left out, in a sentence."""
     left_out = ""
     if evaluation.num_undefined_labels:
         left_out = (
             f"; {evaluation.num_undefined_labels:,} of them left out of the means, "
             "having no positive or no negative clip"
         )
-    return f"{_table(rows)}\n\n{evaluation.num_clips:,} clips, {evaluation.num_labels:,} labels{left_out}."
+    return f"{evaluation.num_clips:,} clips, {evaluation.num_labels:,} labels{left_out}."
 
 
 def _write_json(
@@ -187,7 +199,7 @@ def _summary(
     pictures: Sequence[Path],
 ) -> str:
     warnings = [f"**{note}**" for note in notes]
-    sections = [f"# {_cell(title)}", comparison_table(evaluation, baseline), *warnings, _DEFINITIONS]
+    sections = [f"# {_cell(title)}", comparison_table(evaluation, baseline), *warnings, DEFINITIONS]
     if details:
         rows = [["detail", "value"], *([name, "" if v is None else str(v)] for name, v in details.items())]
         sections += ["## Made from", _table(rows, text_columns=2)]
@@ -207,7 +219,7 @@ def _summary(
 def _label_table(labels: Sequence[LabelResult]) -> str:
     rows = [["label", "clips", "prior", "AUC", "d-prime", "average precision"]]
     for label in labels:
-        measures = map(_number, (label.auc, label.dprime, label.average_precision))
+        measures = map(measure, (label.auc, label.dprime, label.average_precision))
         rows.append([label.name, f"{label.num_positives:,}", f"{label.prior:.3g}", *measures])
     return _table(rows)
 
@@ -239,7 +251,3 @@ def _table(rows: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:
 
 def _cell(value: str) -> str:
     return " ".join(value.split()).replace("|", "\\|")
-
-
-def _number(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.4f}"

@@ -1,7 +1,8 @@
 """The look that all pictures share, and how they are written to a file.
 
 Colours are told apart with any colour vision (Okabe and Ito 2008 for lines; viridis and magma for amounts)
-and in grey. Text is taken as it is: a `$` in a label's name starts no formula. Nothing global is touched.
+and in grey; a dark picture has lighter ones for the same things. Text is taken as it is: a `$` in a label's
+name starts no formula. Nothing global is touched.
 """
 
 import warnings
@@ -14,15 +15,17 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from earwitness.errors import SettingsError
 
-BLUE = "#0072B2"
-ORANGE = "#D55E00"
-GREEN = "#009E73"
-GREY = "#8A8A8A"
-INK = "#222222"
-PALE = "#D9D9D9"
+# names of places in the colour cycle of the picture that is being drawn
+BLUE, ORANGE, GREEN, GREY, INK, PALE = (f"C{place}" for place in range(6))
+
+_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222", "#D9D9D9")
+_DARK = ("#56B4E9", "#E69F00", "#2BC49A", "#8B949E", "#DDE2E8", "#3A424C")
+_PAPER = {False: "#FFFFFF", True: "#1A1F25"}
+"""By whether the picture is dark; the cards of a page have the same colours, so that no edge shows."""
 
 _STYLE: Any = {
     "text.parse_math": False,
@@ -35,18 +38,13 @@ _STYLE: Any = {
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "savefig.dpi": 160,
     "svg.hashsalt": "earwitness",  # the same picture is the same file
 }
 
 
 @contextmanager
-def drawing(path: str | Path, *, width_inches: float, height_inches: float) -> Iterator[Figure]:
+def drawing(path: str | Path, *, width_inches: float, height_inches: float, is_dark: bool = False) -> Iterator[Figure]:
     """A new figure to draw into, saved to `path` at the end, unless an error comes first.
 
     Raises:
@@ -54,7 +52,7 @@ def drawing(path: str | Path, *, width_inches: float, height_inches: float) -> I
     """
     path = Path(path)
     require_picture_path(path)
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(_STYLE | _colours(is_dark)), warnings.catch_warnings():
         # names in scripts that the font lacks are drawn as boxes
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
@@ -66,6 +64,17 @@ def drawing(path: str | Path, *, width_inches: float, height_inches: float) -> I
             raise SettingsError(f"{path}: the picture cannot be written ({error.strerror})") from error
 
 
+def _colours(is_dark: bool) -> dict[str, Any]:
+    cycle, paper = _DARK if is_dark else _LIGHT, _PAPER[is_dark]
+    ink = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
+    grounds = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+    return {
+        "axes.prop_cycle": cycler(color=cycle),
+        **dict.fromkeys(ink, cycle[int(INK[1:])]),
+        **dict.fromkeys(grounds, paper),
+    }
+
+
 def require_picture_path(path: str | Path) -> None:
     """Refuse a file name whose suffix is no picture format, before any work is done for it.
 
@@ -75,12 +84,6 @@ def require_picture_path(path: str | Path) -> None:
     known = sorted(FigureCanvasAgg.get_supported_filetypes())
     if Path(path).suffix.lower().lstrip(".") not in known:
         raise SettingsError(f"{path}: a picture's suffix must be one of {', '.join(known)}")
-
-
-def shorten(text: str, *, length: int) -> str:
-    """The text in one line, cut with an ellipsis if longer than `length` characters."""
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def draw_light_grid(axes: Axes, *, axis: Literal["both", "x", "y"] = "both") -> None:

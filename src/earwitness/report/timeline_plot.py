@@ -1,12 +1,14 @@
 """What is heard when: the spectrogram of a file above the score curves of the labels with the highest peaks.
 
 The paper shows excerpts of one video this way, with 16 classifiers. Rows are ordered by their peak, highest
-first, and all share one scale, so that heights compare; the peak's value stands at the end of its row.
+first, and all share one scale, so that heights compare; the peak's value stands at the end of its row. Where
+the truth is known, bars under the curves show when each label sounds; its labels have rows before others do.
 
 References: Hershey et al. 2017, the figure of instantaneous outputs.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,64 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpec
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from earwitness.errors import ScoreError
 from earwitness.front_end import FrontEnd
-from earwitness.report.figure import BLUE, GREY, INK, PALE, drawing, shorten
+from earwitness.report.figure import BLUE, GREY, INK, ORANGE, PALE, drawing
 from earwitness.report.pooled_columns import ScoreCurves, SpectrogramPicture
+from earwitness.report.words import shorten
 
 _TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
 _CLOCK_UNITS = ((120.0, "s"), (3600.0, "m:ss"), (float("inf"), "h:mm:ss"))
 """Longest time that each way of writing is used for."""
 _TICK_HZ = (62.5, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
 _SCALES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_BAR_BOTTOM, _BAR_HEIGHT = -0.2, 0.16
+"""Of a true event, in rows from the base of its row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueEvent:
+    """A label that sounds over [start_seconds, stop_seconds), on the clock of the file."""
+
+    label_name: str
+    """One of the names of the scored labels; another name has a row without a curve."""
+    start_seconds: float
+    stop_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeAxis:
+    """Where the time axis lies in a picture, so that a place on it can be told as a time.
+
+    Left and right are fractions of the picture's width, top and bottom of its height, from the top left corner;
+    they enclose the spectrogram and the curves.
+    """
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    start_seconds: float
+    """At `left`."""
+    stop_seconds: float
+    """At `right`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """What one label has in the picture."""
+
+    name: str
+    heights: npt.NDArray[np.float32] | None
+    """float32 [columns]; None for a label that the model does not know."""
+    events: tuple[TrueEvent, ...]
+
+    @property
+    def peak(self) -> float:
+        return -1.0 if self.heights is None else float(self.heights.max())
 
 
 def plot_timeline(
@@ -39,7 +87,9 @@ def plot_timeline(
     title: str,
     top: int = 16,
     start_seconds: float = 0.0,
-) -> None:
+    true_events: Sequence[TrueEvent] = (),
+    is_dark: bool = False,
+) -> TimeAxis:
     """Draw a file's spectrogram, and under it the score curves of the labels with the highest peaks.
 
     Args:
@@ -52,6 +102,11 @@ def plot_timeline(
         title: stands above the picture; a file name, usually.
         top: the most labels that are drawn.
         start_seconds: where the first frame starts, on the clock of the file.
+        true_events: what truly sounds, where that is known.
+        is_dark: light on dark, for a dark page.
+
+    Returns:
+        Where the time axis lies in the picture.
 
     Raises:
         ScoreError: there is no patch or no label, or the shapes do not fit together.
@@ -70,27 +125,49 @@ def plot_timeline(
             f"timeline: scores of {curves.num_rows} patches and {heights.shape[1]} labels do not fit "
             f"{len(times_seconds)} times and {len(names)} names; there must be as many, and at least one"
         )
-    peaks = heights.max(axis=0)
-    shown = np.argsort(-peaks, kind="stable")[:top]
-    scale = next((s for s in _SCALES if s >= peaks.max()), 1.0)
+    rows = _choose_rows(heights, names, true_events, top=top)
     # a patch is drawn one hop wide about its centre
     first_edge = float(times_seconds[0]) + (front_end.patch_seconds - front_end.patch_hop_seconds) / 2
     edges = first_edge + front_end.patch_hop_seconds * np.append(curves.first_rows, curves.num_rows)
-    stop_seconds = max(start_seconds + picture.num_rows * front_end.frame_seconds, edges[-1])
+    stop_seconds = max(start_seconds + picture.num_rows * front_end.frame_seconds, float(edges[-1]))
 
-    height = 3.1 + 0.26 * len(shown)
-    with drawing(path, width_inches=9.0, height_inches=height) as figure:
-        grid = GridSpec(2, 2, figure=figure, height_ratios=[2.1, 0.26 * len(shown)], width_ratios=[1, 0.015])
+    height = 3.1 + 0.26 * len(rows)
+    with drawing(path, width_inches=9.0, height_inches=height, is_dark=is_dark) as figure:
+        grid = GridSpec(2, 2, figure=figure, height_ratios=[2.1, 0.26 * len(rows)], width_ratios=[1, 0.015])
         top_axes = figure.add_subplot(grid[0, 0])
         image = _draw_spectrogram(top_axes, picture, front_end, start_seconds)
         colour_bar = figure.colorbar(image, cax=figure.add_subplot(grid[0, 1]))
         colour_bar.set_label("log mel magnitude")
         colour_bar.outline.set_visible(False)
         top_axes.set_title(shorten(title, length=100), loc="left")
-        rows = figure.add_subplot(grid[1, 0], sharex=top_axes)
-        _draw_rows(rows, edges, heights[:, shown], [names[i] for i in shown], peaks[shown], scale)
+        row_axes = figure.add_subplot(grid[1, 0], sharex=top_axes)
+        _draw_rows(row_axes, edges, rows, with_truth=bool(true_events))
         top_axes.tick_params(labelbottom=False)
-        _set_time_axis(rows, start_seconds, stop_seconds)
+        _set_time_axis(row_axes, start_seconds, stop_seconds)
+    upper, lower = top_axes.get_position(), row_axes.get_position()  # as they were laid out when written
+    return TimeAxis(
+        left=float(lower.x0),
+        right=float(lower.x1),
+        top=1.0 - float(upper.y1),
+        bottom=1.0 - float(lower.y0),
+        start_seconds=start_seconds,
+        stop_seconds=stop_seconds,
+    )
+
+
+def _choose_rows(
+    heights: npt.NDArray[np.float32], names: Sequence[str], true_events: Sequence[TrueEvent], *, top: int
+) -> list[_Row]:
+    """At most `top` rows, by their peak: the labels of true events first of all, then the highest peaks."""
+    events: dict[str, list[TrueEvent]] = {}
+    for event in true_events:
+        events.setdefault(event.label_name, []).append(event)
+    by_peak = np.argsort(-heights.max(axis=0), kind="stable").tolist()
+    rows = [_Row(name=names[i], heights=heights[:, i], events=tuple(events.get(names[i], ()))) for i in by_peak]
+    known = set(names)
+    rows += [_Row(name=name, heights=None, events=tuple(events[name])) for name in events if name not in known]
+    chosen = sorted(rows, key=lambda row: not row.events)[:top]  # stable: still by peak within both kinds
+    return sorted(chosen, key=lambda row: -row.peak)
 
 
 def _draw_spectrogram(axes: Axes, picture: SpectrogramPicture, front_end: FrontEnd, start_seconds: float) -> Any:
@@ -127,29 +204,43 @@ def _hz_to_band(hz: npt.NDArray[np.float64], front_end: FrontEnd) -> npt.NDArray
     return np.asarray((mel - low) / (high - low) * (front_end.num_bands + 1) - 1)
 
 
-def _draw_rows(
-    axes: Axes,
-    edges: npt.NDArray[np.float64],
-    heights: npt.NDArray[np.float32],
-    names: Sequence[str],
-    peaks: npt.NDArray[np.float32],
-    scale: float,
-) -> None:
-    """One filled curve a row, 0.9 of the row high at `scale`; the first row on top."""
+def _draw_rows(axes: Axes, edges: npt.NDArray[np.float64], rows: Sequence[_Row], *, with_truth: bool) -> None:
+    """One filled curve a row, 0.9 of the row high at full scale; the first row on top."""
+    scale = next((s for s in _SCALES if s >= max(row.peak for row in rows)), 1.0)
 
-    def write(x: float, row_height: float, text: str, color: str) -> None:
+    def write(x: float, row_height: float, text: str, color: str) -> Text:
         where = axes.get_yaxis_transform()  # x runs from 0 to 1 across the axes, y counts rows from below
-        axes.text(x, row_height, text, transform=where, va="center", fontsize=8, color=color)
+        return axes.text(x, row_height, text, transform=where, va="center", fontsize=8, color=color)
 
-    for row, peak in enumerate(peaks):
-        base = len(names) - 1 - row
+    bases = range(len(rows) - 1, -1, -1)
+    for row, base in zip(rows, bases, strict=True):
         axes.axhline(base, color=PALE, linewidth=0.6, zorder=0)
-        axes.stairs(base + 0.9 * heights[:, row] / scale, edges, baseline=base, fill=True, color=BLUE, linewidth=0.0)
-        write(1.008, base + 0.36, f"{peak:#.2g}", INK)
-    write(0.0, len(names) + 0.2, f"score, each row from 0 to {scale:g}", GREY)
-    write(1.008, len(names) + 0.2, "peak", GREY)
-    axes.set_ylim(-0.08, len(names) + 0.5)
-    axes.set_yticks([len(names) - row - 0.64 for row in range(len(names))], [shorten(n, length=28) for n in names])
+        if row.heights is not None:
+            curve = base + 0.9 * row.heights / scale
+            axes.stairs(curve, edges, baseline=base, fill=True, color=BLUE, linewidth=0.0)
+            write(1.008, base + 0.36, f"{row.peak:#.2g}", INK)
+        if row.events:
+            spans = [(event.start_seconds, event.stop_seconds - event.start_seconds) for event in row.events]
+            # the line about it keeps a moment visible in hours
+            axes.broken_barh(spans, (base + _BAR_BOTTOM, _BAR_HEIGHT), color=ORANGE, linewidth=0.5)
+    key = f"score, each row from 0 to {scale:g}"
+    if with_truth:
+        found = write(0.0, len(rows) + 0.2, f"\N{BLACK SQUARE} found: {key}", BLUE)
+        axes.annotate(
+            "\N{BLACK SQUARE} true: when it sounds",
+            xy=(1.0, 0.5),
+            xycoords=found,
+            xytext=(14.0, 0.0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=ORANGE,
+        )
+    else:
+        write(0.0, len(rows) + 0.2, key, GREY)
+    write(1.008, len(rows) + 0.2, "peak", GREY)
+    axes.set_ylim(-0.26 if with_truth else -0.08, len(rows) + 0.5)
+    axes.set_yticks([base + 0.36 for base in bases], [shorten(row.name, length=28) for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from earwitness.front_end import FrontEnd
 from earwitness.report.pooled_columns import ScoreCurves, SpectrogramPicture
-from earwitness.report.timeline_plot import plot_timeline
+from earwitness.report.timeline_plot import TimeAxis, TrueEvent, plot_timeline
 
 
 class TimelineRecorder:
@@ -29,14 +29,23 @@ class TimelineRecorder:
             self._first_start_seconds = float(start_seconds[0])
         self._curves.push(scores)
 
-    def draw(self, path: Path, *, front_end: FrontEnd, names: Sequence[str], title: str) -> None:
-        """Write the picture.
+    def draw(
+        self,
+        path: Path,
+        *,
+        front_end: FrontEnd,
+        names: Sequence[str],
+        title: str,
+        true_events: Sequence[TrueEvent] = (),
+        is_dark: bool = False,
+    ) -> TimeAxis:
+        """Write the picture; the arguments are those of `plot_timeline`. It may be drawn more than once.
 
         Raises:
             SettingsError: it cannot be written.
         """
         hops = np.arange(self._curves.num_rows) * front_end.patch_hop_seconds
-        plot_timeline(
+        return plot_timeline(
             path,
             frames=self._picture,
             front_end=front_end,
@@ -45,4 +54,6 @@ class TimelineRecorder:
             scores=self._curves,
             names=names,
             title=title,
+            true_events=true_events,
+            is_dark=is_dark,
         )

@@ -1,22 +1,17 @@
 """What can be chosen about building a store."""
 
-import os
-import sys
 from dataclasses import dataclass, field
 
 from earwitness.errors import SettingsError
 from earwitness.front_end import FrontEnd
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+from earwitness.parallel import usable_cpus
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildSettings:
     """How a store is built."""
 
-    workers: int = field(default_factory=_usable_cpus)
+    workers: int = field(default_factory=usable_cpus)
     """Processes that decode; by default one for each processor."""
     clips_per_part: int = 1_000
     """Clips of one part, the unit that is committed and resumed."""

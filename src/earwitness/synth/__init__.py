@@ -1,5 +1,9 @@
 """A made corpus: procedural sounds over noise, in real media files, with labels and true times.
 
-`sounds`: one function for each kind of sound; `mixing`: a scene of background and overlapping sounds;
-`encode`: a waveform into a media file; `corpus`: the files, the manifest and the true times, from a seed.
+`settings`: what can be chosen; `kinds`: the table of all kinds of sound; `plan`: who sounds when in each clip, and what
+its metadata say; `places`: rooms, noise and devices; `mixing`: a plan into sound; `encode`: sound into a media file;
+`truth`: the tables of a corpus; `corpus`: all of it on disk.
+
+`sounds`: one function for each kind. They are built from `signals` (filters, inertia, lines between points), `chance`
+(draws and noises), `oscillators` (what sounds by itself), `envelopes` (how loud) and `placing` (when).
 """

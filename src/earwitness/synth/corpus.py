@@ -1,121 +1,236 @@
-"""The made corpus: media files, their manifest, and the true times of every sound.
+"""The made corpus on disk: media files made in parallel, and the tables that say what is in them.
 
-    FOLDER/media/clip-0000.wav ...   WAV, MP3, Opus in Ogg, AAC in MP4 with a picture, in even shares
-    FOLDER/events.parquet            clip_id, label, start_seconds, stop_seconds: what is heard when
-    FOLDER/manifest.parquet          the clips with their labels; written last: where it is, all is
+    FOLDER/corpus.json             the settings; first to be written
+    FOLDER/media/000/clip-000000.mp4 ...
+    FOLDER/labels.csv              the label set: kinds of sound and their parents
+    FOLDER/events.parquet          what truly sounds and when, and every flaw of the metadata
+    FOLDER/manifest_true.parquet   the clips with true labels
+    FOLDER/manifest.parquet        the clips with the labels of their metadata; written last
 
-Every clip is a function of (seed, its number). Three clips in a row are one recording (`group`) with the same
-background; recordings are dealt to five folds, and the fifth is `split` test, the others train.
+On one machine every file is the same, byte for byte, for the same settings, whatever the number of workers. A media
+file is whole or not there. Interrupted, or out of room on the disk, the tables list the clips that are made; the same
+command goes on from there, and one that asks for more clips adds them.
 """
 
-from dataclasses import asdict, dataclass
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 
-from earwitness.errors import ManifestError, SettingsError
-from earwitness.manifest import Manifest, read_manifest, write_manifest
-from earwitness.synth.encode import SUFFIXES, encode
-from earwitness.synth.mixing import Background, Event, mix
-from earwitness.synth.sounds import SAMPLE_RATE_HZ, SOUNDS
+from earwitness.errors import CorpusError
+from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked, replacing, replacing_path
+from earwitness.parallel import run_tasks
+from earwitness.synth.encode import encode
+from earwitness.synth.kinds import KINDS, label_set_of
+from earwitness.synth.mixing import mix
+from earwitness.synth.plan import ENCODING, GENERATOR_VERSION, ClipPlan, plan_clip
+from earwitness.synth.settings import SynthSettings
+from earwitness.synth.signals import SAMPLE_RATE_HZ
+from earwitness.synth.truth import MANIFEST_FILE, write_tables
 
-_CLIPS_PER_RECORDING = 3
-_NUM_FOLDS = 5
-_MAX_SOUNDS = 3
+SETTINGS_FILE = "corpus.json"
 
-# what a generator is for; one stream of random numbers for each
-_CLIP, _RECORDING, _CONTAINERS, _FIRST_SOUNDS = range(4)
+_SCHEMA_VERSION = 1
+_RESERVE_FILE = "reserve" + PARTIAL_SUFFIX
+_RESERVED_BYTES = 2**18, 2**12
+"""Room kept for the tables while media are made: for any corpus, and for each clip more."""
+_TIMEOUT_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthSettings:
-    """What to make. Checked on creation."""
+class SynthProgress:
+    """How far it is; given after every clip."""
 
-    num_clips: int = 60
-    """Media files to write."""
-    seed: int = 1
-    """The same seed makes the same files; fewer clips are the beginning of more."""
-    min_seconds: float = 4.0
-    """Shortest clip."""
-    max_seconds: float = 10.0
-    """Longest clip."""
-
-    def __post_init__(self) -> None:
-        if self.num_clips < 1:
-            raise SettingsError(f"made corpus: num_clips={self.num_clips} must be at least 1")
-        if self.seed < 0:
-            raise SettingsError(f"made corpus: seed={self.seed} must not be negative")
-        if not 1 <= self.min_seconds <= self.max_seconds <= 3_600:
-            raise SettingsError(
-                f"made corpus: min_seconds={self.min_seconds} and max_seconds={self.max_seconds} must lie "
-                "between 1 and 3,600, in this order"
-            )
+    num_clips: int
+    num_done: int
+    num_resumed: int
+    """Clips found made when this run began."""
+    seconds_made: float
+    """Sound made in this run."""
 
 
-def make_corpus(folder: str | Path, *, settings: SynthSettings) -> Manifest:
-    """Make the corpus in `folder` and return its manifest, read back from there.
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """A made corpus."""
 
-    Files of an earlier corpus of the same names are replaced.
+    manifest_path: Path
+    num_clips: int
+    num_resumed: int
+    seconds_of_sound: float
+    """Of all clips."""
+    num_labels_given: int
+    num_flaws: int
+    """By kind and clip; a label that is wrong for two clips counts twice."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    folder: str
+    number: int
+    settings: SynthSettings
+
+
+def make_corpus(
+    folder: str | Path,
+    *,
+    settings: SynthSettings,
+    workers: int = 1,
+    progress: Callable[[SynthProgress], None] | None = None,
+) -> Corpus:
+    """Make a corpus, or go on with one.
+
+    Args:
+        folder: made if needed; must be empty, or hold a corpus of the same settings with as many clips or fewer.
+        settings: what to make.
+        workers: processes at work.
+        progress: called after every clip.
 
     Raises:
-        ManifestError: the folder cannot be written.
+        CorpusError: the folder holds something else, another process works in it, or it cannot be written. Clips that
+            were made are listed in its tables.
     """
     folder = Path(folder)
-    clips: list[dict[str, object]] = []
-    events: list[dict[str, object]] = []
     try:
+        _require_ours(folder, settings)
         (folder / "media").mkdir(parents=True, exist_ok=True)
-        for number in range(settings.num_clips):
-            clip, heard = _make_clip(folder, number, settings)
-            clips.append(clip)
-            events.extend({"clip_id": clip["clip_id"], **asdict(event)} for event in heard)
-        pyarrow.parquet.write_table(pa.Table.from_pylist(events), folder / "events.parquet")
-    except OSError as error:  # FFmpeg's errors are among them
-        raise ManifestError(f"{folder}: the made corpus cannot be written ({error.strerror or error})") from error
-    table = pa.Table.from_pylist(clips)
-    write_manifest(Manifest.from_table(table, source=str(folder)), folder / "manifest.parquet")
-    return read_manifest(folder / "manifest.parquet")
+        busy = CorpusError(f"{folder}: another process is making this corpus; wait for it to end")
+        with locked(folder, busy=busy):
+            _require_ours(folder, settings)
+            with replacing(folder / SETTINGS_FILE) as file:
+                file.write((json.dumps(_description(settings), indent=2) + "\n").encode())
+            return _make(folder, settings, workers, progress)
+    except OSError as error:
+        raise _write_error(folder, error) from error
 
 
-def _make_clip(folder: Path, number: int, settings: SynthSettings) -> tuple[dict[str, object], tuple[Event, ...]]:
-    """Write one media file; its row of the manifest, and what is heard in it."""
-    recording, part = divmod(number, _CLIPS_PER_RECORDING)
-    round_of_folds, fold_index = divmod(recording, _NUM_FOLDS)
-    rng = np.random.default_rng((settings.seed, _CLIP, number))
-    seconds = rng.uniform(settings.min_seconds, settings.max_seconds)
-    labels = _draw_labels(
-        rng,
-        first=_deal(
-            tuple(SOUNDS),
-            round_of_folds * _CLIPS_PER_RECORDING + part,
-            seeds=(settings.seed, _FIRST_SOUNDS, fold_index),
-        ),
+def _require_ours(folder: Path, settings: SynthSettings) -> None:
+    """Refuse a folder that holds anything but a beginning of this corpus."""
+    if folder.exists() and not folder.is_dir():
+        raise CorpusError(f"{folder}: this is a file; a corpus is a folder, choose a new or empty one")
+    path = folder / SETTINGS_FILE
+    if not path.exists():
+        ours = {LOCK_FILE, SETTINGS_FILE + PARTIAL_SUFFIX, "media"}
+        if folder.is_dir() and any(
+            entry.name not in ours or (entry.name == "media" and any(entry.iterdir())) for entry in folder.iterdir()
+        ):
+            raise CorpusError(f"{folder}: the folder is not empty and holds no made corpus; choose a new or empty one")
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        clips = int(found["settings"]["clips"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{path}: not a readable description of a made corpus ({error})") from error
+    wanted = _description(replace(settings, clips=clips))
+    if differences := _differences(found, wanted):
+        raise CorpusError(
+            f"{folder}: holds another corpus. There / asked for: {differences}. "
+            "Choose another folder, or remove this one"
+        )
+    if settings.clips < clips:
+        raise CorpusError(
+            f"{folder}: holds a corpus of {clips} clips, {settings.clips} were asked for; the same command with "
+            f"--clips {clips} or more goes on with it, and --where 'fold = 1' selects fewer later"
+        )
+
+
+def _description(settings: SynthSettings) -> dict[str, Any]:
+    return {"schema_version": _SCHEMA_VERSION, "generator": GENERATOR_VERSION, "settings": settings.to_dict()}
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """Such as `seed 1 / 2, kinds 62 / 20`; empty where the same."""
+    then = {**found, **found["settings"]}
+    now = {**wanted, **wanted["settings"]}
+    names = [name for name in now if name != "settings" and then.get(name) != now[name]]
+    return ", ".join(f"{name} {then.get(name)} / {now[name]}" for name in names)
+
+
+def _make(
+    folder: Path, settings: SynthSettings, workers: int, progress: Callable[[SynthProgress], None] | None
+) -> Corpus:
+    reserve = folder / _RESERVE_FILE
+    fixed, each = _RESERVED_BYTES
+    reserve.write_bytes(bytes(fixed + each * settings.clips))
+    num_resumed = sum((folder / plan.media).exists() for plan in _plans(settings))
+    num_done, seconds_made = num_resumed, 0.0
+    missing = (plan for plan in _plans(settings) if not (folder / plan.media).exists())
+    tasks = (_Task(str(folder), plan.number, settings) for plan in missing)
+    try:
+        with contextlib.closing(
+            run_tasks(_make_clip, tasks, workers=workers, timeout_seconds=_TIMEOUT_SECONDS)
+        ) as outcomes:
+            for outcome in outcomes:
+                if outcome.value is None:
+                    why = outcome.failure.message if outcome.failure else "no reason was given"
+                    raise CorpusError(f"{folder}: clip {outcome.task.number} could not be made: {why}")
+                num_done += 1
+                seconds_made += outcome.value
+                if progress:
+                    progress(
+                        SynthProgress(
+                            num_clips=settings.clips,
+                            num_done=num_done,
+                            num_resumed=num_resumed,
+                            seconds_made=seconds_made,
+                        )
+                    )
+    finally:  # whatever happened: what is made can be used
+        reserve.unlink()
+        made = _Counted(plan for plan in _plans(settings) if (folder / plan.media).exists())
+        write_tables(folder, made, label_set_of(tuple(KINDS)[: settings.kinds]))
+    return Corpus(
+        manifest_path=folder / MANIFEST_FILE,
+        num_clips=made.num_clips,
+        num_resumed=num_resumed,
+        seconds_of_sound=made.seconds_of_sound,
+        num_labels_given=made.num_labels_given,
+        num_flaws=made.num_flaws,
     )
-    place = Background.draw(np.random.default_rng((settings.seed, _RECORDING, recording)))
-    scene = mix(rng, labels, seconds=seconds, background=place)
-    suffix = _deal(SUFFIXES, number, seeds=(settings.seed, _CONTAINERS))
-    media = f"media/clip-{number:04d}{suffix}"
-    encode(scene.waveform, folder / media, sample_rate_hz=SAMPLE_RATE_HZ)
-    clip = {
-        "clip_id": f"clip-{number:04d}",
-        "media": media,
-        "labels": sorted(labels),
-        "split": "test" if fold_index == _NUM_FOLDS - 1 else "train",
-        "fold": fold_index + 1,
-        "group": f"recording-{recording:04d}",
-    }
-    return clip, scene.events
 
 
-def _draw_labels(rng: np.random.Generator, *, first: str) -> list[str]:
-    """One to `_MAX_SOUNDS` different labels, `first` among them."""
-    others = [label for label in SOUNDS if label != first]
-    return [first, *rng.choice(others, size=rng.integers(0, _MAX_SOUNDS), replace=False).tolist()]
+def _plans(settings: SynthSettings) -> Iterator[ClipPlan]:
+    return (plan_clip(settings, number) for number in range(settings.clips))
 
 
-def _deal(cards: tuple[str, ...], position: int, *, seeds: tuple[int, ...]) -> str:
-    """The card at `position` of one shuffled deck after another, so that all come equally often."""
-    deck, place = divmod(position, len(cards))
-    return cards[int(np.random.default_rng((*seeds, deck)).permutation(len(cards))[place])]
+class _Counted:
+    """Plans that are added up as they go by."""
+
+    def __init__(self, plans: Iterator[ClipPlan]) -> None:
+        self._plans = plans
+        self.num_clips = self.num_labels_given = self.num_flaws = 0
+        self.seconds_of_sound = 0.0
+
+    def __iter__(self) -> Iterator[ClipPlan]:
+        for plan in self._plans:
+            self.num_clips += 1
+            self.seconds_of_sound += plan.seconds
+            self.num_labels_given += len(plan.given_labels)
+            self.num_flaws += len(plan.flaws)
+            yield plan
+
+
+def _make_clip(task: _Task) -> float:
+    """Make one media file; its seconds."""
+    plan = plan_clip(task.settings, task.number)
+    path = Path(task.folder) / plan.media
+    rng = np.random.default_rng((task.settings.seed, ENCODING, task.number))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_path(path) as partial:
+            blocks = mix(plan, seed=task.settings.seed)
+            encode(blocks, partial, suffix=plan.suffix, sample_rate_hz=SAMPLE_RATE_HZ, rng=rng)
+    except OSError as error:  # FFmpeg's errors are among them
+        raise _write_error(path, error) from error
+    return plan.seconds
+
+
+def _write_error(path: Path, error: OSError) -> CorpusError:
+    reason = error.strerror or str(error) or os.strerror(error.errno or 0)
+    return CorpusError(
+        f"{path}: the made corpus cannot be written ({reason}); what was made is listed, and the same command goes on"
+    )

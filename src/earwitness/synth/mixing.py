@@ -1,84 +1,51 @@
-"""A scene: a background, and sounds placed over it, that may overlap."""
+"""From a plan to sound, block by block: memory does not grow with the length of a clip."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import next_fast_len
+from scipy.signal import oaconvolve
 
-from earwitness.synth.sounds import SAMPLE_RATE_HZ, SOUNDS, Waveform
+from earwitness.synth.kinds import KINDS
+from earwitness.synth.places import Place, Stereo, device_of, noise_of
+from earwitness.synth.plan import EVENT, NOISE, RECORDING, SOURCE, ClipPlan, Event
+from earwitness.synth.signals import SAMPLE_RATE_HZ, Waveform, num_samples
 
-_EVENT_SECONDS = (1.0, 3.5)
-_LEVEL_DB = (-3.0, 15.0)
-"""Level of a sound over its background, both by root mean square."""
+_BLOCK_SECONDS = 10.0
 _FADE_SECONDS = 0.01
 
 
-@dataclass(frozen=True, kw_only=True)
-class Background:
-    """The noise of one place; clips of one recording share it."""
-
-    tilt_db_per_octave: float
-    """0 is white, -6 brown."""
-    level_db: float
-    """Root mean square below full scale."""
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> "Background":
-        """A place at random."""
-        return cls(tilt_db_per_octave=rng.uniform(-6, 0), level_db=rng.uniform(-40, -28))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """A sound in a clip."""
-
-    label: str
-    start_seconds: float
-    stop_seconds: float
+def mix(plan: ClipPlan, *, seed: int) -> Iterator[npt.NDArray[np.float32]]:
+    """The clip's sound in blocks [2, samples] at `SAMPLE_RATE_HZ`, within (-1, 1)."""
+    place = Place.draw(np.random.default_rng((seed, RECORDING, plan.recording)))
+    noise = noise_of(place, np.random.default_rng((seed, NOISE, plan.number)))
+    record = device_of(place)
+    upcoming = list(enumerate(plan.events))
+    sounding: list[tuple[int, Stereo]] = []  # first sample, samples
+    end = num_samples(plan.seconds)
+    for start in range(0, end, num_samples(_BLOCK_SECONDS)):
+        stop = min(start + num_samples(_BLOCK_SECONDS), end)
+        while upcoming and num_samples(upcoming[0][1].start_seconds) < stop:
+            index, event = upcoming.pop(0)
+            sounding.append((num_samples(event.start_seconds), _render(plan, index, event, place, seed)))
+        block = noise(stop - start)
+        for first, sound in sounding:
+            begin, finish = max(first, start), min(first + sound.shape[1], stop)
+            block[:, begin - start : finish - start] += sound[:, begin - first : finish - first]
+        sounding = [(first, sound) for first, sound in sounding if first + sound.shape[1] > stop]
+        yield record(block).astype(np.float32)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """A clip before it is encoded."""
-
-    waveform: npt.NDArray[np.float32]
-    """[2, samples] at `SAMPLE_RATE_HZ`, within [-1, 1]."""
-    events: tuple[Event, ...]
-    """By start."""
-
-
-def mix(rng: np.random.Generator, labels: Sequence[str], *, seconds: float, background: Background) -> Scene:
-    """One event of each label in `seconds` of background, each at a level, time and place of its own."""
-    floor = 10 ** (background.level_db / 20)
-    num_samples = round(seconds * SAMPLE_RATE_HZ)
-    mixed = np.stack([floor * _noise(rng, num_samples, background.tilt_db_per_octave) for _ in range(2)])
-    events = []
-    for label in labels:
-        sound = _faded(SOUNDS[label](rng, min(rng.uniform(*_EVENT_SECONDS), seconds)))
-        gain = floor * 10 ** (rng.uniform(*_LEVEL_DB) / 20) / _rms(sound)
-        start = int(rng.integers(0, num_samples - len(sound) + 1))
-        left = rng.uniform(0.3, 0.7)
-        mixed[:, start : start + len(sound)] += np.outer((2 * left, 2 - 2 * left), gain * sound)
-        stop = start + len(sound)
-        events.append(Event(label=label, start_seconds=start / SAMPLE_RATE_HZ, stop_seconds=stop / SAMPLE_RATE_HZ))
-    mixed /= max(1.0, np.abs(mixed).max() / 0.95)
-    return Scene(waveform=mixed.astype(np.float32), events=tuple(sorted(events, key=lambda e: e.start_seconds)))
-
-
-def _noise(rng: np.random.Generator, num_samples: int, tilt_db_per_octave: float) -> Waveform:
-    """Coloured noise of root mean square one."""
-    fft_length = next_fast_len(num_samples, real=True)  # a prime number of samples would take seconds
-    spectrum = np.fft.rfft(rng.standard_normal(fft_length))
-    hz = np.fft.rfftfreq(fft_length, 1 / SAMPLE_RATE_HZ)
-    tilted = spectrum * np.maximum(hz, 50.0) ** (tilt_db_per_octave / 20 / np.log10(2))
-    noise = np.fft.irfft(tilted, fft_length)[:num_samples]
-    return noise / _rms(noise)
-
-
-def _rms(waveform: Waveform) -> float:
-    return float(np.sqrt(np.mean(waveform**2)))
+def _render(plan: ClipPlan, index: int, event: Event, place: Place, seed: int) -> Stereo:
+    """One event in its room, [2, samples]: longer than the event by the room's answer."""
+    source = np.random.default_rng((seed, SOURCE, plan.recording, tuple(KINDS).index(event.kind)))
+    rng = np.random.default_rng((seed, EVENT, plan.number, index))
+    dry = _faded(KINDS[event.kind].sound(source, rng, event.stop_seconds - event.start_seconds))
+    dry *= 10 ** ((place.noise_db + event.level_db) / 20) / np.sqrt(np.mean(dry**2))
+    wet = oaconvolve(dry[np.newaxis], place.answer, axes=1)
+    wet *= np.sqrt(place.wetness) * event.distance
+    wet[:, : len(dry)] += np.outer((2 * event.left, 2 - 2 * event.left), dry)
+    return np.asarray(wet)
 
 
 def _faded(waveform: Waveform) -> Waveform:

@@ -1,0 +1,25 @@
+"""Numbers and names as people read them, the same in pictures, tables and pages."""
+
+import math
+
+
+def shorten(text: str, *, length: int) -> str:
+    """The text in one line, cut with an ellipsis if longer than `length` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def measure(value: float) -> str:
+    """A measure to four decimals; `undefined` where there is none."""
+    return "undefined" if math.isnan(value) else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time: `7.5 s`, `48 s`, `4 min 05 s`, `2 h 03 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"

@@ -15,6 +15,7 @@ from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
 from earwitness.cli.evaluate import Evaluate
 from earwitness.cli.manifest import Manifest
+from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
 from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
@@ -28,6 +29,7 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[CrossValidate, subcommand("crossvalidate")]
     | Annotated[Tag, subcommand("tag")]
+    | Annotated[Models, subcommand("models")]
 )
 
 

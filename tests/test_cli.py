@@ -123,6 +123,7 @@ def test_run_folder(workspace: Path) -> None:
             "metrics.csv",
             "tensorboard",
             "checkpoint.pt",
+            "best.safetensors",
             "model.safetensors",
             "learning_curves.png",
         )

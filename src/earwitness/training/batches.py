@@ -22,7 +22,8 @@ from earwitness.store.reading import FrameReader
 from earwitness.training.augment import Augmentation, Draws, augmented
 from earwitness.training.distributed import Processes
 
-_BATCHES_AHEAD = 4
+BATCHES_AHEAD = 4
+"""Read while the network works on the one before."""
 
 
 class Plan(Protocol):
@@ -115,7 +116,7 @@ class BatchLoader:
         """The batches of steps `first_step` to `last_step` (exclusive), while the next ones are being read."""
         ahead: deque[Future[Batch]] = deque()
         for step in range(first_step, last_step):
-            while len(ahead) < _BATCHES_AHEAD and step + len(ahead) < last_step:
+            while len(ahead) < BATCHES_AHEAD and step + len(ahead) < last_step:
                 ahead.append(self._executor.submit(self.load, step + len(ahead)))
             asked = time.perf_counter()
             batch = ahead.popleft().result()

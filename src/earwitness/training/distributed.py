@@ -143,6 +143,7 @@ class Processes:
         except RuntimeError as error:
             if self.count == 1 or not _is_lost_connection(error):
                 raise
+            atexit.unregister(_part)  # there is nobody to take leave of
             raise RunError(
                 f"process {self.rank} of {self.count} has lost another one, which ended or was killed; the same "
                 "command goes on from the last checkpoint"

@@ -5,6 +5,8 @@ Weights, names and state stay those of the plain network; all of this is wrapped
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from shutil import which
 from typing import Any, Literal
 
 import torch
@@ -18,6 +20,9 @@ from earwitness.models.precision import autocast
 from earwitness.training.batches import DeviceBatch
 from earwitness.training.distributed import Processes
 from earwitness.training.settings import TrainSettings
+
+_STEPS_WORTH_COMPILING = 10_000
+"""Fewer are over before the translation has paid for itself: a minute or two at some tens of steps a second."""
 
 
 class Learner:
@@ -43,7 +48,7 @@ class Learner:
                 passes, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
             )
         self._passes: Callable[..., Any] = passes
-        if settings.compile == "always" or (settings.compile == "auto" and device.type == "cuda"):
+        if settings.compile == "always" or (settings.compile == "auto" and _is_worth_compiling(settings, device)):
             self._passes = torch.compile(passes)
         self._statistics = [b for b in network.buffers() if b.is_floating_point()]
 
@@ -85,6 +90,13 @@ class _Passes(nn.Module):
         embedding = self.network.embed(patches)
         logits = self.network.head(embedding * kept / self._kept_share)
         return logits
+
+
+def _is_worth_compiling(settings: TrainSettings, device: torch.device) -> bool:
+    """Whether it is likely to be faster in the end, and whether what it needs is there."""
+    if device.type != "cuda" or settings.steps < _STEPS_WORTH_COMPILING:
+        return False
+    return find_spec("triton") is not None and any(which(compiler) for compiler in ("cc", "gcc", "clang"))
 
 
 def with_shared_batch_norm(network: Network, device: torch.device) -> Network:

@@ -107,7 +107,7 @@ class TrainSettings:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the network while training; auto: bfloat16 where the processor computes in it."""
     compile: Literal["auto", "never", "always"] = "auto"
-    """Translate the network with torch.compile, which takes a minute at first; auto: on GPUs."""
+    """Translate the network by torch.compile, which takes a minute at first; auto: on a GPU, from 10,000 steps on."""
     sync_batch_norm: bool = False
     """Batch norm over the patches of all processes, not of each its own (as in the paper). On GPUs only."""
     device: str = "auto"

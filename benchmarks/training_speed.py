@@ -265,7 +265,7 @@ def loader_rate(arguments: argparse.Namespace, folder: Path, *, is_cold: bool) -
                 for _ in on_device(loader.batches(0, num_steps), setup.device, num_labels=len(store.label_set)):
                     pass
                 synchronise(setup.device)
-        return num_steps * settings.batch_size / (time.perf_counter() - started)
+        return float(num_steps * settings.batch_size / (time.perf_counter() - started))
 
     return statistics.median(rate() for _ in range(arguments.rounds))
 

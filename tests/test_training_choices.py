@@ -297,6 +297,13 @@ def test_run_of_an_earlier_version_is_taken_up(made_store: Store, tmp_path: Path
     assert TrainSettings.from_dict(values["settings"]) == QUICK
 
 
+def test_layers_and_units_are_built(made_store: Store, tmp_path: Path) -> None:
+    summary = train(made_store, tmp_path / "run", settings=replace(QUICK, steps=2, num_layers=2, num_units=300))
+    network = load_model(summary.model_path).network
+    sizes = [layer.out_features for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+    assert sizes == [round(300 * QUICK.width)] * 2 + [3]
+
+
 def test_bottleneck_is_built(made_store: Store, tmp_path: Path) -> None:
     summary = train(made_store, tmp_path / "run", settings=replace(QUICK, steps=2, bottleneck=7))
     assert load_model(summary.model_path).network.embedding_size == 7
@@ -335,6 +342,8 @@ def test_batches_that_do_not_divide(settings: dict[str, Any], processes: int, me
     [
         ({"accumulate": 0}, "accumulate=0"),
         ({"bottleneck": 0}, "bottleneck=0"),
+        ({"network": "fully_connected", "num_layers": 0}, "num_layers=0 must be at least 1"),
+        ({"network": "vgg", "num_units": 500}, "num_units=500 is for the fully connected network; the layers of vgg"),
         ({"stop_after": 0}, "stop_after=0"),
         ({"stop_after": 3, "validation_share": 0.0}, "stop_after=3 needs clips to watch"),
     ],

@@ -76,6 +76,10 @@ class TrainSettings:
     """One of the networks of `earwitness models`."""
     width: float = 1.0
     """Multiplies the units or channels of every hidden layer; 1 is the paper's size."""
+    num_layers: int | None = None
+    """Hidden layers of the fully connected network (paper: 3, the best of 2 to 6). None: the network's own."""
+    num_units: int | None = None
+    """Units of each of them (paper: 1,000, the best of 500 to 4,000). None: the network's own."""
     bottleneck: int | None = None
     """Units of a layer put in before the output (paper: 128 where there is one). None: there is no such layer."""
     steps: int = 10_000
@@ -119,9 +123,16 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         network_entry(self.network)
-        for name in ("steps", "batch_size", "accumulate", "validation_every", "stop_after", "bottleneck"):
+        sizes = ("num_layers", "num_units", "bottleneck")
+        for name in ("steps", "batch_size", "accumulate", "validation_every", "stop_after", *sizes):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise SettingsError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("num_layers", "num_units"):
+            if getattr(self, name) is not None and self.network != "fully_connected":
+                raise SettingsError(
+                    f"{name}={getattr(self, name)} is for the fully connected network; the layers of "
+                    f"{self.network} are fixed, and width scales them"
+                )
         if self.batch_size < 2:
             raise SettingsError("batch_size=1 leaves batch norm without statistics; use at least 2")
         if self.learning_rate is not None and not 0 < self.learning_rate <= 1:

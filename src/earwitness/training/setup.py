@@ -135,8 +135,9 @@ def set_up(reader: FrameReader, *, settings: TrainSettings, processes: Processes
         "num_bands": front_end.num_bands,
         "width": settings.width,
     }
-    if settings.bottleneck is not None:
-        arguments["bottleneck"] = settings.bottleneck
+    for name in ("num_layers", "num_units", "bottleneck"):
+        if getattr(settings, name) is not None:
+            arguments[name] = getattr(settings, name)
     return Setup(
         settings=settings,
         processes=processes,

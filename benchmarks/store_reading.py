@@ -119,15 +119,17 @@ def patches_per_second(
     return len(batches) * BATCH / (time.perf_counter() - started)
 
 
-def make_store(folder: Path, num_parts: int, clips_per_part: int) -> None:
-    """A finished store of noise."""
+def make_store(folder: Path, num_parts: int, clips_per_part: int, *, num_labels: int = 1) -> None:
+    """A finished store of noise; its clips have the labels by turns."""
     num_clips = num_parts * clips_per_part
+    names = [f"noise {label}" for label in range(num_labels)]
+    labels = [[names[clip % num_labels]] for clip in range(num_clips)]
     manifest = Manifest.from_table(
-        pa.table({"media": [f"clip-{clip}.wav" for clip in range(num_clips)], "labels": [["noise"]] * num_clips})
+        pa.table({"media": [f"clip-{clip}.wav" for clip in range(num_clips)], "labels": labels})
     )
     header = StoreHeader(
         front_end=FRONT_END,
-        label_set=LabelSet.of(["noise"]),
+        label_set=LabelSet.of(names),
         manifest_digest=digest_table(manifest.table),
         manifest_source="made by benchmarks/store_reading.py",
         num_rows=num_clips,
@@ -144,7 +146,7 @@ def make_store(folder: Path, num_parts: int, clips_per_part: int) -> None:
             folder,
             part,
             rows=manifest.table.slice(part * clips_per_part, clips_per_part),
-            label_indices=[[0]] * clips_per_part,
+            label_indices=[[(part * clips_per_part + row) % num_labels] for row in range(clips_per_part)],
             results=[clip] * clips_per_part,
             append_frames=lambda _, append: append(next(noise)),
             num_bands=FRONT_END.num_bands,

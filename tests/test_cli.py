@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -122,6 +123,7 @@ def test_run_folder(workspace: Path) -> None:
             "metrics.csv",
             "tensorboard",
             "checkpoint.pt",
+            "best.safetensors",
             "model.safetensors",
             "learning_curves.png",
         )
@@ -281,6 +283,30 @@ def test_prepare_lists_failures_and_keeps_the_rest(made_sounds: MadeSounds, tmp_
         assert len(list(csv.DictReader(file))) == 2
 
 
+def test_models() -> None:
+    listed = json.loads(earwitness("models", "--json").stdout)
+    assert (listed["schema_version"], listed["num_labels"], listed["bottleneck"]) == (1, 3087, None)
+    rows = {row["network"]: row for row in listed["networks"]}
+    assert sorted(rows) == ["alexnet", "fully_connected", "inception_v3", "resnet50", "vgg"]
+    assert rows["resnet50"]["num_weights"] == 29_827_023
+    assert rows["resnet50"]["paper_num_weights"] == 30_000_000
+    assert rows["vgg"]["embedding_size"] == 4096
+    assert rows["fully_connected"]["learning_rate"] == 3e-5
+    table = earwitness("models").stdout
+    assert re.search(r"^inception_v3 +28\.08 M +28 M +5\.438 G +4\.7 G +2,048$", table, re.MULTILINE)
+
+
+def test_models_at_another_size() -> None:
+    options = ("--num-labels", 10, "--width", 0.25, "--patch-frames", 20, "--bottleneck", 128)
+    rows = {row["network"]: row for row in json.loads(earwitness("models", *options, "--json").stdout)["networks"]}
+    assert rows["resnet50"]["embedding_size"] == 128
+    assert "paper_num_weights" not in rows["resnet50"], "the paper's figures are for the paper's size"
+    assert "31 frames" in rows["alexnet"]["impossible"]
+    table = earwitness("models", *options).stdout
+    assert "a bottleneck of 128" in table
+    assert "paper" not in table
+
+
 class TestBadInput:
     """One clear sentence and a non-zero exit."""
 
@@ -357,6 +383,12 @@ class TestBadInput:
         refused("tag", model, tone, tone, "--plot", tmp_path / "x.png", saying="draws one file")
         refused("tag", model, tone, "--plot", tmp_path / "x.xyz", saying="x.xyz")
         refused("tag", model, tone, "--out", tmp_path / "x.txt", saying=".jsonl or .csv")
+
+    def test_sizes_of_networks(self) -> None:
+        refused("models", "--width", 1e-4, saying=["width=0.0001", "use at least"])
+        refused("models", "--bottleneck", 0, saying="bottleneck=0 makes no layer")
+        refused("models", "--num-labels", 0, saying="num_labels=0 must be at least 1")
+        refused("models", "--width", 17, saying="width=17")
 
     def test_changed_settings_on_resume(self, workspace: Path) -> None:
         refused(*("train", workspace / "store", workspace / "run", "--batch-size", 8), saying=["before", "now"])

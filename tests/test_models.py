@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +18,11 @@ from earwitness.models.model_file import Architecture, Model, load_model, save_m
 from earwitness.models.network import Network
 from earwitness.models.registry import NETWORKS, create_network
 
-SMALL = {"fully_connected": 0.05, "resnet50": 0.125}
+SMALL = {"alexnet": 0.0625, "fully_connected": 0.05, "inception_v3": 0.05, "resnet50": 0.125, "vgg": 0.0625}
 """A width at which a network is quick to test."""
 
-PAPER_FIGURES = {
-    # weights and multiply-adds at 3,087 labels, recomputed from layer shapes; printed: 11.2 M / 11.2 M, 30 M / 1.9 G
-    "fully_connected": (11_237_087, 11_231_000),
-    "resnet50": (29_827_023, 1_856_000_000),
-}
+SHORTEST_PATCH = {"alexnet": 31, "fully_connected": 1, "inception_v3": 17, "resnet50": 1, "vgg": 32}
+FEWEST_BANDS = {"alexnet": 21, "fully_connected": 1, "inception_v3": 17, "resnet50": 1, "vgg": 32}
 
 
 @pytest.fixture(params=sorted(NETWORKS))
@@ -32,36 +30,15 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def small(name: str, *, num_labels: int = 5, patch_frames: int = 96, num_bands: int = 64) -> Network:
+@pytest.fixture(params=[None, 16], ids=["plain", "bottleneck"])
+def bottleneck(request: pytest.FixtureRequest) -> int | None:
+    units: int | None = request.param
+    return units
+
+
+def small(name: str, *, num_labels: int = 5, patch_frames: int = 96, **options: Any) -> Network:
     torch.manual_seed(0)
-    return create_network(
-        name, num_labels=num_labels, patch_frames=patch_frames, num_bands=num_bands, width=SMALL[name]
-    )
-
-
-def count_multiplies(network: nn.Module, patches: torch.Tensor) -> int:
-    """Multiply-adds of one patch, by watching the layers run: independent of any formula in the network's file."""
-    total = 0
-
-    def watch(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            total += output[0].numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            total += module.weight.numel()
-
-    for module in network.modules():
-        module.register_forward_hook(watch)
-    with torch.inference_mode():
-        network.eval()(patches[:1])
-    return total
-
-
-def test_paper_size(name: str) -> None:
-    network = create_network(name, num_labels=3087)
-    weights, multiplies = PAPER_FIGURES[name]
-    assert network.num_weights == weights
-    assert count_multiplies(network, torch.zeros(1, 96, 64)) == pytest.approx(multiplies, rel=1e-3)
+    return create_network(name, num_labels=num_labels, patch_frames=patch_frames, width=SMALL[name], **options)
 
 
 def test_resnet50_is_he_et_al_without_the_first_stride() -> None:
@@ -75,20 +52,68 @@ def test_resnet50_is_he_et_al_without_the_first_stride() -> None:
     assert shapes == [(8, 48, 32), (32, 48, 32), (64, 24, 16), (128, 12, 8), (256, 6, 4)]
 
 
-@pytest.mark.parametrize("patch_frames", [96, 20])
-def test_forward_and_embed(name: str, patch_frames: int) -> None:
-    network = small(name, patch_frames=patch_frames).eval()
+def map_sizes(network: Network, patch: torch.Tensor) -> list[tuple[int, ...]]:
+    """(channels, frames, bands) of each map that convolutions and pools of the top floor give, where it changes."""
+    shapes: list[tuple[int, ...]] = []
+
+    def watch(_layer: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        shape = tuple(output.shape[1:])
+        if output.ndim == 4 and shapes[-1:] != [shape]:
+            shapes.append(shape)
+
+    for part in network.children():
+        for layer in part.children():
+            layer.register_forward_hook(watch)
+    network.eval()(patch)
+    return shapes
+
+
+def test_map_sizes_are_those_of_the_docstrings() -> None:
+    """Maps (channels, frames, bands); the paper's own: 6 x 4 before ResNet-50's average, 10 x 6 before Inception's."""
+    patch = torch.zeros(1, 96, 64, device="meta")
+    with torch.device("meta"):
+        alexnet, vgg, inception = (create_network(name, num_labels=9) for name in ("alexnet", "vgg", "inception_v3"))
+    assert map_sizes(alexnet, patch) == [
+        *((96, 43, 54), (96, 21, 26), (256, 21, 26), (256, 10, 12), (384, 10, 12), (256, 10, 12), (256, 2, 2)),
+    ]
+    assert map_sizes(vgg, patch) == [
+        *((64, 96, 64), (64, 48, 32), (128, 48, 32), (128, 24, 16), (256, 24, 16), (256, 12, 8), (512, 12, 8)),
+        *((512, 6, 4), (512, 3, 2)),
+    ]
+    assert map_sizes(inception, patch) == [
+        *((80, 96, 64), (192, 94, 62), (192, 46, 30), (256, 46, 30), (288, 46, 30), (768, 22, 14)),
+        *((1280, 10, 6), (2048, 10, 6)),
+    ]
+
+
+@pytest.mark.parametrize("patch_frames", [96, 97, 50, None])
+def test_forward_and_embed(name: str, patch_frames: int | None, bottleneck: int | None) -> None:
+    """At the paper's patch length, at others, and at the shortest."""
+    patch_frames = patch_frames or SHORTEST_PATCH[name]
+    network = small(name, patch_frames=patch_frames, bottleneck=bottleneck).eval()
     patches = torch.randn(3, patch_frames, 64)
     with torch.inference_mode():
         logits, embedding = network(patches), network.embed(patches)
         assert logits.shape == (3, 5)
         assert embedding.shape == (3, network.embedding_size)
+        assert bottleneck in (None, network.embedding_size)
         torch.testing.assert_close(logits, network.head(embedding))
     assert torch.isfinite(logits).all()
+    assert (logits[0] - logits[1]).abs().max() > 0
 
 
-def test_every_weight_has_a_gradient(name: str) -> None:
-    network = small(name)
+def test_the_bottleneck_changes_nothing_below_it(name: str) -> None:
+    plain, narrow = small(name), small(name, bottleneck=7)
+    assert narrow.bottleneck is not None
+    assert narrow.bottleneck.in_features == plain.embedding_size
+    body = {key: tensor.shape for key, tensor in plain.state_dict().items() if not key.startswith("head.")}
+    below = {key: tensor.shape for key, tensor in narrow.state_dict().items()}
+    assert body.items() <= below.items()
+    assert set(below) - set(body) == {"bottleneck.weight", "bottleneck.bias", "head.weight", "head.bias"}
+
+
+def test_every_weight_has_a_gradient(name: str, bottleneck: int | None) -> None:
+    network = small(name, bottleneck=bottleneck)
     network(torch.randn(4, 96, 64)).square().sum().backward()
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None, parameter_name
@@ -96,29 +121,64 @@ def test_every_weight_has_a_gradient(name: str) -> None:
         assert parameter.grad.abs().sum() > 0, parameter_name
 
 
-def test_learns_eight_clips_by_heart(name: str) -> None:
-    network = small(name, num_labels=8)
+def test_learns_eight_clips_by_heart(name: str, bottleneck: int | None) -> None:
+    network = small(name, num_labels=8, bottleneck=bottleneck)
     patches = torch.randn(8, 96, 64)
     targets = torch.eye(8)
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    learning_rate = 5e-3 if name == "inception_v3" else 2e-3
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     for _ in range(60):
         loss = nn.functional.binary_cross_entropy_with_logits(network(patches), targets)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert (network(patches).argmax(dim=1) == torch.arange(8)).all()
     assert loss.item() < 0.05
 
 
-def test_unknown_network_names_the_nearest() -> None:
-    with pytest.raises(ModelError, match=r"unknown network 'resnet-50'.*did you mean 'resnet50'"):
-        create_network("resnet-50", num_labels=3)
+@pytest.mark.parametrize(("patch_frames", "num_bands"), [(31, 21), (40, 64), (96, 64), (97, 63)])
+def test_alexnets_last_pool_sees_the_whole_map(patch_frames: int, num_bands: int) -> None:
+    """The second window ends where the map ends, and begins no later than the first one ends: odd or even."""
+    network = create_network("alexnet", num_labels=1, patch_frames=patch_frames, num_bands=num_bands, width=0.02)
+    *layers, pool = network.convolutions.children()  # type: ignore[union-attr]
+    assert isinstance(pool, nn.MaxPool2d)
+    assert isinstance(pool.kernel_size, tuple)
+    assert isinstance(pool.stride, tuple)
+    x = nn.Sequential(*layers).eval()(torch.zeros(1, 1, patch_frames, num_bands))
+    for size, window, step in zip(x.shape[2:], pool.kernel_size, pool.stride, strict=True):
+        assert step + window == size
+        assert step <= window
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [("resnet-50", "resnet50"), ("AlexNet", "alexnet"), ("inception", "inception_v3"), ("vgg19", "vgg")],
+)
+def test_unknown_network_names_the_nearest(misspelt: str, meant: str) -> None:
+    with pytest.raises(ModelError, match=rf"unknown network '{misspelt}'; known: alexnet, .*did you mean '{meant}'"):
+        create_network(misspelt, num_labels=3)
+
+
+def test_patch_too_short(name: str) -> None:
+    shortest, fewest = SHORTEST_PATCH[name], FEWEST_BANDS[name]
+    with pytest.raises(SettingsError, match=rf"patch_frames={shortest - 1} .* {name}; .* {shortest} frames"):
+        small(name, patch_frames=shortest - 1)
+    with pytest.raises(SettingsError, match=rf"num_bands={fewest - 1} .* {name}; .* {fewest} mel bands"):
+        small(name, num_bands=fewest - 1)
+    network = small(name, patch_frames=shortest, num_bands=fewest).eval()
+    assert torch.isfinite(network(torch.randn(2, shortest, fewest))).all()
+
+
+@pytest.mark.parametrize("units", [0, -3])
+def test_bottleneck_that_makes_no_layer(name: str, units: int) -> None:
+    with pytest.raises(SettingsError, match=f"bottleneck={units} makes no layer"):
+        small(name, bottleneck=units)
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, 1e-4])
-def test_width_that_leaves_no_layer(width: float) -> None:
+def test_width_that_leaves_no_layer(name: str, width: float) -> None:
     with pytest.raises(SettingsError, match="width"):
-        create_network("resnet50", num_labels=3, width=width)
+        create_network(name, num_labels=3, width=width)
 
 
 def test_unknown_option_is_refused() -> None:
@@ -126,8 +186,14 @@ def test_unknown_option_is_refused() -> None:
         create_network("resnet50", num_labels=3, num_heads=2)
 
 
-def model_of(name: str) -> Model:
-    arguments = {"num_labels": 3, "patch_frames": 96, "num_bands": 64, "width": SMALL[name]}
+def model_of(name: str, bottleneck: int | None = None) -> Model:
+    arguments: dict[str, Any] = {
+        "num_labels": 3,
+        "patch_frames": 96,
+        "num_bands": 64,
+        "width": SMALL[name],
+        "bottleneck": bottleneck,
+    }
     torch.manual_seed(3)
     return Model(
         network=create_network(name, **arguments).eval(),
@@ -138,8 +204,8 @@ def model_of(name: str) -> Model:
     )
 
 
-def test_saved_and_loaded_model_gives_equal_scores(name: str, tmp_path: Path) -> None:
-    model = model_of(name)
+def test_saved_and_loaded_model_gives_equal_scores(name: str, bottleneck: int | None, tmp_path: Path) -> None:
+    model = model_of(name, bottleneck)
     patches = np.random.default_rng(0).normal(size=(5, 96, 64)).astype(np.float16)
     device = torch.device("cpu")
     before = PatchScorer(model.network, device=device)(patches)
@@ -148,6 +214,8 @@ def test_saved_and_loaded_model_gives_equal_scores(name: str, tmp_path: Path) ->
     loaded = load_model(tmp_path / "model.safetensors")
     assert torch.equal(random_state, torch.random.get_rng_state()), "loading must not draw from the random state"
     np.testing.assert_array_equal(PatchScorer(loaded.network, device=device)(patches), before)
+    assert loaded.architecture == model.architecture
+    assert loaded.network.embedding_size == model.network.embedding_size
     assert loaded.label_set == model.label_set
     assert loaded.label_set.names == model.label_set.names
     assert loaded.front_end == model.front_end

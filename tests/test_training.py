@@ -73,9 +73,10 @@ def test_batches_hold_the_store_s_patches_and_labels(made_store: Store) -> None:
     with FrameReader(made_store) as reader:
         index = PatchIndex(made_store.frames_per_clip, clips, patch_frames=96, hop_frames=96)
         plan = BatchPlan(index.num_patches, batch_size=16, seed=5)
-        with BatchLoader(reader, index, plan, patch_frames=96) as loader:
+        with BatchLoader(reader, index, plan) as loader:
             for step, batch in enumerate(loader.batches(0, 9)):
-                patches, targets = batch.to_device(torch.device("cpu"), num_labels=3)
+                ready = batch.to_device(torch.device("cpu"), num_labels=3)
+                patches, targets = ready.patches, ready.targets
                 batch_clips, first_frames = index.locate(plan.batch(step))
                 for row, (clip, first) in enumerate(zip(batch_clips, first_frames, strict=True)):
                     expected = reader.read_clip(int(clip), first_frame=int(first), num_frames=96)
@@ -387,7 +388,7 @@ def test_bad_settings(changes: dict[str, float], message: str) -> None:
 
 
 def test_unknown_network() -> None:
-    with pytest.raises(ModelError, match="known: fully_connected, resnet50"):
+    with pytest.raises(ModelError, match=r"unknown network 'resnet'; known: .*did you mean 'resnet50'"):
         TrainSettings(network="resnet")
 
 

@@ -14,6 +14,7 @@
     ├── ModelError            an unknown network, a damaged or foreign model file
     ├── RunError              a run folder that cannot be started, resumed or read
     ├── ScoreError            scores that cannot be evaluated
+    ├── ToldElsewhereError    another process of the same work has met an error, and tells it
     └── MissingExtraError     an optional dependency that is not installed; names the install command
 
 A message says what was wrong, what came, what is allowed and what to do. The command line prints it alone,
@@ -89,6 +90,10 @@ class RunError(EarwitnessError):
 
 class ScoreError(EarwitnessError):
     """Scores cannot be evaluated."""
+
+
+class ToldElsewhereError(EarwitnessError):
+    """Another process of the same work has met an error, and tells it: this one can end without a word."""
 
 
 class MissingExtraError(EarwitnessError):

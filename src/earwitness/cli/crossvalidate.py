@@ -1,13 +1,17 @@
 """`earwitness crossvalidate`: train and evaluate fold by fold."""
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from tyro.conf import Positional, arg
 
 from earwitness.cli.output import duration, print_json, progress_bar, remark
 from earwitness.cli.training_bar import show_training
+from earwitness.errors import SettingsError
+from earwitness.training.recipes import RECIPES, Recipe
 from earwitness.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ class CrossValidate:
     """Made by `earwitness prepare`."""
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The folder for the runs of all folds and the result."""
+    recipe: Recipe = "paper"
+    """Where the defaults of all settings come from, but that no clip is watched."""
     settings: Annotated[TrainSettings, arg(name="")] = field(
         default_factory=lambda: TrainSettings(validation_share=0.0)
     )
@@ -38,11 +44,22 @@ class CrossValidate:
     json: bool = False
     """Report as JSON."""
 
+    @classmethod
+    def defaults(cls, name: Recipe) -> "CrossValidate":
+        """What holds where an option is not given."""
+        settings = replace(RECIPES[name], validation_share=0.0)
+        return cls(store=tyro.MISSING, out=tyro.MISSING, recipe=name, settings=settings)
+
     def run(self) -> int:
         """Cross-validate; 130 if stopped before the end."""
         from earwitness.experiments.crossvalidate import crossvalidate
         from earwitness.store.read import Store
 
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise SettingsError(
+                "crossvalidate runs in one process, not under torchrun; train one fold by torchrun with "
+                f"`train --where '{self.group} <> 1'`"
+            )
         store = Store.open(self.store)
         with progress_bar(total=self.settings.steps, unit="step", title="fold") as bar:
 

@@ -6,7 +6,9 @@ Exit status: 0 done; 1 refused or failed, with a sentence; 2 the command line ca
 import io
 import os
 import sys
-from typing import Annotated
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
@@ -15,22 +17,29 @@ from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
 from earwitness.cli.evaluate import Evaluate
 from earwitness.cli.manifest import Manifest
+from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
+from earwitness.cli.recipe_option import recipe_asked_for
 from earwitness.cli.synth import Synth
 from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
-from earwitness.errors import EarwitnessError
+from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-Command = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Synth, subcommand("synth")]
-    | Annotated[Manifest, subcommand("manifest")]
-    | Annotated[Prepare, subcommand("prepare")]
-    | Annotated[Train, subcommand("train")]
-    | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[CrossValidate, subcommand("crossvalidate")]
-    | Annotated[Tag, subcommand("tag")]
-)
+
+def command_line(arguments: Sequence[str]) -> Any:
+    """The type of all commands. A recipe named among the arguments decides the defaults of those that train."""
+    recipe = recipe_asked_for(arguments)
+    return (
+        Annotated[Demo, subcommand("demo")]
+        | Annotated[Synth, subcommand("synth")]
+        | Annotated[Manifest, subcommand("manifest")]
+        | Annotated[Prepare, subcommand("prepare")]
+        | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
+        | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]
+        | Annotated[Tag, subcommand("tag")]
+        | Annotated[Models, subcommand("models")]
+    )
 
 
 def main() -> None:
@@ -46,7 +55,7 @@ def main() -> None:
         return
     try:
         command = tyro.cli(
-            Command,
+            command_line(arguments),
             prog="earwitness",
             description="Learn to name the sounds in soundtracks from weak labels, and use what was learnt.",
             args=arguments,
@@ -54,6 +63,9 @@ def main() -> None:
         )
         status = command.run()
         sys.stdout.flush()
+    except ToldElsewhereError:
+        time.sleep(1)  # torchrun ends all processes once one has ended: let the other speak
+        sys.exit(1)
     except EarwitnessError as error:
         _fail(str(error))
     except KeyboardInterrupt:

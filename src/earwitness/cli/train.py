@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import tyro
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import duration, print_json, progress_bar, remark
+from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
 from earwitness.cli.training_bar import show_training
+from earwitness.training.recipes import RECIPES, Recipe
 from earwitness.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -16,23 +18,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a network on a store, as the paper does; an interrupted training is taken up again."""
+    """Train a network on a store, as the paper does; an interrupted training is taken up again.
+
+    Over several GPUs or machines: torchrun --nproc-per-node 8 -m earwitness train ...
+    """
 
     store: Annotated[Positional[Path], arg(metavar="STORE")]
     """Made by `earwitness prepare`."""
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """The folder that the training leaves behind: model, settings, measurements."""
+    recipe: Recipe = "paper"
+    """Where the defaults of all other options come from (`--recipe small-data --help` shows them)."""
     settings: Annotated[TrainSettings, arg(name="")] = field(default_factory=TrainSettings)
     json: bool = False
     """Report as JSON."""
+
+    @classmethod
+    def defaults(cls, recipe: Recipe) -> "Train":
+        """What holds where an option is not given."""
+        return cls(store=tyro.MISSING, run_folder=tyro.MISSING, recipe=recipe, settings=RECIPES[recipe])
 
     def run(self) -> int:
         """Train; 130 if stopped before the end."""
         from earwitness.report.curves import plot_learning_curves
         from earwitness.store.read import Store
+        from earwitness.training.distributed import join_processes
         from earwitness.training.loop import train
 
-        store = Store.open(self.store)
+        processes = join_processes()
+        store = processes.together(lambda: Store.open(self.store))
+        if not processes.is_first:  # the first alone speaks
+            return 0 if train(store, self.run_folder, settings=self.settings).is_finished else 130
         with progress_bar(total=self.settings.steps, unit="step", title="train") as bar:
             summary = train(
                 store,
@@ -46,21 +62,28 @@ class Train:
             remark(f"stopped after step {summary.step} of {summary.num_steps}; the same command goes on from there")
         if self.json:
             fields = {**vars(summary), "model_path": str(summary.model_path), "is_finished": summary.is_finished}
+            fields["best_path"] = str(summary.best_path) if summary.best_path else None
             print_json({"schema_version": 1, **fields})
         elif summary.is_finished:
             self._print(summary)
         return 0 if summary.is_finished else 130
 
     def _print(self, summary: "TrainSummary") -> None:
+        over = f", over {summary.num_processes} processes" if summary.num_processes > 1 else ""
         print(
             f"{summary.model_path}: {summary.step} steps over {summary.num_patches} patches of "
-            f"{summary.num_train_clips} clips, in {duration(summary.seconds)}"
+            f"{summary.num_train_clips} clips, in {duration(summary.seconds)}{over}"
         )
         if summary.was_finished:
             print("  it was finished already; a larger --steps would go on with it")
+        if summary.stopped_early:
+            number = counted(self.settings.stop_after or 0, "validation")
+            print(f"  ended before {summary.num_steps} steps: the last {number} brought no better mAP")
         watched = summary.last_validation
         if watched:
             figures = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in watched.items() if v is not None)
             print(f"  on {summary.num_validation_clips} clips watched, not learnt from: {figures}")
+            if summary.best_path is not None:
+                print(f"  {summary.best_path}: as it was after step {summary.best_step}, the best of these")
         else:
             print("  no clip was set aside to be watched")

@@ -97,7 +97,7 @@ def trained_clips(model: Model, store: Store) -> npt.NDArray[np.int64] | str:
     if model.provenance["store_fingerprint"] != store.fingerprint:
         return "the model was trained on another store"
     try:
-        clips = choose_clips(store, TrainSettings(**model.provenance["settings"]))
+        clips = choose_clips(store, TrainSettings.from_dict(model.provenance["settings"]))
     except (KeyError, TypeError, EarwitnessError):
         return "the model was trained by another version, whose settings are not understood here"
     if clips.describe(store) != model.provenance.get("clips"):

@@ -17,7 +17,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from earwitness.errors import SettingsError
-from earwitness.models.network import Network, initialise, initialise_head, scaled
+from earwitness.models.network import Network, require_patch, scaled
 
 
 class FullyConnected(Network):
@@ -30,23 +30,23 @@ class FullyConnected(Network):
         patch_frames: int = 96,
         num_bands: int = 64,
         width: float = 1.0,
+        bottleneck: int | None = None,
         num_layers: int = 3,
         num_units: int = 1_000,
     ) -> None:
         super().__init__()
         if num_layers < 1:
             raise SettingsError(f"num_layers={num_layers} must be at least 1")
+        require_patch("fully_connected", patch_frames=patch_frames, num_bands=num_bands)
         units = scaled(num_units, width)
         sizes = [patch_frames * num_bands, *[units] * num_layers]
         layers: list[nn.Module] = [nn.Flatten()]
         for size_in, size_out in pairwise(sizes):
             layers += [nn.Linear(size_in, size_out), nn.ReLU()]
         self.hidden = nn.Sequential(*layers)
-        self.head = nn.Linear(units, num_labels)
-        initialise(self)
-        initialise_head(self.head)
+        self.add_output(num_features=units, num_labels=num_labels, bottleneck=bottleneck)
 
-    def embed(self, patches: Tensor) -> Tensor:
+    def features(self, patches: Tensor) -> Tensor:
         """The last hidden layer, [batch, num_units * width]."""
         hidden: Tensor = self.hidden(patches)
         return hidden

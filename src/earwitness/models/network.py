@@ -1,6 +1,9 @@
-"""What every network has in common: the two ways through it, and how layers are sized and initialised."""
+"""What every network has in common: the two ways through it, the output with its optional bottleneck, and how layers
+are made, sized and initialised.
+"""
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +12,13 @@ from earwitness.errors import SettingsError
 
 
 class Network(nn.Module, ABC):
-    """Patches in, one logit a label out. Subclasses set `head` and implement `embed`."""
+    """Patches in, one logit a label out.
 
+    A subclass builds its body, implements `features`, and calls `add_output` at the end of its `__init__`.
+    """
+
+    bottleneck: nn.Linear | None
+    """Features to fewer numbers; None: the output reads the features themselves."""
     head: nn.Linear
     """The last layer: embedding to logits."""
 
@@ -19,9 +27,45 @@ class Network(nn.Module, ABC):
         logits: Tensor = self.head(self.embed(patches))
         return logits
 
-    @abstractmethod
     def embed(self, patches: Tensor) -> Tensor:
-        """The layer before the output, [batch, embedding_size], of patches [batch, patch_frames, num_bands]."""
+        """The layer before the output, [batch, embedding_size], of patches [batch, patch_frames, num_bands].
+
+        That is the bottleneck where there is one. It has no activation (the paper names none): its numbers have
+        both signs, and together with the output it is one matrix of low rank.
+        """
+        features = self.features(patches)
+        if self.bottleneck is None:
+            return features
+        embedding: Tensor = self.bottleneck(features)
+        return embedding
+
+    @abstractmethod
+    def features(self, patches: Tensor) -> Tensor:
+        """What the body makes of patches [batch, patch_frames, num_bands]: [batch, num_features]."""
+
+    def add_output(self, *, num_features: int, num_labels: int, bottleneck: int | None) -> None:
+        """Put the last layers on the body, and give every layer its first weights.
+
+        Args:
+            num_features: numbers that `features` gives.
+            num_labels: outputs.
+            bottleneck: units of the layer between them (paper: 128 in its experiments on the number of labels).
+
+        Raises:
+            SettingsError: a bottleneck without units.
+        """
+        self.bottleneck = None
+        if bottleneck is not None:
+            if bottleneck < 1:
+                raise SettingsError(
+                    f"bottleneck={bottleneck} makes no layer; use 128 as in the paper, or leave it away"
+                )
+            self.bottleneck = nn.Linear(num_features, bottleneck)
+        self.head = nn.Linear(num_features if bottleneck is None else bottleneck, num_labels)
+        initialise(self)
+        with torch.no_grad():  # small weights: every label starts not far from probability 0.5
+            self.head.weight.normal_(std=0.01)
+            self.head.bias.zero_()
 
     @property
     def embedding_size(self) -> int:
@@ -46,6 +90,38 @@ def scaled(size: int, width: float) -> int:
     return result
 
 
+def require_patch(
+    network: str, *, patch_frames: int, num_bands: int, min_patch_frames: int = 1, min_bands: int = 1
+) -> None:
+    """Refuse a patch of which the network's strides and pools would leave nothing.
+
+    Raises:
+        SettingsError: the patch is smaller than the smallest that works, which is named.
+    """
+    if patch_frames < min_patch_frames:
+        raise SettingsError(
+            f"patch_frames={patch_frames} is too short for {network}; its shortest patch has {min_patch_frames} frames"
+        )
+    if num_bands < min_bands:
+        raise SettingsError(f"num_bands={num_bands} is too few for {network}; it needs at least {min_bands} mel bands")
+
+
+def conv_norm_relu(
+    num_in: int,
+    num_out: int,
+    kernel: int | tuple[int, int],
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: Literal["same", "valid"] = "same",
+) -> nn.Sequential:
+    """A convolution, batch norm (which has the bias) and ReLU. `valid`: no padding."""
+    return nn.Sequential(
+        nn.Conv2d(num_in, num_out, kernel, stride=stride, padding=padding, bias=False),
+        nn.BatchNorm2d(num_out),
+        nn.ReLU(inplace=True),
+    )
+
+
 def initialise(network: nn.Module) -> None:
     """He's initialisation for layers followed by ReLU; batch norm starts as the identity.
 
@@ -57,10 +133,3 @@ def initialise(network: nn.Module) -> None:
         elif isinstance(module, nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.zeros_(module.bias)
-
-
-def initialise_head(head: nn.Linear) -> None:
-    """Small weights and no bias: every label starts near probability 0.5, whatever the embedding's scale."""
-    with torch.no_grad():
-        head.weight.normal_(std=0.01)
-        head.bias.zero_()

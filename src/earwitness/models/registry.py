@@ -1,8 +1,8 @@
 """The networks by name: one row each. Looking here costs no import of torch; `create_network` does.
 
-Every network is a `torch.nn.Module` built with the keyword arguments `num_labels, patch_frames, num_bands, width`,
-and offers `forward(patches) -> logits [batch, labels]` and `embed(patches) -> [batch, embedding_size]`, the layer
-before the output, for patches [batch, patch_frames, num_bands]. The sigmoid and the loss live outside.
+Every network is a `torch.nn.Module` built with the keyword arguments `num_labels, patch_frames, num_bands, width,
+bottleneck`, and offers `forward(patches) -> logits [batch, labels]` and `embed(patches) -> [batch, embedding_size]`,
+the layer before the output, for patches [batch, patch_frames, num_bands]. The sigmoid and the loss live outside.
 """
 
 from __future__ import annotations
@@ -26,18 +26,47 @@ class NetworkEntry:
     class_name: str
     learning_rate: float
     """Default for Adam at batch 128."""
+    paper_num_weights: int
+    """As the paper prints it, for patches of 96 x 64 and 3,087 labels."""
+    paper_num_multiply_adds: int
 
 
+# The paper prints one learning rate, the fully connected network's. The others are ours: docs/design.md says why.
 NETWORKS = {
+    "alexnet": NetworkEntry(
+        module="earwitness.models.alexnet",
+        class_name="AlexNet",
+        learning_rate=1e-4,  # ours
+        paper_num_weights=37_300_000,
+        paper_num_multiply_adds=767_000_000,
+    ),
     "fully_connected": NetworkEntry(
         module="earwitness.models.fully_connected",
         class_name="FullyConnected",
-        learning_rate=3e-5,  # printed in the paper
+        learning_rate=3e-5,  # the paper's
+        paper_num_weights=11_200_000,
+        paper_num_multiply_adds=11_200_000,
+    ),
+    "inception_v3": NetworkEntry(
+        module="earwitness.models.inception_v3",
+        class_name="InceptionV3",
+        learning_rate=3e-4,  # ours
+        paper_num_weights=28_000_000,
+        paper_num_multiply_adds=4_700_000_000,  # not reconciled with the network described
     ),
     "resnet50": NetworkEntry(
         module="earwitness.models.resnet50",
         class_name="ResNet50",
-        learning_rate=3e-4,  # ours: the paper prints none (docs/design.md says how it was chosen)
+        learning_rate=3e-4,  # ours
+        paper_num_weights=30_000_000,
+        paper_num_multiply_adds=1_900_000_000,
+    ),
+    "vgg": NetworkEntry(
+        module="earwitness.models.vgg",
+        class_name="VGG",
+        learning_rate=1e-4,  # ours
+        paper_num_weights=62_000_000,
+        paper_num_multiply_adds=2_400_000_000,
     ),
 }
 
@@ -63,6 +92,7 @@ def create_network(
     patch_frames: int = 96,
     num_bands: int = 64,
     width: float = 1.0,
+    bottleneck: int | None = None,
     **options: Any,
 ) -> Network:
     """Build a network with fresh weights from torch's current random state.
@@ -73,11 +103,12 @@ def create_network(
         patch_frames: frames of a patch.
         num_bands: mel bands of a frame.
         width: multiplies the units or channels of every hidden layer; 1 is the paper's size.
+        bottleneck: units of a layer before the output (paper: 128), which `embed` then gives; None: there is none.
         options: further arguments of that network's class; an unknown one is refused.
 
     Raises:
         ModelError: unknown network or option.
-        SettingsError: sizes that leave a layer empty.
+        SettingsError: sizes that leave a layer empty, a patch too small for the network.
     """
     entry = network_entry(name)
     if num_labels < 1:
@@ -87,7 +118,12 @@ def create_network(
     network_class = getattr(import_module(entry.module), entry.class_name)
     try:
         network: Network = network_class(
-            num_labels=num_labels, patch_frames=patch_frames, num_bands=num_bands, width=width, **options
+            num_labels=num_labels,
+            patch_frames=patch_frames,
+            num_bands=num_bands,
+            width=width,
+            bottleneck=bottleneck,
+            **options,
         )
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be built with these arguments: {error}") from error

@@ -21,7 +21,7 @@ At 3,087 labels: 29.83 M weights and 1.856 G multiplies (the paper: 30 M and 1.9
 
 from torch import Tensor, nn
 
-from earwitness.models.network import Network, initialise, initialise_head, scaled
+from earwitness.models.network import Network, require_patch, scaled
 
 _STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 """Inner channels, blocks and stride of each stage."""
@@ -30,7 +30,10 @@ _EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """A residual block: 1 x 1 down (with the stride), 3 x 3, 1 x 1 up, and a shortcut."""
+    """A residual block: 1 x 1 down (with the stride), 3 x 3, 1 x 1 up, and a shortcut.
+
+    Called so in its paper; the bottleneck before the output is another thing.
+    """
 
     def __init__(self, num_in: int, num_inner: int, *, stride: int) -> None:
         super().__init__()
@@ -60,9 +63,17 @@ class Bottleneck(nn.Module):
 class ResNet50(Network):
     """The paper's best network. Any patch of at least one frame and band works: the final pool takes what is left."""
 
-    def __init__(self, *, num_labels: int, patch_frames: int = 96, num_bands: int = 64, width: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        num_labels: int,
+        patch_frames: int = 96,
+        num_bands: int = 64,
+        width: float = 1.0,
+        bottleneck: int | None = None,
+    ) -> None:
         super().__init__()
-        del patch_frames, num_bands  # the weights do not depend on them
+        require_patch("resnet50", patch_frames=patch_frames, num_bands=num_bands)
         num_channels = scaled(64, width)
         self.stem = nn.Sequential(
             nn.Conv2d(1, num_channels, 7, padding=3, bias=False),
@@ -79,11 +90,9 @@ class ResNet50(Network):
                 num_channels = inner * _EXPANSION
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(num_channels, num_labels)
-        initialise(self)
-        initialise_head(self.head)
+        self.add_output(num_features=num_channels, num_labels=num_labels, bottleneck=bottleneck)
 
-    def embed(self, patches: Tensor) -> Tensor:
+    def features(self, patches: Tensor) -> Tensor:
         """The average over the last stage's map, [batch, 2,048 * width]."""
         x: Tensor = self.stages(self.stem(patches.unsqueeze(1)))
         return x.mean(dim=(2, 3))

@@ -11,6 +11,7 @@ encryption: the rounds are mixing functions, strong enough for statistics only.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +22,13 @@ from earwitness.errors import SettingsError
 MAX_SIZE = 2**62
 """Largest domain: its positions and the products within must fit 64 bits."""
 
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""The increment of SplitMix64: an odd constant without structure."""
+
 _ROUNDS = 8
-_GOLDEN = 0x9E3779B97F4A7C15  # the increment of SplitMix64: an odd constant without structure
 
 Indices = npt.NDArray[np.int64]
+_Numbers = np.uint64 | npt.NDArray[np.uint64]
 
 
 def permute(positions: Indices, *, size: int, key: int) -> Indices:
@@ -46,14 +50,41 @@ def permute(positions: Indices, *, size: int, key: int) -> Indices:
     positions = np.asarray(positions, dtype=np.int64)
     if positions.size and (positions.min() < 0 or positions.max() >= size):
         raise ValueError(f"positions must lie in [0, {size}); came {positions.min()} to {positions.max()}")
-    high_size = math.isqrt(size - 1) + 1
-    low_size = -(-size // high_size)
-    round_keys = [_mix_int(key + (turn + 1) * _GOLDEN) for turn in range(_ROUNDS)]
+    rows = math.isqrt(size - 1) + 1
+    high_size, low_size = np.uint64(rows), np.uint64(-(-size // rows))
+    round_keys = [np.uint64(_mix_int(key + (turn + 1) * int(GOLDEN))) for turn in range(_ROUNDS)]
     values = _feistel(positions.astype(np.uint64), high_size, low_size, round_keys)
     outside = np.flatnonzero(values >= size)
     while outside.size:
         values[outside] = _feistel(values[outside], high_size, low_size, round_keys)
         outside = outside[values[outside] >= size]
+    return values.astype(np.int64)
+
+
+def permute_each(positions: Indices, *, sizes: Indices, keys: npt.NDArray[np.uint64]) -> Indices:
+    """As `permute`, for positions that each belong to a shuffle of their own.
+
+    Args:
+        positions: int64 [n], each in [0, its size).
+        sizes: int64 [n], each 1 to `MAX_SIZE`.
+        keys: uint64 [n].
+
+    Returns:
+        int64 [n]: what `permute(positions[i], size=sizes[i], key=keys[i])` gives.
+    """
+    sizes = np.asarray(sizes, dtype=np.int64)
+    high_sizes = np.sqrt(sizes - 1).astype(np.int64)  # right but for rounding, which the next two lines mend
+    high_sizes -= high_sizes * high_sizes > sizes - 1
+    high_sizes += (high_sizes + 1) * (high_sizes + 1) <= sizes - 1
+    high = (high_sizes + 1).astype(np.uint64)
+    limits = sizes.astype(np.uint64)
+    low = (limits + high - np.uint64(1)) // high
+    round_keys = [mix(keys + np.uint64((turn + 1) * int(GOLDEN) % 2**64)) for turn in range(_ROUNDS)]
+    values = _feistel(np.asarray(positions).astype(np.uint64), high, low, round_keys)
+    outside = np.flatnonzero(values >= limits)
+    while outside.size:
+        values[outside] = _feistel(values[outside], high[outside], low[outside], [k[outside] for k in round_keys])
+        outside = outside[values[outside] >= limits[outside]]
     return values.astype(np.int64)
 
 
@@ -90,6 +121,21 @@ class BatchPlan:
             SettingsError: the batch does not divide among `world_size` ranks.
             ValueError: `step` is negative or `rank` outside [0, world_size).
         """
+        positions = self.positions(step, rank=rank, world_size=world_size)
+        epochs = positions // self.num_patches
+        patches = np.empty_like(positions)
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+            at = epochs == epoch
+            places = positions[at] - epoch * self.num_patches
+            patches[at] = permute(places, size=self.num_patches, key=self._epoch_key(epoch))
+        return patches
+
+    def positions(self, step: int, *, rank: int = 0, world_size: int = 1) -> Indices:
+        """Global positions of one rank's share of a step, int64 [batch_size / world_size].
+
+        Raises:
+            SettingsError, ValueError: as `batch`.
+        """
         if self.batch_size % world_size:
             raise SettingsError(
                 f"batch_size={self.batch_size} does not divide among {world_size} processes; choose a multiple of it"
@@ -98,33 +144,26 @@ class BatchPlan:
             raise ValueError(f"step={step} and rank={rank} must not be negative, rank below world_size={world_size}")
         share = self.batch_size // world_size
         first = step * self.batch_size + rank * share
-        patches = np.empty(share, dtype=np.int64)
-        done = 0
-        while done < share:
-            epoch, position = divmod(first + done, self.num_patches)
-            count = min(share - done, self.num_patches - position)
-            positions = np.arange(position, position + count, dtype=np.int64)
-            patches[done : done + count] = permute(positions, size=self.num_patches, key=self._epoch_key(epoch))
-            done += count
-        return patches
+        return np.arange(first, first + share, dtype=np.int64)
 
     def _epoch_key(self, epoch: int) -> int:
         return int(np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)[0])
 
 
 def _feistel(
-    values: npt.NDArray[np.uint64], high_size: int, low_size: int, round_keys: list[int]
+    values: npt.NDArray[np.uint64], high_size: _Numbers, low_size: _Numbers, round_keys: Sequence[_Numbers]
 ) -> npt.NDArray[np.uint64]:
-    high, low = np.divmod(values, np.uint64(low_size))
+    """`values` through all rounds; sizes and keys are one number each, or arrays as long as `values`."""
+    high, low = np.divmod(values, low_size)
     for turn, round_key in enumerate(round_keys):
         if turn % 2:
-            low = (low + _mix(high + np.uint64(round_key)) % np.uint64(low_size)) % np.uint64(low_size)
+            low = (low + mix(high + round_key) % low_size) % low_size
         else:
-            high = (high + _mix(low + np.uint64(round_key)) % np.uint64(high_size)) % np.uint64(high_size)
-    return high * np.uint64(low_size) + low
+            high = (high + mix(low + round_key) % high_size) % high_size
+    return high * low_size + low
 
 
-def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """The finalizer of SplitMix64 (Steele, Lea and Flood 2014): each input bit changes every output bit."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -132,7 +171,7 @@ def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def _mix_int(x: int) -> int:
-    """`_mix` of one number, in Python's integers: for a few, that is faster."""
+    """`mix` of one number, in Python's integers: for a few, that is faster."""
     x %= 2**64
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64

@@ -41,6 +41,12 @@ class PatchIndex:
         """Patches of all the clips together."""
         return int(self._stops[-1]) if len(self._stops) else 0
 
+    @property
+    def first_patches(self) -> Indices:
+        """int64 [n]: the number of the first patch of each of `clips`."""
+        first: Indices = self._stops - self.patches_per_clip
+        return first
+
     def locate(self, patch_numbers: Indices) -> tuple[Indices, Indices]:
         """Clip and first frame within it, int64 [n] each, of the patches with these numbers.
 

@@ -1,7 +1,8 @@
 """What is measured while training: written to `metrics.csv` and for TensorBoard as it happens.
 
 Columns: step; seconds of training so far; kind (train | validation); loss; one_best_accuracy; mean_average_precision;
-patches_per_second. A figure that was not measured or is undefined is empty.
+patches_per_second (over all processes); learning_rate; waiting_share, of the time that went by, in which the first
+process waited for data. A figure that was not measured or is undefined is empty.
 """
 
 import csv
@@ -23,6 +24,8 @@ COLUMNS = (
     "one_best_accuracy",
     "mean_average_precision",
     "patches_per_second",
+    "learning_rate",
+    "waiting_share",
 )
 
 
@@ -34,7 +37,7 @@ class MeasurementLog:
         try:
             kept = [row for row in read_measurements(csv_path) if int(row["step"]) <= last_step]
             with replacing(csv_path) as file:
-                lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in kept)]
+                lines = [",".join(COLUMNS), *(",".join(row.get(name, "") for name in COLUMNS) for row in kept)]
                 file.write(("\n".join(lines) + "\n").encode())
             self._file = csv_path.open("a", newline="", encoding="utf-8")
             self._rows = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")

@@ -5,9 +5,10 @@
     metrics.csv          one row a measurement; see `training.measurements`
     tensorboard/         the same for TensorBoard
     checkpoint.pt        weights, optimiser and step; replaced whole, loaded with weights_only
-    model.safetensors    the trained model; present just when the run is finished
+    best.safetensors     the model as it was at the validation of the highest mAP so far; none without clips to watch
+    model.safetensors    the trained model as it was last; present just when the run is finished
 
-One process works in a run folder at a time.
+One process works in a run folder at a time: of a training over several, the first.
 """
 
 import json
@@ -24,13 +25,19 @@ import torch
 
 from earwitness.errors import RunError
 from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked, replacing
+from earwitness.training.settings import TrainSettings
 
 SCHEMA_VERSION = 1
 """Of `run.json`."""
 
 # Other values of these give the same weights, so a run may be taken up with them. `threads` is here as it was asked
 # for; what it came down to is compared.
-_FREE_SETTINGS = frozenset({"checkpoint_seconds", "validation_every", "threads", "steps"})
+_FREE_SETTINGS = frozenset({"checkpoint_seconds", "validation_every", "stop_after", "threads", "steps"})
+
+_RESOLVED_BEFORE = {"processes": 1}
+"""Of records of an earlier version, which do not hold them."""
+
+_HINTS = {"threads": " (give --threads {})", "processes": " (start it by torchrun --nproc-per-node {})"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +47,7 @@ class RunRecord:
     settings: Mapping[str, Any]
     """`TrainSettings`, as asked for."""
     resolved: Mapping[str, Any]
-    """What they came down to here: learning rate, precision, kind of device, threads."""
+    """What they came down to here: learning rate, precision, kind of device, threads, processes."""
     clips: Mapping[str, Any]
     """How many clips are learnt from and watched, and digests of their ids."""
     store: str
@@ -49,18 +56,22 @@ class RunRecord:
 
     def differences(self, now: "RunRecord", *, step_reached: int) -> list[str]:
         """What in `now` cannot be had by going on, one sentence part each; empty where the run may go on."""
+        before, after = _flat(self.settings), _flat(now.settings)
         changes = [
-            f"{name}: {self.settings.get(name)!r} before, {value!r} now"
-            for name, value in now.settings.items()
-            if self.settings.get(name) != value and name not in _FREE_SETTINGS
+            f"{name}: {before[name]!r} before, {value!r} now"
+            for name, value in after.items()
+            if before[name] != value and name not in _FREE_SETTINGS
         ]
-        if now.settings["steps"] < step_reached:
-            changes.append(f"steps: {step_reached} are done, {now.settings['steps']} now (more is allowed)")
+        if after["steps"] < step_reached:
+            changes.append(f"steps: {step_reached} are done, {after['steps']} now (more is allowed)")
+        elif before["steps"] != after["steps"] and after["rate_plan"] == "cosine":
+            changes.append(f"steps: {before['steps']} before, {after['steps']} now (the cosine ends at the last step)")
         for name, value in now.resolved.items():
-            is_said_already = name not in _FREE_SETTINGS and self.settings.get(name) != now.settings.get(name)
-            if self.resolved.get(name) != value and not is_said_already:
-                hint = f" (give --threads {self.resolved.get(name)})" if name == "threads" else ""
-                changes.append(f"{name}: {self.resolved.get(name)} before, {value} now{hint}")
+            is_said_already = name not in _FREE_SETTINGS and before.get(name) != after.get(name)
+            earlier = self.resolved.get(name, _RESOLVED_BEFORE.get(name))
+            if earlier != value and not is_said_already:
+                hint = _HINTS.get(name, "").format(earlier)
+                changes.append(f"{name}: {earlier} before, {value} now{hint}")
         if self.store_fingerprint != now.store_fingerprint:
             changes.append(
                 f"store: {self.store} ({self.store_fingerprint[:12]}) before, "
@@ -82,6 +93,7 @@ class RunFolder:
         self.metrics_path = self.folder / "metrics.csv"
         self.checkpoint_path = self.folder / "checkpoint.pt"
         self.model_path = self.folder / "model.safetensors"
+        self.best_path = self.folder / "best.safetensors"
         self.tensorboard_path = self.folder / "tensorboard"
 
     @contextmanager
@@ -107,7 +119,7 @@ class RunFolder:
                 ) from error
             yield
 
-    def take_up(self, record: RunRecord, *, step_reached: int) -> None:
+    def take_up(self, record: RunRecord, *, step_reached: int, is_finished: bool) -> None:
         """Write the record of a new run, or make sure that the run there is the same.
 
         The number of steps may be changed to any that is not passed already. A finished run is opened again by asking
@@ -126,7 +138,7 @@ class RunFolder:
                     f"{self.folder}: the run there was started with other settings ({'; '.join(changes)}); "
                     "use the same ones, or another folder"
                 )
-            if step_reached < record.settings["steps"]:
+            if not is_finished:
                 self.model_path.unlink(missing_ok=True)
             if environments[-1] != environment:
                 environments = [*environments, environment]
@@ -202,6 +214,15 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     except Exception as error:
         raise RunError(f"{path}: the checkpoint is damaged ({error}); delete it to begin again") from error
     return state
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without groups, as they are on the command line; those an earlier version did not know by default."""
+    flat: dict[str, Any] = {}
+    for values in (TrainSettings().to_dict(), settings):
+        for name, value in values.items():
+            flat |= value if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
 def _is_ours(name: str) -> bool:

@@ -1,6 +1,7 @@
 """What the demo shows: reports, pictures, and the page with the clips to listen to."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ _PLAYED_SECONDS = (5.0, 12.0)
 _SCORED_LABELS = 6
 _SHOWN_SECONDS = (15.0, 40.0)
 """Of the soundtrack that is shown in full."""
+_SHOWN_HOP_FRAMES = 24
+"""From one of its patches to the next: a quarter of a patch, for a finer curve."""
 
 
 def show(outcome: Outcome, folder: Path, *, stage_seconds: Mapping[str, float]) -> str:
@@ -128,11 +131,12 @@ def _clip(outcome: Outcome, row: int) -> Clip:
 
 
 def _held_out(outcome: Outcome, report: Path) -> HeldOutFile:
-    """Tag one held-out file from its media, as `earwitness tag` does, and draw what was found over what is true."""
+    """Tag one held-out file from its media, in overlapping patches, and draw what was found over what is true."""
     row = _shown_row(outcome)
     recorder = TimelineRecorder()
+    model = replace(outcome.model, front_end=replace(outcome.model.front_end, patch_hop_frames=_SHOWN_HOP_FRAMES))
     tag_media(
-        Tagger(outcome.model),
+        Tagger(model),
         _media(outcome, row),
         settings=TagSettings(timeline=True),
         on_frames=recorder.push_frames,
@@ -154,7 +158,7 @@ def _held_out(outcome: Outcome, report: Path) -> HeldOutFile:
     def draw(path: Path, *, is_dark: bool) -> TimeAxis:
         return recorder.draw(
             path,
-            front_end=outcome.model.front_end,
+            front_end=model.front_end,
             names=label_set.names,
             title=clip.file_name,
             true_events=drawn,

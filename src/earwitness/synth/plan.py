@@ -21,7 +21,7 @@ from earwitness.synth.settings import SynthSettings
 CLIPS_PER_RECORDING = 2
 NUM_FOLDS = 5
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 1
 """Goes up whenever the same settings begin to make something else."""
 
 _NUM_KINDS_SHARES = (0.22, 0.30, 0.26, 0.15, 0.07)

@@ -3,7 +3,7 @@
     python benchmarks/synth.py --minutes 60 --workers 2
 
 Makes one corpus twice, by one worker and by several, in temporary folders; prints the time of each, their ratio, and
-what one core spends on each part: planning, sounds, rooms and device, encoding.
+what one core spends on each part: planning, mixing (sounds, noise, rooms, device), encoding.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import numpy as np
 
 from earwitness.synth import corpus, mixing
 from earwitness.synth.encode import encode
-from earwitness.synth.kinds import KINDS
 from earwitness.synth.plan import ENCODING, plan_clip
 from earwitness.synth.settings import SynthSettings
 from earwitness.synth.signals import SAMPLE_RATE_HZ
@@ -51,23 +50,19 @@ def main() -> None:
 
 def by_part(settings: SynthSettings, folder: Path, num_clips: int = 12) -> None:
     """Print what each part of the work takes on one core, for a second of soundtrack."""
-    spent = {"planning": 0.0, "sounds": 0.0, "rooms and device": 0.0, "encoding": 0.0}
+    spent = {"planning": 0.0, "mixing": 0.0, "encoding": 0.0}
     sound_seconds = 0.0
     for number in range(min(num_clips, settings.clips)):
         started = time.perf_counter()
         plan = plan_clip(settings, number)
         planned = time.perf_counter()
-        for event in plan.events:
-            source, rng = np.random.default_rng(1), np.random.default_rng(2)
-            KINDS[event.kind].sound(source, rng, event.stop_seconds - event.start_seconds)
-        sounded = time.perf_counter()
         blocks = list(mixing.mix(plan, seed=settings.seed))
         mixed = time.perf_counter()
         rng = np.random.default_rng((settings.seed, ENCODING, number))
         encode(blocks, folder / "encoded", suffix=plan.suffix, sample_rate_hz=SAMPLE_RATE_HZ, rng=rng)
         encoded = time.perf_counter()
         sound_seconds += plan.seconds
-        parts = (planned - started, sounded - planned, mixed - sounded - (sounded - planned), encoded - mixed)
+        parts = (planned - started, mixed - planned, encoded - mixed)
         for name, seconds in zip(spent, parts, strict=True):
             spent[name] += seconds
     for name, seconds in spent.items():

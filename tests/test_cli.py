@@ -156,10 +156,16 @@ def test_evaluate_timelines(workspace: Path, model: Path, made_sounds: MadeSound
     (tmp_path / "events.csv").write_text("\n".join(rows))
     options = (model, workspace / "store", "--where", "fold == 1", "--events", tmp_path / "events.csv")
     text = earwitness("evaluate", *options).stdout
-    found = json.loads(earwitness("evaluate", *options, "--json").stdout)["timeline"]
-    assert found["mean_average_precision"] > found["chance"]["mean_average_precision"] + 0.2
-    assert f"mean average precision {found['mean_average_precision']:.3f}" in text
-    assert f"over {found['num_clips']} patches of 8 clips" in text
+    answer = json.loads(earwitness("evaluate", *options, "--json", "--report", tmp_path / "report").stdout)
+    found, over_patches = answer["timeline"], answer["timeline"]["over_patches"]
+    assert answer["events_path"] == str(tmp_path / "events.csv")
+    assert over_patches["mean_average_precision"] > over_patches["chance"]["mean_average_precision"] + 0.2
+    assert found["num_clips"] == 8
+    assert found["within_clips"]["mean_auc"] is None, "nothing sounds only part of the time"
+    assert "Timeline, within clips: AUC undefined (chance 0.5" in text
+    assert f"Timeline, over all patches: mAP {over_patches['mean_average_precision']:.3f} (chance" in text
+    assert "events that go on after the end of their clip were cut there: 10." in " ".join(answer["notes"])
+    assert json.loads((tmp_path / "report" / "evaluation.json").read_text())["timeline"] == found
     refused("evaluate", *options[:-1], tmp_path / "missing.csv", saying="there is no such file")
 
 

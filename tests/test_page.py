@@ -12,22 +12,22 @@ import pytest
 
 from earwitness.errors import ScoreError, SettingsError
 from earwitness.evaluation.summary import Evaluation, evaluate
+from earwitness.evaluation.timelines import TimelineEvaluation, evaluate_within_clips
 from earwitness.labels import LabelSet
 from earwitness.report.demo_page import (
     Clip,
     Command,
     DemoPage,
     Fact,
-    FrameResult,
     HeldOutFile,
     ScoredLabel,
     Stage,
-    TimelineFinding,
     write_demo_page,
 )
 from earwitness.report.evaluation_report import DEFINITIONS, comparison_rows
 from earwitness.report.html import Embedded, Picture, write_page
 from earwitness.report.timeline_plot import TimeAxis
+from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_rows
 from earwitness.report.words import duration, measure, shorten
 
 VOID = {"br", "img", "link", "meta", "source"}
@@ -79,6 +79,25 @@ def evaluated(strength: float, *, names: tuple[str, ...] = ("Bell", "Rain", "Owl
     return evaluate(scores, targets, label_set=LabelSet(tuple(f"/m/{i}" for i in range(len(names))), names))
 
 
+def in_time(names: tuple[str, ...] = ("Bell", "Rain", "Owl", "Siren")) -> TimelineEvaluation:
+    """Of 10 clips of 4 patches; the last two labels never sound in part of a clip."""
+    label_set = LabelSet(tuple(f"/m/{i}" for i in range(len(names))), names)
+    rng = np.random.default_rng(2)
+    targets = rng.random((40, len(names))) < 0.5
+    targets[:, 2] = False
+    targets[:, 3] = np.repeat(np.arange(10) % 2 == 0, 4)
+    scores = rng.normal(size=targets.shape) + targets
+    patches_per_clip = np.full(10, 4)
+    return TimelineEvaluation(
+        num_patches=40,
+        num_clips=10,
+        within_clips=evaluate_within_clips(scores, targets, patches_per_clip, label_set=label_set),
+        loudness_within_clips=evaluate_within_clips(-scores, targets, patches_per_clip, label_set=label_set),
+        over_patches=evaluate(scores, targets, label_set=label_set),
+        over_patches_without_time=evaluate(np.zeros_like(scores), targets, label_set=label_set),
+    )
+
+
 def clip(file_name: str = "clip-7.mp4") -> Clip:
     return Clip(
         file_name=file_name,
@@ -104,14 +123,7 @@ def demo_page(*, baseline: Evaluation | None = None) -> DemoPage:
         learning_curves=Picture(light=light, description="loss and mAP"),
         evaluation=evaluated(2.0),
         baseline=baseline,
-        timeline=TimelineFinding(
-            frame_seconds=0.5,
-            labels={
-                "/m/0": FrameResult(average_precision=0.4375, chance=0.03125),
-                "/m/1": FrameResult(average_precision=0.8125, chance=0.09375),
-                "/m/3": FrameResult(average_precision=math.nan, chance=0.0),
-            },
-        ),
+        timeline=in_time(),
         notes=("The sounds are made by formulas.",),
         commands=(Command(purpose="Learn.", text="earwitness train STORE RUN \\\n    --steps 2000"),),
     )
@@ -162,8 +174,12 @@ def test_figures_are_those_given(tmp_path: Path) -> None:
     for row in comparison_rows(model, baseline):
         assert " ".join(row) in page.text
     assert " ".join(DEFINITIONS.split()) in page.text
-    assert "frame mAP of the timeline 0.6250 – 0.0625" in page.text  # the mean of the two labels that sound
-    assert "over the 2 labels that sound" in page.text
+    within = in_time().within_clips
+    assert f"And when: AUC within clips {within.mean_auc:.3f} model {within.mean_auc:.3f} loudness" in page.text
+    for row in timeline_rows(in_time()):
+        assert " ".join(row) in page.text
+    assert "4 labels; 2 of them left out within clips" in page.text
+    assert " ".join(TIMELINE_DEFINITIONS.split()) in page.text
     assert "40 clips, 4 labels; 1 of them left out" in page.text
     assert "Training 2 min 28 s" in page.text
     assert "From nothing to this page: 2 min 34 s" in page.text
@@ -178,26 +194,34 @@ def test_labels_stand_best_first_and_undefined_last(tmp_path: Path) -> None:
     page = written(tmp_path, given)
     bell, rain, owl, siren = given.evaluation.labels
     best_first = sorted((bell, rain, siren), key=lambda label: -label.average_precision)
-    in_time = {"Bell": "0.438", "Rain": "0.812", "Siren": "–"}
+    when = {label.name: [f"{label.auc:.3f}", f"{label.num_clips}"] for label in in_time().within_clips.labels[:2]}
+    when["Siren"] = ["–", "0"]
     cells = [
-        [x.name, f"{x.average_precision:.3f}", in_time[x.name], f"{x.auc:.3f}", f"{x.prior:.3f}", f"{x.num_positives}"]
+        [x.name, f"{x.average_precision:.3f}", f"{x.auc:.3f}", f"{x.prior:.3f}", f"{x.num_positives}", *when[x.name]]
         for x in best_first
     ]
-    expected = [cell for row in cells for cell in row] + [owl.name, "–", "undefined", "–", "–", "0.000", "0"]
-    text = page.text.split("AP in time as a bar AUC chance clips ")[1].split(" To be fair")[0]
+    undefined = [owl.name, "–", "undefined", "–", "0.000", "0", "–", "0"]
+    expected = [*(cell for row in cells for cell in row), *undefined]
+    text = page.text.split("AUC in time as a bar clips in part ")[1].split(" To be fair")[0]
     assert text.split() == expected
 
 
 def test_page_without_baseline_and_without_anything_defined(tmp_path: Path) -> None:
     nothing = evaluate(np.ones((2, 3)), np.zeros((2, 3), dtype=bool), label_set=LabelSet.of("abc"))
-    finding = TimelineFinding(frame_seconds=0.5, labels={})
-    assert math.isnan(finding.mean_average_precision)
-    assert math.isnan(finding.chance)
-    given = replace(demo_page(), evaluation=nothing, timeline=finding, stages=(), notes=(), clips=())
+    never = np.ones((2, 3)), np.zeros((2, 3), dtype=bool), np.array([2])
+    timeline = replace(
+        in_time(),
+        within_clips=evaluate_within_clips(*never, label_set=LabelSet.of("abc")),
+        loudness_within_clips=evaluate_within_clips(*never, label_set=LabelSet.of("abc")),
+        over_patches=nothing,
+        over_patches_without_time=nothing,
+    )
+    given = replace(demo_page(), evaluation=nothing, timeline=timeline, stages=(), notes=(), clips=())
     page = written(tmp_path, given)
-    assert "baseline" not in page.text.split("How good it is")[2].replace("The baseline is logistic", "")
+    assert "baseline" not in page.text.split("How good it is")[2].replace("The baseline", "")
     assert "nan" not in page.text.split()
-    assert "frame mAP" not in page.text
+    assert "And when" not in page.text
+    assert "AUC within clips undefined" in page.text
     assert "undefined" in page.text
 
 
@@ -217,6 +241,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
                 timeline=replace(given.held_out.timeline, description=HOSTILE),
             ),
             evaluation=evaluated(2.0, names=(HOSTILE, "Rain", "Owl", "Siren")),
+            timeline=in_time((HOSTILE, "Rain", "Owl", "Siren")),
             notes=(HOSTILE,),
             commands=(Command(purpose=HOSTILE, text=HOSTILE),),
         ),
@@ -232,6 +257,8 @@ def test_page_refuses_what_does_not_fit(tmp_path: Path) -> None:
     other = evaluate(np.eye(3), np.eye(3, dtype=bool), label_set=LabelSet.of("abc"))
     with pytest.raises(ScoreError, match="other labels"):
         write_demo_page(tmp_path / "page.html", demo_page(baseline=other))
+    with pytest.raises(ScoreError, match="timeline was evaluated on other labels"):
+        write_demo_page(tmp_path / "page.html", replace(demo_page(), evaluation=other))
     with pytest.raises(SettingsError, match=r"page\.html: the page cannot be written"):
         write_demo_page(tmp_path / "nowhere" / "page.html", demo_page())
     assert list(tmp_path.iterdir()) == []

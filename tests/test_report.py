@@ -12,6 +12,7 @@ from matplotlib.image import imread
 
 from earwitness.errors import RunError, ScoreError, SettingsError
 from earwitness.evaluation.summary import Evaluation, evaluate
+from earwitness.evaluation.timelines import TimelineEvaluation, evaluate_within_clips
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.report.curves import plot_learning_curves
@@ -19,6 +20,7 @@ from earwitness.report.evaluation_report import comparison_table, write_evaluati
 from earwitness.report.pooled_columns import ScoreCurves, SpectrogramPicture
 from earwitness.report.timeline_plot import TrueEvent, _choose_rows, _clock, _hz_to_band, plot_timeline
 from earwitness.report.timeline_recorder import TimelineRecorder
+from earwitness.report.timeline_table import timeline_lines
 
 
 def assert_drawn(path: Path) -> None:
@@ -111,6 +113,57 @@ def test_report_of_many_labels_some_undefined(tmp_path: Path) -> None:
             "dprime": "",
             "average_precision": "",
         }
+
+
+def in_time(label_set: LabelSet) -> TimelineEvaluation:
+    """Two clips of two patches; the first label sounds in the second half of the first."""
+    targets = np.zeros((4, len(label_set)), dtype=bool)
+    targets[1, 0] = True
+    scores = np.linspace(0.0, 1.0, targets.size).reshape(targets.shape)
+    patches_per_clip = np.array([2, 2])
+    return TimelineEvaluation(
+        num_patches=4,
+        num_clips=2,
+        within_clips=evaluate_within_clips(scores, targets, patches_per_clip, label_set=label_set),
+        loudness_within_clips=evaluate_within_clips(1 - scores, targets, patches_per_clip, label_set=label_set),
+        over_patches=evaluate(scores, targets, label_set=label_set),
+        over_patches_without_time=evaluate(np.zeros_like(scores), targets, label_set=label_set),
+    )
+
+
+def test_report_with_a_timeline(tmp_path: Path) -> None:
+    scores, targets, label_set = scored(20, 4, 1.0)
+    evaluation, timeline = evaluate(scores, targets, label_set=label_set), in_time(label_set)
+    write_evaluation_report(tmp_path, evaluation=evaluation, baseline=None, title="t", details={}, timeline=timeline)
+    assert json.loads((tmp_path / "evaluation.json").read_text())["timeline"] == timeline.to_dict()
+    with (tmp_path / "per_label.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["within_clips_auc"] for row in rows] == ["1.0", "", "", ""]
+    assert [row["within_clips_num_clips"] for row in rows] == ["1", "0", "0", "0"]
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    lines = summary.split("## When")[1].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert cells[0] == ["timeline", "model", "loudness", "without time", "chance"]
+    assert cells[2:5] == [
+        ["AUC within clips", "1.0000", "0.0000", "0.5000", "0.5000"],
+        ["AP within clips", "1.0000", "0.5000", "–", "0.7500"],
+        ["mAP over all patches", "0.3333", "–", "0.2500", "0.2500"],
+    ]
+    assert "4 patches of 2 clips, in 1 of which a label sounds part of the time; 4 labels; 3 of them" in summary
+    assert timeline_lines(timeline).splitlines() == [
+        "Timeline, within clips: AUC 1.000 (chance 0.5, loudness 0.000), "
+        "average precision 1.000 (chance 0.750, loudness 0.500)",
+        "Timeline, over all patches: mAP 0.333 (chance 0.250, clip scores without time 0.250)",
+    ]
+    with pytest.raises(ScoreError, match="timeline was evaluated on other labels"):
+        write_evaluation_report(
+            tmp_path,
+            evaluation=evaluation,
+            baseline=None,
+            title="t",
+            details={},
+            timeline=in_time(LabelSet.of("abcd")),
+        )
 
 
 def test_report_without_any_defined_label(tmp_path: Path) -> None:

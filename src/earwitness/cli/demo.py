@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from earwitness.cli.output import duration, progress_bar, remark
@@ -26,10 +27,11 @@ class Demo:
         from earwitness.demo.stages import run_demo
 
         started = time.monotonic()
-        with _Bars(started) as bars:
-            demo = run_demo(self.folder, listener=bars)
-        if demo is None:
-            remark("stopped; the same command goes on from there")
+        try:
+            with _Bars(started) as bars:
+                demo = run_demo(self.folder, listener=bars)
+        except KeyboardInterrupt:
+            remark("\nstopped; the same command goes on from there")
             return 130
         if demo.was_done:
             remark(f"This demo has been done before; remove {self.folder} to see it done again.")
@@ -38,7 +40,7 @@ class Demo:
             print(f"\nDone in {duration(time.monotonic() - started)}.")
         print(f"\nNow open this page in a browser: {demo.page_path.resolve().as_uri()}")
         print("and try a sound or a video of your own:\n")
-        print(f"    earwitness tag {demo.model_path} FILE --timeline")
+        print(f"    earwitness tag {quote(str(demo.model_path))} FILE --timeline")
         return 0
 
 

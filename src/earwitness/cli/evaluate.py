@@ -2,16 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import counted, print_json, progress_bar, remark
-
-if TYPE_CHECKING:
-    from earwitness.experiments.timelines import TimelineEvaluation
-    from earwitness.models.model_file import Model
-    from earwitness.store.read import Store
+from earwitness.cli.output import print_json, progress_bar, remark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +20,7 @@ class Evaluate:
     where: str | None = None
     """SQL condition over the manifest's columns: the clips to evaluate on, for example "fold = 1"."""
     events: Path | None = None
-    """Table of true events (clip_id, label, start_seconds, stop_seconds): the timeline is measured, too."""
+    """Table of true events (clip_id, label, start_seconds, stop_seconds), to measure how well scores say when."""
     report: Path | None = None
     """Folder for a report: JSON, a table of labels, a summary, pictures."""
     device: str = "auto"
@@ -38,6 +33,7 @@ class Evaluate:
         from earwitness.experiments.evaluating import evaluate_model
         from earwitness.models.model_file import load_model
         from earwitness.report.evaluation_report import comparison_table, require_report_folder, write_evaluation_report
+        from earwitness.report.timeline_table import timeline_lines
         from earwitness.store.read import Store
 
         model = load_model(self.model)
@@ -49,14 +45,15 @@ class Evaluate:
                 model,
                 store,
                 where=self.where,
+                events_path=self.events,
                 device=self.device,
                 on_patches=lambda done: bar.update(done - bar.n),
             )
-        timeline = self._timeline(model, store)
         details = {
             "model_path": str(self.model),
             "store_path": str(self.store),
             "where": self.where,
+            "events_path": str(self.events) if self.events is not None else None,
             "store_fingerprint": store.fingerprint,
             "trained_on_fingerprint": model.provenance.get("store_fingerprint"),
         }
@@ -70,6 +67,7 @@ class Evaluate:
                 notes=outcome.notes,
                 scores=outcome.scores,
                 targets=outcome.targets,
+                timeline=outcome.timeline,
             )
         if self.json:
             baseline = outcome.baseline.to_dict() if outcome.baseline is not None else None
@@ -80,33 +78,15 @@ class Evaluate:
                     "notes": list(outcome.notes),
                     "model": outcome.model.to_dict(),
                     "baseline": baseline,
-                    "timeline": timeline.patches.to_dict() if timeline is not None else None,
+                    "timeline": outcome.timeline.to_dict() if outcome.timeline is not None else None,
                 }
             )
             return 0
         print(comparison_table(outcome.model, outcome.baseline))
-        if timeline is not None:
-            found = timeline.patches
-            print(
-                f"\nTimeline, patch by patch, against {self.events}: "
-                f"mean average precision {found.mean_average_precision:.3f} "
-                f"(chance {found.chance.mean_average_precision:.3f}), mean AUC {found.mean_auc:.3f}, "
-                f"over {counted(found.num_clips, 'patch', 'patches')} of {counted(timeline.num_clips, 'clip')} "
-                f"and {found.num_labels - found.num_undefined_labels} labels"
-            )
+        if outcome.timeline is not None:
+            print(f"\n{timeline_lines(outcome.timeline)}")
         for note in outcome.notes:
             remark(note)
         if self.report is not None:
             print(f"report: {self.report / 'summary.md'}")
         return 0
-
-    def _timeline(self, model: "Model", store: "Store") -> "TimelineEvaluation | None":
-        from earwitness.experiments.timelines import evaluate_timelines
-
-        if self.events is None:
-            return None
-        outcome = evaluate_timelines(model, store, events_path=self.events, where=self.where, device=self.device)
-        if outcome.unknown_labels:
-            shown = ", ".join(outcome.unknown_labels[:5]) + (", ..." if len(outcome.unknown_labels) > 5 else "")
-            remark(f"{self.events}: labels that the model does not know were left out: {shown}")
-        return outcome

@@ -3,11 +3,12 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import counted, duration, print_json, progress_bar
+from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
 from earwitness.parallel import usable_cpus
 from earwitness.synth.settings import SynthSettings
 
@@ -48,5 +49,11 @@ class Synth:
             f"{corpus.num_labels_given / corpus.num_clips:.1f} labels a clip, "
             f"{counted(corpus.num_flaws, 'flaw')} in them"
         )
-        print(f"  earwitness prepare {corpus.manifest_path} STORE --label-set {self.corpus / 'labels.csv'}")
+        manifest, labels = quote(str(corpus.manifest_path)), quote(str(self.corpus / "labels.csv"))
+        print(f"  earwitness prepare {manifest} STORE --label-set {labels}")
+        if corpus.labels_not_tested:
+            remark(
+                f"{len(corpus.labels_not_tested)} of {counted(corpus.num_labels, 'label')} are in no clip of the test "
+                "split; more --clips, fewer --kinds or fewer --prior-decades give them some"
+            )
         return 0

@@ -2,14 +2,14 @@
 
     clip_id        text, as in the manifest
     label          a label id; null: nothing sounds, the row is left out
-    start_seconds  number, in the time of the clip
+    start_seconds  number, in the time of the clip: 0 is where the clip begins, not its media
     stop_seconds   number, exclusive, not before the start
 
 Other columns are left alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class TrueEvent:
     label: str
     start_seconds: float
     stop_seconds: float
+    row: int = field(default=0, compare=False)
+    """Of the table, from 1: for messages."""
 
 
 def read_events(path: str | Path) -> Mapping[str, Sequence[TrueEvent]]:
@@ -59,7 +61,7 @@ def read_events(path: str | Path) -> Mapping[str, Sequence[TrueEvent]]:
                 f"{path}: row {row}: an event needs a clip_id and 0 <= start_seconds <= stop_seconds; came "
                 f"clip_id={clip_id}, start_seconds={start}, stop_seconds={stop}"
             )
-        events.setdefault(clip_id, []).append(TrueEvent(label, start, stop))
+        events.setdefault(clip_id, []).append(TrueEvent(label, start, stop, row))
     return events
 
 

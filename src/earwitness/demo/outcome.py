@@ -9,8 +9,8 @@ import pyarrow.parquet
 
 from earwitness.demo.settings import TEST
 from earwitness.evaluation.summary import Evaluation, evaluate
+from earwitness.evaluation.timelines import TimelineEvaluation
 from earwitness.experiments.evaluating import ModelEvaluation, evaluate_model
-from earwitness.experiments.timelines import TimelineEvaluation, evaluate_timelines
 from earwitness.models.model_file import Model, load_model
 from earwitness.store.read import Store
 from earwitness.synth.truth import EVENTS_FILE, TRUE_MANIFEST_FILE
@@ -30,14 +30,15 @@ class Outcome:
     """[clips, labels]: what truly sounds in the clips of `against_metadata`."""
     model_against_truth: Evaluation
     baseline_against_truth: Evaluation | None
-    timelines: TimelineEvaluation
+    timeline: TimelineEvaluation
     """Against the true events."""
 
 
 def evaluate_demo(store: Store, corpus: Path, model_path: Path) -> Outcome:
     """Measure the model on the clips of `settings.TEST`."""
     model = load_model(model_path)
-    measured = evaluate_model(model, store, where=TEST)
+    measured = evaluate_model(model, store, where=TEST, events_path=corpus / EVENTS_FILE)
+    assert measured.timeline is not None
     rows = pyarrow.parquet.read_table(corpus / TRUE_MANIFEST_FILE).to_pylist()
     true_labels = {row["clip_id"]: row["labels"] for row in rows}
     true_targets = np.zeros_like(measured.targets)
@@ -55,5 +56,5 @@ def evaluate_demo(store: Store, corpus: Path, model_path: Path) -> Outcome:
         baseline_against_truth=(
             evaluate(baseline, true_targets, label_set=store.label_set) if baseline is not None else None
         ),
-        timelines=evaluate_timelines(model, store, events_path=corpus / EVENTS_FILE, where=TEST),
+        timeline=measured.timeline,
     )

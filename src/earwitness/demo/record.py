@@ -1,6 +1,6 @@
 """What of the demo is done, and how long each stage took: `demo.json` in its folder.
 
-A stage that was interrupted keeps the time it has taken so far; one that is done is not timed again.
+A stage that was stopped keeps the time it has taken so far; one that is done is not timed again.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 from earwitness.demo.settings import CORPUS, SETTINGS
 from earwitness.errors import RunError
-from earwitness.files import replacing
+from earwitness.files import PARTIAL_SUFFIX, replacing
 
 _FILE = "demo.json"
 _SCHEMA_VERSION = 1
@@ -41,7 +41,7 @@ class DemoRecord:
             raise RunError(f"{folder}: this is a file; the demo needs a folder, choose another by --folder")
         try:
             if not path.exists():
-                if folder.is_dir() and any(folder.iterdir()):
+                if folder.is_dir() and any(entry.name != _FILE + PARTIAL_SUFFIX for entry in folder.iterdir()):
                     raise RunError(
                         f"{folder}: the folder is not empty and holds no demo of this version; choose another by "
                         "--folder, or remove it"
@@ -56,6 +56,11 @@ class DemoRecord:
                     f"{folder}: holds a demo of another version, with other settings; choose another by --folder, "
                     "or remove it"
                 )
+            if values["results"] is None and values["begun_in"] != str(folder.resolve()):
+                raise RunError(
+                    f"{folder}: this demo was begun in {values['begun_in']} and is not finished; move it back, or "
+                    "choose another folder by --folder"
+                )
             return cls(folder, dict(values["stages"]), values["results"])
         except OSError as error:
             raise RunError(f"{folder}: the demo's folder cannot be written ({error.strerror or error})") from error
@@ -66,6 +71,7 @@ class DemoRecord:
         """Write it."""
         values = {
             "schema_version": _SCHEMA_VERSION,
+            "begun_in": str(self.folder.resolve()),
             "settings": _settings(),
             "stages": self.stages,
             "results": self.results,
@@ -76,11 +82,6 @@ class DemoRecord:
     def finish(self, results: dict[str, Any]) -> None:
         """All is done; this came of it."""
         self.results = results
-        self.save()
-
-    def reopen(self, name: str) -> None:
-        """A stage that ended well but is not done."""
-        self.stages[name]["is_done"] = False
         self.save()
 
     @property

@@ -3,7 +3,7 @@
 from earwitness.synth.settings import SynthSettings
 from earwitness.training.settings import LearningRatePlan, SmallData, TrainSettings
 
-CORPUS = SynthSettings(clips=1_000, mean_seconds=6.0, kinds=20, prior_decades=1.0)
+CORPUS = SynthSettings(clips=800, mean_seconds=8.0, kinds=20, prior_decades=1.0)
 
 SETTINGS = TrainSettings(
     network="resnet50",

@@ -1,5 +1,6 @@
 """What the demo shows: reports, pictures, and the page with the clips to listen to."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,9 @@ from earwitness.report.demo_page import (
     Command,
     DemoPage,
     Fact,
-    FrameResult,
     HeldOutFile,
     ScoredLabel,
     Stage,
-    TimelineFinding,
     write_demo_page,
 )
 from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
@@ -30,6 +29,7 @@ from earwitness.report.html import Embedded, Picture
 from earwitness.report.timeline_plot import TimeAxis
 from earwitness.report.timeline_plot import TrueEvent as DrawnEvent
 from earwitness.report.timeline_recorder import TimelineRecorder
+from earwitness.report.timeline_table import timeline_lines
 from earwitness.report.words import duration
 from earwitness.synth.truth import EVENTS_FILE
 
@@ -55,10 +55,11 @@ def show(outcome: Outcome, folder: Path, *, stage_seconds: Mapping[str, float]) 
         evaluation=measured.model,
         baseline=measured.baseline,
         title="The demo's model on held-out soundtracks, by their metadata",
-        details={"where": TEST},
+        details={"where": TEST, "events_path": outcome.corpus / EVENTS_FILE},
         notes=measured.notes,
         scores=measured.scores,
         targets=measured.targets,
+        timeline=outcome.timeline,
     )
     write_demo_page(
         folder / "demo.html",
@@ -70,7 +71,7 @@ def show(outcome: Outcome, folder: Path, *, stage_seconds: Mapping[str, float]) 
             learning_curves=_learning_curves(folder / "run" / "metrics.csv", report),
             evaluation=outcome.model_against_truth,
             baseline=outcome.baseline_against_truth,
-            timeline=_timeline(outcome),
+            timeline=outcome.timeline,
             notes=_notes(outcome),
             commands=_commands(outcome.model_path),
         ),
@@ -183,16 +184,6 @@ def _picture(light: Path, dark: Path, description: str) -> Picture:
     return Picture(light=Embedded.read(light), dark=Embedded.read(dark), description=description)
 
 
-def _timeline(outcome: Outcome) -> TimelineFinding:
-    return TimelineFinding(
-        frame_seconds=outcome.model.front_end.patch_seconds,
-        labels={
-            label.id: FrameResult(average_precision=label.average_precision, chance=label.prior)
-            for label in outcome.timelines.patches.labels
-        },
-    )
-
-
 def _notes(outcome: Outcome) -> tuple[str, ...]:
     metadata = outcome.against_metadata.model
     return (
@@ -213,7 +204,8 @@ def _notes(outcome: Outcome) -> tuple[str, ...]:
 def _commands(model_path: Path) -> tuple[Command, ...]:
     return (
         Command(
-            purpose="Tag a sound or video of yours with the demo's model", text=f"earwitness tag {model_path} FILE"
+            purpose="Tag a sound or video of yours with the demo's model",
+            text=f"earwitness tag {shlex.quote(str(model_path.resolve()))} FILE",
         ),
         Command(
             purpose="Describe your own clips: a table with a column of files and one of labels, say",
@@ -237,11 +229,10 @@ def _commands(model_path: Path) -> tuple[Command, ...]:
 
 
 def _summary(outcome: Outcome) -> str:
-    patches, metadata = outcome.timelines.patches, outcome.against_metadata.model
+    metadata = outcome.against_metadata.model
     return (
         f"{comparison_table(outcome.model_against_truth, outcome.baseline_against_truth)}\n\n"
         f"Against the labels of the metadata, flaws included: mAP {metadata.mean_average_precision:.3f} "
-        f"(chance {metadata.chance.mean_average_precision:.3f}).\n"
-        f"Timeline, patch by patch, against the true events: mean average precision "
-        f"{patches.mean_average_precision:.3f} (chance {patches.chance.mean_average_precision:.3f})."
+        f"(chance {metadata.chance.mean_average_precision:.3f})\n"
+        f"{timeline_lines(outcome.timeline)}"
     )

@@ -58,10 +58,11 @@ class DemoResult:
     """Whether all of it had been done before."""
 
 
-def run_demo(folder: Path, *, listener: Listener) -> DemoResult | None:
-    """Do everything in `folder`; None where the training was stopped before its end.
+def run_demo(folder: Path, *, listener: Listener) -> DemoResult:
+    """Do everything in `folder`.
 
     Raises:
+        KeyboardInterrupt: it was stopped; another call goes on from there.
         EarwitnessError: the folder holds something else, or cannot be written.
     """
     record = DemoRecord.take_up(folder)
@@ -91,9 +92,8 @@ def run_demo(folder: Path, *, listener: Listener) -> DemoResult | None:
     listener.stage(f"Training a ResNet-50 of width {SETTINGS.width:g} on the clips of {SETTINGS.where}")
     with record.stage(TRAINING):
         trained = train(store, run, settings=SETTINGS, on_progress=listener.training)
-    if not trained.is_finished:
-        record.reopen(TRAINING)
-        return None
+        if not trained.is_finished:
+            raise KeyboardInterrupt
     listener.stage(f"Evaluating it on the clips of {TEST}, and its timelines against the true events")
     with record.stage(EVALUATING):
         outcome = evaluate_demo(store, corpus, model_path)

@@ -16,6 +16,7 @@ References: Hershey et al. 2017, section 4.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -100,9 +101,9 @@ class Evaluation:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("chance", "labels")}
         return {
             "schema_version": SCHEMA_VERSION,
-            **_finite({**values, "accuracy": self.accuracy}),
-            "chance": _finite(vars(self.chance)),
-            "labels": [_finite(vars(label)) for label in self.labels],
+            **finite({**values, "accuracy": self.accuracy}),
+            "chance": finite(vars(self.chance)),
+            "labels": [finite(vars(label)) for label in self.labels],
         }
 
 
@@ -167,5 +168,6 @@ def evaluate(scores: Scores, targets: Targets, *, label_set: LabelSet) -> Evalua
     )
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for JSON: numbers that are not finite become None."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}

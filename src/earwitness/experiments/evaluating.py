@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.summary import Evaluation, evaluate
+from earwitness.evaluation.timelines import TimelineEvaluation
+from earwitness.experiments.timelines import TrueTimelines
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.models.model_file import Model
 from earwitness.models.precision import choose_device
@@ -34,6 +37,8 @@ class ModelEvaluation:
     """Logistic regression learnt from the clips the model learnt from; None where these are not known."""
     baseline_scores: npt.NDArray[np.float64] | None
     """[clips, labels] of the baseline."""
+    timeline: TimelineEvaluation | None
+    """Against true events; None where none were given."""
     notes: tuple[str, ...]
     """What a reader of the figures must know, as sentences; empty where there is nothing."""
 
@@ -43,22 +48,42 @@ def evaluate_model(
     store: Store,
     *,
     where: str | None = None,
+    events_path: str | Path | None = None,
     device: str = "auto",
     on_patches: Callable[[int], None] | None = None,
 ) -> ModelEvaluation:
-    """Score the selected clips of a store and evaluate the scores.
+    """Score the selected clips of a store and evaluate the scores, each patch scored once.
+
+    Args:
+        model: its patch geometry is used.
+        store: of the clips.
+        where: SQL condition over the manifest's columns.
+        events_path: a table of true events (see `datasets.events`), to hold the timelines against; it is read and
+            checked before anything is scored.
+        device: where to compute.
+        on_patches: called with the number of patches done so far, now and then.
 
     Raises:
         StoreError: the store does not fit the model.
         SelectionError: `where` is bad or selects nothing.
+        ManifestError: the table of events cannot be used.
+        ScoreError: it has no event in any of these clips.
     """
     require_fit(store, front_end=model.front_end, label_set=model.label_set)
     clips = store.select(where)
     targets = store.targets(clips)
+    truth = TrueTimelines.read(events_path, store, clips, model.front_end) if events_path is not None else None
     scorer = PatchScorer(model.network, device=choose_device(device))
-    notes = []
+    notes = list(truth.notes) if truth is not None else []
     with FrameReader(store) as reader:
-        scores = score_clips(scorer, reader, clips, front_end=model.front_end, on_patches=on_patches)
+        scores = score_clips(
+            scorer,
+            reader,
+            clips,
+            front_end=model.front_end,
+            on_patches=on_patches,
+            on_scores=truth.push if truth is not None else None,
+        )
         learnt = trained_clips(model, store)
         baseline = baseline_result = None
         if isinstance(learnt, str):
@@ -86,6 +111,7 @@ def evaluate_model(
         model=evaluation,
         baseline=baseline,
         baseline_scores=baseline_result,
+        timeline=truth.judge(scores) if truth is not None else None,
         notes=tuple(notes),
     )
 

@@ -5,15 +5,16 @@ One offline HTML file (see `html`), from finished numbers, pictures and sounds. 
 """
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from earwitness.errors import ScoreError
 from earwitness.evaluation.summary import Evaluation, LabelResult
+from earwitness.evaluation.timelines import LabelWithinClips, TimelineEvaluation
 from earwitness.report.evaluation_report import DEFINITIONS, comparison_basis, comparison_rows
 from earwitness.report.html import Embedded, Picture, write_page
 from earwitness.report.timeline_plot import TimeAxis
+from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,46 +68,6 @@ class HeldOutFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameResult:
-    """How well one label is found in time, over the frames of all held-out soundtracks."""
-
-    average_precision: float
-    """Of the label's score as a ranking of all frames; nan if it never sounds."""
-    chance: float
-    """Share of the frames in which it sounds."""
-
-    @property
-    def is_defined(self) -> bool:
-        """Whether the label sounds anywhere."""
-        return not math.isnan(self.average_precision)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimelineFinding:
-    """How well the timeline finds the true events."""
-
-    frame_seconds: float
-    """Length of the frames that truth and scores were compared in."""
-    labels: Mapping[str, FrameResult]
-    """By label id."""
-
-    @property
-    def defined(self) -> tuple[FrameResult, ...]:
-        """The results of labels that sound somewhere."""
-        return tuple(result for result in self.labels.values() if result.is_defined)
-
-    @property
-    def mean_average_precision(self) -> float:
-        """Every label with the same weight; nan if none is defined."""
-        return _mean([result.average_precision for result in self.defined])
-
-    @property
-    def chance(self) -> float:
-        """Mean of the same labels' chances."""
-        return _mean([result.chance for result in self.defined])
-
-
-@dataclass(frozen=True, kw_only=True)
 class Command:
     """What to do next, and how."""
 
@@ -129,40 +90,45 @@ class DemoPage:
     """Of the model, on held-out soundtracks, against what truly sounds in them."""
     baseline: Evaluation | None
     """Of the baseline on the same soundtracks and labels."""
-    timeline: TimelineFinding
+    timeline: TimelineEvaluation
+    """Of the model, against the true events, with the labels of `evaluation`."""
     notes: tuple[str, ...]
     """What a reader of the figures must know, a sentence or two each."""
     commands: tuple[Command, ...]
     """In the order in which they are run."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _LabelRow:
     """What the table of labels shows of one."""
 
     result: LabelResult
     baseline: LabelResult | None
-    in_time: FrameResult | None
-    """None where it sounds nowhere, or is not known."""
+    in_time: LabelWithinClips
+    loudness: LabelWithinClips
 
 
 def write_demo_page(path: str | Path, page: DemoPage) -> None:
     """Write the page to `path`, whose folder must be there.
 
     Raises:
-        ScoreError: the baseline has other labels than the model.
+        ScoreError: the baseline or the timeline has other labels than the model.
         SettingsError: the page cannot be written.
     """
     evaluation, baseline = page.evaluation, page.baseline
     if baseline is not None and [label.id for label in baseline.labels] != [label.id for label in evaluation.labels]:
         raise ScoreError("demo page: the baseline was evaluated on other labels than the model")
-    header, *rows = comparison_rows(evaluation, baseline)
+    if [label.id for label in page.timeline.within_clips.labels] != [label.id for label in evaluation.labels]:
+        raise ScoreError("demo page: the timeline was evaluated on other labels than the model")
     write_page(
         path,
         "demo.html",
         values={
             "page": page,
-            "measures": {"header": header, "rows": rows},
+            "measures": comparison_rows(evaluation, baseline),
+            "measures_in_time": timeline_rows(page.timeline),
+            "basis_in_time": timeline_basis(page.timeline),
+            "definitions_in_time": TIMELINE_DEFINITIONS,
             "basis": comparison_basis(evaluation),
             "definitions": DEFINITIONS,
             "has_means": evaluation.num_undefined_labels < evaluation.num_labels,
@@ -175,13 +141,6 @@ def write_demo_page(path: str | Path, page: DemoPage) -> None:
 def _label_rows(page: DemoPage) -> list[_LabelRow]:
     """A row for every label, highest average precision first, undefined ones last."""
     beside = page.baseline.labels if page.baseline is not None else [None] * len(page.evaluation.labels)
-    in_time = {label: result for label, result in page.timeline.labels.items() if result.is_defined}
-    rows = [
-        _LabelRow(result=result, baseline=baseline, in_time=in_time.get(result.id))
-        for result, baseline in zip(page.evaluation.labels, beside, strict=True)
-    ]
+    in_time, loudness = page.timeline.within_clips.labels, page.timeline.loudness_within_clips.labels
+    rows = [_LabelRow(*row) for row in zip(page.evaluation.labels, beside, in_time, loudness, strict=True)]
     return sorted(rows, key=lambda row: -row.result.average_precision if row.result.is_defined else math.inf)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan

@@ -1,8 +1,8 @@
 """An evaluation as files that people and programs read: JSON, a table of labels, a summary, pictures.
 
-    evaluation.json       everything: details, the evaluation with its labels, the baseline's
+    evaluation.json       everything: details, the evaluation with its labels, the baseline's, the timeline's
     per_label.csv         a row for every label, in the order of the label set; empty where undefined
-    summary.md            the headline beside baseline and chance, best and worst labels, the pictures
+    summary.md            the headline beside baseline and chance, the timeline, best and worst labels, the pictures
     dprime_by_prior.png   the paper's figure
     average_precision.png
     confusion.png         where every clip has one label, and there are few enough to read
@@ -23,12 +23,14 @@ import numpy as np
 from earwitness.errors import ScoreError
 from earwitness.evaluation.metrics import Scores, Targets, confusion_matrix
 from earwitness.evaluation.summary import Chance, Evaluation, LabelResult
+from earwitness.evaluation.timelines import TimelineEvaluation
 from earwitness.report.evaluation_plots import (
     CONFUSION_LABELS,
     plot_average_precision,
     plot_confusion_matrix,
     plot_dprime_by_prior,
 )
+from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows
 from earwitness.report.words import measure
 
 SCHEMA_VERSION = 1
@@ -42,6 +44,11 @@ _METRICS = (
     ("one_best_accuracy", "1-best accuracy"),
 )
 _COLUMNS = ("index", "id", "name", "num_positives", "prior", "auc", "dprime", "average_precision")
+_COLUMNS_WITHIN_CLIPS = {
+    "within_clips_num_clips": "num_clips",
+    "within_clips_auc": "auc",
+    "within_clips_average_precision": "average_precision",
+}
 _LISTED_LABELS = 10
 _LISTED_CONFUSIONS = 10
 
@@ -65,6 +72,7 @@ def write_evaluation_report(
     notes: Sequence[str] = (),
     scores: Scores | None = None,
     targets: Targets | None = None,
+    timeline: TimelineEvaluation | None = None,
 ) -> list[Path]:
     """Write the report of an evaluation into a folder, which is made if need be.
 
@@ -77,17 +85,20 @@ def write_evaluation_report(
         notes: sentences that a reader of the figures must know.
         scores: [clips, labels] that were evaluated, for the confusion matrix; it is left out without them.
         targets: bool [clips, labels] that belong to `scores`.
+        timeline: of the same labels, against true events.
 
     Returns:
         The files written, `summary.md` first.
 
     Raises:
-        ScoreError: the baseline has other labels, or the folder cannot be written.
+        ScoreError: baseline or timeline has other labels, or the folder cannot be written.
         SettingsError: a picture cannot be written.
     """
     folder = Path(folder)
     if baseline is not None and [label.id for label in baseline.labels] != [label.id for label in evaluation.labels]:
         raise ScoreError("report: the baseline was evaluated on other labels than the model")
+    if timeline is not None and [x.id for x in timeline.within_clips.labels] != [x.id for x in evaluation.labels]:
+        raise ScoreError("report: the timeline was evaluated on other labels than the clips")
     names = [label.name for label in evaluation.labels]
     confusions = None
     if scores is not None and targets is not None and evaluation.is_single_label:
@@ -95,15 +106,15 @@ def write_evaluation_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         summary, table, facts = folder / "summary.md", folder / "per_label.csv", folder / "evaluation.json"
-        _write_json(facts, evaluation, baseline, title, details, notes)
-        _write_table(table, evaluation)
+        _write_json(facts, evaluation, baseline, timeline, title, details, notes)
+        _write_table(table, evaluation, timeline)
         pictures = [folder / "dprime_by_prior.png", folder / "average_precision.png"]
         plot_dprime_by_prior(pictures[0], evaluation, title=title)
         plot_average_precision(pictures[1], evaluation, baseline, title=title)
         if confusions is not None and len(names) <= CONFUSION_LABELS:
             pictures.append(folder / "confusion.png")
             plot_confusion_matrix(pictures[-1], confusions, names, title=title)
-        text = _summary(evaluation, baseline, title, details, notes, confusions, pictures)
+        text = _summary(evaluation, baseline, timeline, title, details, notes, confusions, pictures)
         summary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ScoreError(f"{folder}: the report cannot be written ({error.strerror})") from error
@@ -163,6 +174,7 @@ def _write_json(
     path: Path,
     evaluation: Evaluation,
     baseline: Evaluation | None,
+    timeline: TimelineEvaluation | None,
     title: str,
     details: Mapping[str, Any],
     notes: Sequence[str],
@@ -174,24 +186,28 @@ def _write_json(
         "notes": list(notes),
         "evaluation": evaluation.to_dict(),
         "baseline": baseline.to_dict() if baseline else None,
+        "timeline": timeline.to_dict() if timeline else None,
     }
     path.write_text(
         json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n", encoding="utf-8"
     )
 
 
-def _write_table(path: Path, evaluation: Evaluation) -> None:
+def _write_table(path: Path, evaluation: Evaluation, timeline: TimelineEvaluation | None) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
+        writer.writerow([*_COLUMNS, *(_COLUMNS_WITHIN_CLIPS if timeline else ())])
         for index, label in enumerate(evaluation.labels):
-            values = (getattr(label, column) for column in _COLUMNS[1:])
+            values = [getattr(label, column) for column in _COLUMNS[1:]]
+            if timeline:
+                values += [getattr(timeline.within_clips.labels[index], x) for x in _COLUMNS_WITHIN_CLIPS.values()]
             writer.writerow([index, *("" if isinstance(v, float) and math.isnan(v) else v for v in values)])
 
 
 def _summary(
     evaluation: Evaluation,
     baseline: Evaluation | None,
+    timeline: TimelineEvaluation | None,
     title: str,
     details: Mapping[str, Any],
     notes: Sequence[str],
@@ -200,6 +216,9 @@ def _summary(
 ) -> str:
     warnings = [f"**{note}**" for note in notes]
     sections = [f"# {_cell(title)}", comparison_table(evaluation, baseline), *warnings, DEFINITIONS]
+    if timeline is not None:
+        sections += ["## When: the timeline against true events", _table(timeline_rows(timeline))]
+        sections += [timeline_basis(timeline), TIMELINE_DEFINITIONS]
     if details:
         rows = [["detail", "value"], *([name, "" if v is None else str(v)] for name, v in details.items())]
         sections += ["## Made from", _table(rows, text_columns=2)]

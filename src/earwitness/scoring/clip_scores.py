@@ -6,7 +6,6 @@ scores; a clip of any length is read in pieces.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +59,7 @@ def score_clips(
     *,
     front_end: FrontEnd,
     on_patches: Callable[[int], None] | None = None,
+    on_scores: Callable[[npt.NDArray[np.float16], npt.NDArray[np.float32]], None] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Scores [clips, labels] of the given clips of the reader's store.
 
@@ -69,15 +69,26 @@ def score_clips(
         clips: ascending indexes in the store.
         front_end: the model's; its patch geometry is used.
         on_patches: called with the number of patches done so far, now and then.
+        on_scores: handed all patches and their scores [patches, labels], in the order of `PatchIndex`, some hundreds
+            at a time.
     """
+    index = PatchIndex(
+        reader.store.frames_per_clip,
+        clips,
+        patch_frames=front_end.patch_frames,
+        hop_frames=front_end.patch_hop_frames,
+    )
     sums = np.zeros((len(clips), scorer.network.head.out_features))
     counts = np.zeros(len(clips), dtype=np.int64)
     done = 0
-    for batch in score_patches(scorer, reader, clips, front_end=front_end):
-        positions = np.searchsorted(clips, batch.clips)
-        np.add.at(sums, positions, batch.scores)
+    for patch_clips, patches in _read_ahead(reader, index, front_end.patch_frames, scorer.batch_patches):
+        positions = np.searchsorted(clips, patch_clips)
+        scores = scorer(patches)
+        np.add.at(sums, positions, scores)
         np.add.at(counts, positions, 1)
-        done += len(batch.scores)
+        if on_scores is not None:
+            on_scores(patches, scores)
+        done += len(patches)
         if on_patches is not None:
             on_patches(done)
     if not counts.all():
@@ -89,48 +100,15 @@ def score_clips(
     return (sums / counts[:, None]).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class PatchScores:
-    """Scores of patches that follow one another."""
-
-    clips: npt.NDArray[np.int64]
-    """[patches]: the clip of each, an index in the store."""
-    first_frames: npt.NDArray[np.int64]
-    """[patches]: where each begins in its clip."""
-    scores: npt.NDArray[np.float32]
-    """[patches, labels], probabilities."""
-
-
-def score_patches(
-    scorer: PatchScorer, reader: FrameReader, clips: npt.NDArray[np.int64], *, front_end: FrontEnd
-) -> Iterator[PatchScores]:
-    """Scores of all patches of the given clips, in their order, some hundreds at a time.
-
-    Args:
-        scorer: the network.
-        reader: of the store whose clips are meant.
-        clips: ascending indexes in the store.
-        front_end: the model's; its patch geometry is used.
-    """
-    index = PatchIndex(
-        reader.store.frames_per_clip,
-        clips,
-        patch_frames=front_end.patch_frames,
-        hop_frames=front_end.patch_hop_frames,
-    )
-    for patch_clips, first_frames, patches in _read_ahead(reader, index, scorer.batch_patches):
-        yield PatchScores(patch_clips, first_frames, scorer(patches))
-
-
 def _read_ahead(
-    reader: FrameReader, index: PatchIndex, batch_patches: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
+    reader: FrameReader, index: PatchIndex, patch_frames: int, batch_patches: int
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
     step = batch_patches * _BATCHES_PER_READ
 
-    def read(first: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float16]]:
+    def read(first: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]:
         numbers = np.arange(first, min(first + step, index.num_patches), dtype=np.int64)
         clips, first_frames = index.locate(numbers)
-        return clips, first_frames, reader.read_patches(clips, first_frames, index.patch_frames)
+        return clips, reader.read_patches(clips, first_frames, patch_frames)
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as executor:
         ahead = executor.submit(read, 0)

@@ -37,8 +37,8 @@ SETTINGS_FILE = "corpus.json"
 
 _SCHEMA_VERSION = 1
 _RESERVE_FILE = "reserve" + PARTIAL_SUFFIX
-_RESERVED_BYTES = 2**18, 2**12
-"""Room kept for the tables while media are made: for any corpus, and for each clip more."""
+_RESERVED_BYTES = 2**18, 1_000, 12
+"""Room kept for the tables while media are made: for any corpus, for each clip, for each of its seconds."""
 _TIMEOUT_SECONDS = 3_600.0
 
 
@@ -65,7 +65,11 @@ class Corpus:
     """Of all clips."""
     num_labels_given: int
     num_flaws: int
-    """By kind and clip; a label that is wrong for two clips counts twice."""
+    """Labels missing, wrong, coarse or inaudible, clip by clip."""
+    num_labels: int
+    """Of the label set."""
+    labels_not_tested: tuple[str, ...]
+    """Labels that no clip of the test split has by its metadata."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +157,12 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
 def _make(
     folder: Path, settings: SynthSettings, workers: int, progress: Callable[[SynthProgress], None] | None
 ) -> Corpus:
-    reserve = folder / _RESERVE_FILE
-    fixed, each = _RESERVED_BYTES
-    reserve.write_bytes(bytes(fixed + each * settings.clips))
-    num_resumed = sum((folder / plan.media).exists() for plan in _plans(settings))
+    num_resumed = sum(_is_made(folder, plan) for plan in _plans(settings))
     num_done, seconds_made = num_resumed, 0.0
-    missing = (plan for plan in _plans(settings) if not (folder / plan.media).exists())
+    missing = (plan for plan in _plans(settings) if not _is_made(folder, plan))
     tasks = (_Task(str(folder), plan.number, settings) for plan in missing)
     try:
+        _reserve(folder, settings)
         with contextlib.closing(
             run_tasks(_make_clip, tasks, workers=workers, timeout_seconds=_TIMEOUT_SECONDS)
         ) as outcomes:
@@ -180,9 +182,12 @@ def _make(
                         )
                     )
     finally:  # whatever happened: what is made can be used
-        reserve.unlink()
-        made = _Counted(plan for plan in _plans(settings) if (folder / plan.media).exists())
-        write_tables(folder, made, label_set_of(tuple(KINDS)[: settings.kinds]))
+        (folder / _RESERVE_FILE).unlink(missing_ok=True)
+        for unfinished in (folder / "media").rglob("*" + PARTIAL_SUFFIX):  # of workers that were stopped
+            unfinished.unlink()
+        made = _Counted(plan for plan in _plans(settings) if _is_made(folder, plan))
+        label_set = label_set_of(tuple(KINDS)[: settings.kinds])
+        write_tables(folder, made, label_set)
     return Corpus(
         manifest_path=folder / MANIFEST_FILE,
         num_clips=made.num_clips,
@@ -190,7 +195,26 @@ def _make(
         seconds_of_sound=made.seconds_of_sound,
         num_labels_given=made.num_labels_given,
         num_flaws=made.num_flaws,
+        num_labels=len(label_set),
+        labels_not_tested=tuple(label for label in label_set.ids if label not in made.tested_labels),
     )
+
+
+def _reserve(folder: Path, settings: SynthSettings) -> None:
+    """Hold room on the disk, so that the tables can be written when nothing else fits any more."""
+    fixed, each_clip, each_second = _RESERVED_BYTES
+    with (folder / _RESERVE_FILE).open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(
+                file.fileno(), 0, fixed + round(settings.clips * (each_clip + each_second * settings.mean_seconds))
+            )
+
+
+def _is_made(folder: Path, plan: ClipPlan) -> bool:
+    try:
+        return (folder / plan.media).stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _plans(settings: SynthSettings) -> Iterator[ClipPlan]:
@@ -204,6 +228,7 @@ class _Counted:
         self._plans = plans
         self.num_clips = self.num_labels_given = self.num_flaws = 0
         self.seconds_of_sound = 0.0
+        self.tested_labels: set[str] = set()
 
     def __iter__(self) -> Iterator[ClipPlan]:
         for plan in self._plans:
@@ -211,6 +236,8 @@ class _Counted:
             self.seconds_of_sound += plan.seconds
             self.num_labels_given += len(plan.given_labels)
             self.num_flaws += len(plan.flaws)
+            if plan.is_test:
+                self.tested_labels.update(plan.given_labels)
             yield plan
 
 
@@ -232,5 +259,5 @@ def _make_clip(task: _Task) -> float:
 def _write_error(path: Path, error: OSError) -> CorpusError:
     reason = error.strerror or str(error) or os.strerror(error.errno or 0)
     return CorpusError(
-        f"{path}: the made corpus cannot be written ({reason}); what was made is listed, and the same command goes on"
+        f"{path}: the made corpus cannot be written ({reason}); once it can be, the same command goes on"
     )

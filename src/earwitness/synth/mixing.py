@@ -41,11 +41,12 @@ def _render(plan: ClipPlan, index: int, event: Event, place: Place, seed: int) -
     source = np.random.default_rng((seed, SOURCE, plan.recording, tuple(KINDS).index(event.kind)))
     rng = np.random.default_rng((seed, EVENT, plan.number, index))
     dry = _faded(KINDS[event.kind].sound(source, rng, event.stop_seconds - event.start_seconds))
-    dry *= 10 ** ((place.noise_db + event.level_db) / 20) / np.sqrt(np.mean(dry**2))
-    wet = oaconvolve(dry[np.newaxis], place.answer, axes=1)
-    wet *= np.sqrt(place.wetness) * event.distance
-    wet[:, : len(dry)] += np.outer((2 * event.left, 2 - 2 * event.left), dry)
-    return np.asarray(wet)
+    dry /= event.distance * np.sqrt(np.mean(dry**2))
+    sound = np.sqrt(place.wetness) * oaconvolve(dry[np.newaxis], place.answer, axes=1)
+    sound[:, : len(dry)] += np.outer((2 * event.left, 2 - 2 * event.left), dry)
+    heard = sound[:, : len(dry)].mean(axis=0)
+    sound *= 10 ** ((place.noise_db + event.level_db) / 20) / np.sqrt(np.mean(heard**2))
+    return np.asarray(sound)
 
 
 def _faded(waveform: Waveform) -> Waveform:

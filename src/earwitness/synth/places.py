@@ -34,7 +34,7 @@ class Place:
     noise_pole: float
     """Colour of the noise: the pole of a one-pole low pass; 0 is white, near 1 brown."""
     noise_db: float
-    """Root mean square of the noise, below full scale."""
+    """Root mean square of the noise as one channel, below full scale."""
     noise_swing_db: float
     """How much the noise comes and goes."""
     hum_hz: float
@@ -81,8 +81,9 @@ def noise_of(place: Place, rng: np.random.Generator) -> Callable[[int], Stereo]:
     """A function that gives the place's next samples of noise: [2, number asked for]."""
     pole = place.noise_pole
     state = np.zeros((2, 1))
-    gain = 10 ** (place.noise_db / 20)
-    hum_gain = np.sqrt(2) * gain * 10 ** (place.hum_db / 20)
+    level = 10 ** (place.noise_db / 20)
+    gain = np.sqrt(2) * level  # the two sides are independent: their mean is 3 dB below either
+    hum_gain = np.sqrt(2) * level * 10 ** (place.hum_db / 20)
     swing_hz, swing_phase = rng.uniform(0.02, 0.2), rng.uniform(0, 2 * np.pi)
     position = 0
 

@@ -5,7 +5,7 @@ that the metadata give and nothing sounds for:
 
     clip_id        text
     label          what sounds; null where nothing does
-    start_seconds, stop_seconds   when, in the clip's time; null where nothing sounds
+    start_seconds, stop_seconds   when, in the clip's time; null where nothing sounds. The room rings on after it
     level_db       of the sound over the noise; null where nothing sounds
     given_label    what the metadata say of it: the same label, another in its place, or null
     flaw           null where the metadata are right; else missing, wrong, coarse or inaudible
@@ -23,13 +23,14 @@ import pyarrow.parquet
 from earwitness.files import replacing
 from earwitness.labels import LabelSet
 from earwitness.synth.kinds import labels_of
-from earwitness.synth.plan import NUM_FOLDS, ClipPlan
+from earwitness.synth.plan import ClipPlan
 
 MANIFEST_FILE = "manifest.parquet"
 TRUE_MANIFEST_FILE = "manifest_true.parquet"
 EVENTS_FILE = "events.parquet"
 LABELS_FILE = "labels.csv"
 
+_METADATA = {"schema_version": "1"}
 _CLIP_COLUMNS = pa.schema(
     [
         ("clip_id", pa.string()),
@@ -39,7 +40,8 @@ _CLIP_COLUMNS = pa.schema(
         ("split", pa.string()),
         ("fold", pa.int64()),
         ("group", pa.string()),
-    ]
+    ],
+    metadata=_METADATA,
 )
 _EVENT_COLUMNS = pa.schema(
     [
@@ -50,7 +52,8 @@ _EVENT_COLUMNS = pa.schema(
         ("level_db", pa.float64()),
         ("given_label", pa.string()),
         ("flaw", pa.string()),
-    ]
+    ],
+    metadata=_METADATA,
 )
 _CLIPS_AT_ONCE = 1_000
 
@@ -115,7 +118,7 @@ def _clip_row(plan: ClipPlan, labels: tuple[str, ...]) -> dict[str, Any]:
         "media": plan.media,
         "labels": list(labels),
         "seconds": plan.seconds,
-        "split": "test" if plan.fold == NUM_FOLDS else "train",
+        "split": "test" if plan.is_test else "train",
         "fold": plan.fold,
         "group": f"recording-{plan.recording:06d}",
     }

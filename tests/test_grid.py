@@ -59,7 +59,7 @@ def undisturbed(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> 
 class TestAxes:
     def test_combinations_by_hand(self) -> None:
         axes = Axes(learning_rates=(1e-3, 1e-4, 1e-3), batch_sizes=(8, 16), units=(50,))
-        settings = TrainSettings(network="fully_connected", num_layers=2)
+        settings = TrainSettings(network="fully_connected", num_layers=2, width=1.0)
         assert axes.combinations(settings) == [
             {"learning_rate": rate, "batch_size": size, "num_layers": 2, "num_units": 50, "width": 1.0}
             for rate in (1e-3, 1e-4)

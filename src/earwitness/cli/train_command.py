@@ -16,7 +16,7 @@ def train_command(store: Path, run_folder: Path, *, settings: TrainSettings, rec
     default = _flat(RECIPES[recipe])
     for name, value in _flat(settings).items():
         if value != default[name]:
-            words += _option(name.replace("_", "-"), value)
+            words += _option("from" if name == "from_model" else name.replace("_", "-"), value)
     return shlex.join(words)
 
 

@@ -68,6 +68,16 @@ class TestAxes:
         plain = Axes(widths=(0.5,)).combinations(TrainSettings(network="vgg"))
         assert plain == [{"batch_size": 128, "width": 0.5}]
 
+    def test_no_layers_have_no_units(self) -> None:
+        combinations = Axes(layers=(0, 2), units=(20, 50)).combinations(TrainSettings(batch_size=16))
+        assert combinations == [
+            {"batch_size": 16, "num_layers": 0},
+            {"batch_size": 16, "num_layers": 2, "num_units": 20},
+            {"batch_size": 16, "num_layers": 2, "num_units": 50},
+        ]
+        assert nearest({"batch_size": 16, "num_layers": 0, "num_units": 50}, combinations) == combinations[0]
+        assert nearest({"batch_size": 16, "num_layers": 2, "num_units": 45}, combinations) == combinations[2]
+
     def test_nearest_is_on_a_log_scale(self) -> None:
         combinations = [{"learning_rate": r, "batch_size": b} for r, b in product((1e-5, 1e-4, 1e-3), (32, 64))]
         assert nearest({"learning_rate": 4e-4, "batch_size": 33}, combinations) == combinations[4]
@@ -456,6 +466,7 @@ class TestCommandLine:
                 ),
                 "paper",
             ),
+            (TrainSettings(from_model=Path("my model.safetensors"), freeze=True, num_layers=0), "paper"),
             (recipe("small-data", small_data=SmallData(), learning_rate=None, width=0.25), "small-data"),
         ],
     )

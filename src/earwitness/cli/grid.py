@@ -29,7 +29,7 @@ class Grid:
     """
 
     store: Annotated[Positional[Path], arg(metavar="STORE")]
-    """Made by `earwitness prepare`."""
+    """Made by `earwitness prepare`; or embeddings that `earwitness embed` made, for classifiers on them."""
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The folder for the study, the runs of all trials and the table."""
     axes: Annotated[Axes, arg(name="")] = field(default_factory=Axes)
@@ -56,9 +56,9 @@ class Grid:
                 "grid is not run under torchrun: start the same command several times instead, and they share the work"
             )
         from earwitness.experiments.grid import grid_search
-        from earwitness.store.read import Store
+        from earwitness.store.embeddings import open_clips
 
-        store = Store.open(self.store)
+        store = open_clips(self.store)
         waited_for = 0
         with progress_bar(total=self.settings.steps, unit="step", title="trial") as bar:
 

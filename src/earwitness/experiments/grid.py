@@ -17,14 +17,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from earwitness.errors import ModelError, RunError, SelectionError, SettingsError, StoreError
+from earwitness.errors import DivergedError, ModelError, RunError, SelectionError, SettingsError, StoreError
 from earwitness.evaluation.summary import Chance, evaluate
 from earwitness.experiments.grid_axes import SEARCHED, Axes, Combination, combined
 from earwitness.experiments.grid_study import GridStudy, Trial, likely_best
 from earwitness.experiments.grid_table import GridTable, write_table
 from earwitness.models.precision import choose_device, choose_precision
-from earwitness.store.read import Store
-from earwitness.store.reading import FrameReader
+from earwitness.store.embeddings import open_reader
+from earwitness.store.read import LabelledClips
 from earwitness.training.clips import choose_clips
 from earwitness.training.distributed import Processes
 from earwitness.training.loop import TrainProgress, TrainSummary, train
@@ -43,7 +43,7 @@ _FREE_SETTINGS = frozenset({*SEARCHED, "device", "threads", "checkpoint_seconds"
 
 
 def grid_search(
-    store: Store,
+    store: LabelledClips,
     folder: str | Path,
     *,
     axes: Axes,
@@ -59,7 +59,7 @@ def grid_search(
     A later call may have further values on its axes: their combinations are added.
 
     Args:
-        store: the clips that the settings select are learnt from and watched.
+        store: frames or embeddings; the clips that the settings select are learnt from and watched.
         folder: takes the study, the table, and a run folder for each trial.
         axes: the values to try.
         settings: of every training; the axes' values take the place of its own.
@@ -133,7 +133,7 @@ def grid_search(
 
 
 def _run(
-    store: Store,
+    store: LabelledClips,
     folder: Path,
     *,
     settings: TrainSettings,
@@ -153,10 +153,10 @@ def _run(
     return _figures(folder, summary)
 
 
-def _impossible(store: Store, settings: TrainSettings) -> str | None:
+def _impossible(store: LabelledClips, settings: TrainSettings) -> str | None:
     """Why there is no such training; None where there is."""
     try:
-        with FrameReader(store) as reader:
+        with open_reader(store) as reader:
             setup = set_up(reader, settings=settings, processes=Processes())
         with torch.device("meta"):  # shapes without numbers
             setup.architecture.build()
@@ -167,7 +167,7 @@ def _impossible(store: Store, settings: TrainSettings) -> str | None:
 
 def _is_of_the_settings(error: RunError) -> bool:
     """Whether a training failed for its settings: with the same ones it would again."""
-    return isinstance(error.__cause__, torch.OutOfMemoryError) or "the training diverged" in str(error)
+    return isinstance(error, DivergedError) or isinstance(error.__cause__, torch.OutOfMemoryError)
 
 
 def _figures(folder: Path, summary: TrainSummary) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _figures(folder: Path, summary: TrainSummary) -> dict[str, Any]:
     return {"value": best["mean_average_precision"], "figures": figures}
 
 
-def _chance(store: Store, watched: np.ndarray[Any, np.dtype[np.int64]]) -> Chance:
+def _chance(store: LabelledClips, watched: np.ndarray[Any, np.dtype[np.int64]]) -> Chance:
     """What scores reach on the watched clips that do not look at them."""
     advice = "give --validation-share or --validation-where"
     if not len(watched):

@@ -67,9 +67,14 @@ class Axes:
                 tried[name] = tuple(dict.fromkeys(int(v) if is_whole else float(v) for v in given))
             elif own is not None:
                 tried[name] = (own,)
-        combinations = [dict(zip(tried, values, strict=True)) for values in product(*tried.values())]
-        for combination in combinations:
-            combined(settings, combination)
+        combinations: list[Combination] = []
+        for values in product(*tried.values()):
+            combination = dict(zip(tried, values, strict=True))
+            if self.units is not None and combination.get("num_layers") == 0:
+                del combination["num_units"]  # no layer has them
+            if combination not in combinations:
+                combined(settings, combination)
+                combinations.append(combination)
         return combinations
 
 
@@ -96,9 +101,11 @@ def nearest(asked: Combination, combinations: Collection[Combination]) -> Combin
 
     spans = {}
     for name in asked:
-        values = [scaled(name, combination[name]) for combination in combinations]
-        spans[name] = (max(values) - min(values)) or 1.0
-    return min(
-        combinations,
-        key=lambda c: sum(((scaled(name, c[name]) - scaled(name, asked[name])) / spans[name]) ** 2 for name in asked),
-    )
+        values = [scaled(name, combination[name]) for combination in combinations if name in combination]
+        spans[name] = (max(values) - min(values) if values else 0.0) or 1.0
+
+    def distance(combination: Combination) -> float:
+        steps = [scaled(name, value) - scaled(name, asked[name]) for name, value in combination.items()]
+        return sum((step / spans[name]) ** 2 for step, name in zip(steps, combination, strict=True))
+
+    return min(combinations, key=distance)

@@ -218,7 +218,7 @@ def likely_best(trials: Sequence[Trial], untried: Sequence[Combination], *, seed
                 distributions={name: ranges[name] for name in trial.combination},
             )
         )
-    asked = study.ask({name: ranges[name] for name in untried[0]}).params
+    asked = study.ask(ranges).params
     return nearest(asked, untried)
 
 

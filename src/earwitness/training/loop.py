@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from earwitness.errors import RunError
+from earwitness.errors import DivergedError, RunError
 from earwitness.inference.probabilities import exact_float32
 from earwitness.models.model_file import Model, save_model
 from earwitness.models.network import Network
@@ -316,9 +316,9 @@ class _Training:
                 )
             )
 
-    def _diverged(self) -> RunError:
+    def _diverged(self) -> DivergedError:
         rate = self.settings.effective_learning_rate
-        return RunError(
+        return DivergedError(
             f"{self.run.folder}: the loss is no longer a number after step {self.step}; the training diverged. "
             f"Try a learning rate below {rate:g} (--learning-rate), --warmup-steps or --precision float32, in a new "
             "folder"

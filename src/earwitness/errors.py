@@ -13,6 +13,7 @@
     ├── StoreError            a store that cannot be read or written, or does not fit the model
     ├── ModelError            an unknown network, a damaged or foreign model file
     ├── RunError              a run folder that cannot be started, resumed or read
+    │   └── DivergedError         a training whose loss is no longer a number
     ├── ScoreError            scores that cannot be evaluated
     ├── ToldElsewhereError    another process of the same work has met an error, and tells it
     └── MissingExtraError     an optional dependency that is not installed; names the install command
@@ -86,6 +87,10 @@ class ModelError(EarwitnessError):
 
 class RunError(EarwitnessError):
     """A run folder cannot be started, resumed or read."""
+
+
+class DivergedError(RunError):
+    """The loss of a training is no longer a number."""
 
 
 class ScoreError(EarwitnessError):

@@ -53,17 +53,24 @@ def replacing_path(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, *, busy: EarwitnessError) -> Iterator[None]:
+def locked(folder: Path, *, busy: EarwitnessError | None, name: str = LOCK_FILE) -> Iterator[None]:
     """Hold a folder for this process; the system lets go of it however the process ends.
 
+    Args:
+        folder: must be there.
+        busy: raised where another process holds it. None: wait until it lets go.
+        name: of the file that is locked; a folder may have several, each for a part of the work.
+
     Raises:
-        EarwitnessError: `busy`, where another process holds it.
+        EarwitnessError: `busy`.
         OSError: the folder cannot be written.
     """
-    with (folder / LOCK_FILE).open("w") as lock:
+    with (folder / name).open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy is not None else 0))
         except BlockingIOError:
+            if busy is None:
+                raise
             raise busy from None
         yield
 

@@ -15,7 +15,9 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixe
 
 from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
+from earwitness.cli.embed import Embed
 from earwitness.cli.evaluate import Evaluate
+from earwitness.cli.grid import Grid
 from earwitness.cli.manifest import Manifest
 from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
@@ -37,7 +39,9 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]
+        | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Tag, subcommand("tag")]
+        | Annotated[Embed, subcommand("embed")]
         | Annotated[Models, subcommand("models")]
     )
 

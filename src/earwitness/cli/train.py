@@ -24,7 +24,7 @@ class Train:
     """
 
     store: Annotated[Positional[Path], arg(metavar="STORE")]
-    """Made by `earwitness prepare`."""
+    """Made by `earwitness prepare`; or embeddings that `earwitness embed` made, for a classifier on them."""
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """The folder that the training leaves behind: model, settings, measurements."""
     recipe: Recipe = "paper"
@@ -41,12 +41,12 @@ class Train:
     def run(self) -> int:
         """Train; 130 if stopped before the end."""
         from earwitness.report.curves import plot_learning_curves
-        from earwitness.store.read import Store
+        from earwitness.store.embeddings import open_clips
         from earwitness.training.distributed import join_processes
         from earwitness.training.loop import train
 
         processes = join_processes()
-        store = processes.together(lambda: Store.open(self.store))
+        store = processes.together(lambda: open_clips(self.store))
         if not processes.is_first:  # the first alone speaks
             return 0 if train(store, self.run_folder, settings=self.settings).is_finished else 130
         with progress_bar(total=self.settings.steps, unit="step", title="train") as bar:

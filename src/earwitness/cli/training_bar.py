@@ -11,6 +11,10 @@ _SHOWN = (
 
 def show_training(bar: Any, progress: Any) -> None:
     """Bring a tqdm bar up to a `TrainProgress`."""
+    if progress.embedded_share is not None:
+        bar.set_postfix_str(f"embedding the patches first: {progress.embedded_share:.0%}", refresh=False)
+        bar.update(0)
+        return
     if bar.n == 0:  # steps of an earlier run say nothing about the rate of this one
         bar.initial = bar.n = progress.step - 1
     bar.update(progress.step - bar.n)

@@ -1,8 +1,9 @@
 """A trained model on chosen clips of a store, with the baseline beside it and a look at what it was trained on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +86,8 @@ def evaluate_model(
             on_scores=truth.push if truth is not None else None,
         )
         learnt = trained_clips(model, store)
+        ever_learnt, doubts = _learnt_before(model, store)
+        notes += doubts
         baseline = baseline_result = None
         if isinstance(learnt, str):
             notes.append(f"No baseline, and no look for clips that were learnt from: {learnt}.")
@@ -95,7 +98,7 @@ def evaluate_model(
                 baseline_features(reader, clips.tolist()),
             )
             baseline = evaluate(baseline_result, targets, label_set=store.label_set)
-            num_learnt = len(np.intersect1d(clips, learnt, assume_unique=True))
+            num_learnt = len(np.intersect1d(clips, np.union1d(learnt, ever_learnt)))
             if num_learnt:
                 notes.append(
                     f"{num_learnt} of the {len(clips)} evaluated clips were learnt from in training, so these "
@@ -118,14 +121,40 @@ def evaluate_model(
 
 def trained_clips(model: Model, store: Store) -> npt.NDArray[np.int64] | str:
     """The clips of this store that the model learnt from, or why they cannot be told."""
-    if "store_fingerprint" not in model.provenance:
+    return _clips_by_provenance(model.provenance, store)
+
+
+def _learnt_before(model: Model, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """The clips of this store that the models before it have learnt from, and sentences where they cannot be told."""
+    clips, doubts = np.empty(0, np.int64), []
+    for origin in _origins(model.provenance):
+        learnt = _clips_by_provenance(origin["provenance"], store)
+        if isinstance(learnt, str):
+            doubts.append(
+                f"The model began from another one ({origin['digest'][:12]}), of which it cannot be told whether it "
+                f"has learnt from these clips: {learnt}."
+            )
+        else:
+            clips = np.union1d(clips, learnt)
+    return clips, doubts
+
+
+def _origins(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The model it began from, the one before that, and so on."""
+    while origin := provenance.get("origin"):
+        yield origin
+        provenance = origin["provenance"]
+
+
+def _clips_by_provenance(provenance: Mapping[str, Any], store: Store) -> npt.NDArray[np.int64] | str:
+    if "store_fingerprint" not in provenance:
         return "the model does not say what it was trained on"
-    if model.provenance["store_fingerprint"] != store.fingerprint:
+    if provenance["store_fingerprint"] != store.fingerprint:
         return "the model was trained on another store"
     try:
-        clips = choose_clips(store, TrainSettings.from_dict(model.provenance["settings"]))
+        clips = choose_clips(store, TrainSettings.from_dict(provenance["settings"]))
     except (KeyError, TypeError, EarwitnessError):
         return "the model was trained by another version, whose settings are not understood here"
-    if clips.describe(store) != model.provenance.get("clips"):
+    if clips.describe(store) != provenance.get("clips"):
         return "the model was trained by another version, which chose its clips otherwise"
     return clips.train

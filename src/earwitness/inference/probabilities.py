@@ -1,12 +1,16 @@
-"""Patches to probabilities: the one place where a trained network is run for its scores.
+"""Patches to probabilities, or to embeddings: the one place where a trained network is run for what people compare.
 
 Scores that people compare are float32 without TF32. Batches have one of two shapes (the last is filled up), so that
 a patch's score does not depend on how many others happen to stand beside it: kernels are chosen by shape.
 """
 
+from abc import ABC, abstractmethod
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from earwitness.models.network import Network
 
@@ -17,7 +21,7 @@ _SMALL_BATCH_PATCHES = 8
 """What is left over is scored in batches of this size: a clip of ten seconds needs two, not a large one."""
 
 
-class PatchScorer:
+class _PatchRunner(ABC):
     """Runs a network in evaluation mode on one device."""
 
     def __init__(self, network: Network, *, device: torch.device, batch_patches: int = BATCH_PATCHES) -> None:
@@ -25,25 +29,53 @@ class PatchScorer:
         self.device = device
         self.batch_patches = batch_patches
 
-    def __call__(self, patches: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-        """Probabilities [patches, labels] of patches [patches, patch_frames, bands], any number of them."""
-        num_labels = self.network.head.out_features
-        scores = np.empty((len(patches), num_labels), dtype=np.float32)
+    def _run(self, patches: npt.NDArray[Any], *, num_outputs: int) -> npt.NDArray[np.float32]:
+        """Outputs [patches, num_outputs] of any number of patches."""
+        outputs = np.empty((len(patches), num_outputs), dtype=np.float32)
         first = 0
         while first < len(patches):
             size = self.batch_patches if len(patches) - first >= self.batch_patches else _SMALL_BATCH_PATCHES
             batch = patches[first : first + size]
-            full = np.zeros((size, *batch.shape[1:]), dtype=np.float16)
+            full = np.zeros((size, *batch.shape[1:]), dtype=batch.dtype)
             full[: len(batch)] = batch
-            scores[first : first + len(batch)] = self._score(full)[: len(batch)]
+            outputs[first : first + len(batch)] = self._run_batch(full)[: len(batch)]
             first += size
+        return outputs
+
+    def _run_batch(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode(), exact_float32():
+            outputs = self._outputs(torch.from_numpy(batch).to(self.device, dtype=torch.float32))
+            result: npt.NDArray[np.float32] = outputs.cpu().numpy()
+        return result
+
+    @abstractmethod
+    def _outputs(self, patches: Tensor) -> Tensor:
+        """What is asked for, [batch, num_outputs], of float32 patches on the device."""
+
+
+class PatchScorer(_PatchRunner):
+    """Gives the scores of patches."""
+
+    def __call__(self, patches: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Probabilities [patches, labels] of patches [patches, patch_frames, bands], any number of them."""
+        return self._run(patches, num_outputs=self.network.head.out_features)
+
+    def _outputs(self, patches: Tensor) -> Tensor:
+        logits: Tensor = self.network(patches)
+        scores: Tensor = torch.sigmoid(logits)
         return scores
 
-    def _score(self, batch: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode(), exact_float32():
-            logits = self.network(torch.from_numpy(batch).to(self.device, dtype=torch.float32))
-            result: npt.NDArray[np.float32] = torch.sigmoid(logits).cpu().numpy()
-        return result
+
+class PatchEmbedder(_PatchRunner):
+    """Gives the embeddings of patches: what the network's classifier reads."""
+
+    def __call__(self, patches: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Embeddings [patches, embedding_size] of patches [patches, patch_frames, bands], any number of them."""
+        return self._run(patches, num_outputs=self.network.embedding_size)
+
+    def _outputs(self, patches: Tensor) -> Tensor:
+        embeddings: Tensor = self.network.embed(patches)
+        return embeddings
 
 
 class exact_float32:  # noqa: N801 (reads as a statement)

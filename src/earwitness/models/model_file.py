@@ -5,6 +5,7 @@ arguments, the label set, the front end, and the provenance (what it was trained
 Tensors are the network's state by name. Nothing is ever unpickled.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,6 +76,16 @@ def save_model(model: Model, path: str | Path) -> None:
             file.write(save(tensors, metadata=metadata))
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: the model cannot be written ({error})") from error
+
+
+def digest_weights(network: Network) -> str:
+    """32 hex digits over names, shapes and numbers of a network's state: what a model that came from it names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.data)
+    return digest.hexdigest()[:32]
 
 
 def load_model(path: str | Path) -> Model:

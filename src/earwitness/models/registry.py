@@ -93,6 +93,8 @@ def create_network(
     num_bands: int = 64,
     width: float = 1.0,
     bottleneck: int | None = None,
+    classifier_layers: int = 0,
+    classifier_units: int = 1_000,
     **options: Any,
 ) -> Network:
     """Build a network with fresh weights from torch's current random state.
@@ -104,6 +106,8 @@ def create_network(
         num_bands: mel bands of a frame.
         width: multiplies the units or channels of every hidden layer; 1 is the paper's size.
         bottleneck: units of a layer before the output (paper: 128), which `embed` then gives; None: there is none.
+        classifier_layers: hidden layers between what `embed` gives and the output; 0: none, as in the paper's networks.
+        classifier_units: units of each of these.
         options: further arguments of that network's class; an unknown one is refused.
 
     Raises:
@@ -127,4 +131,6 @@ def create_network(
         )
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be built with these arguments: {error}") from error
+    if classifier_layers:
+        network.put_classifier(num_labels=num_labels, num_layers=classifier_layers, num_units=classifier_units)
     return network

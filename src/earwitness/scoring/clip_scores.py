@@ -6,6 +6,7 @@ scores; a clip of any length is read in pieces.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +15,31 @@ from earwitness.errors import StoreError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.labels import LabelSet
+from earwitness.store.embeddings import PatchReader
 from earwitness.store.patches import PatchIndex
-from earwitness.store.read import Store
-from earwitness.store.reading import FrameReader
+from earwitness.store.read import LabelledClips
 
 _BATCHES_PER_READ = 8
 
 
-def require_fit(store: Store, *, front_end: FrontEnd, label_set: LabelSet) -> None:
+def require_fit(store: LabelledClips, *, front_end: FrontEnd, label_set: LabelSet) -> None:
     """Refuse a store that a model cannot be used on.
 
     Raises:
         StoreError: the frames were made otherwise, or the labels or their order differ; both sides are printed.
+    """
+    require_same_frames(store, front_end=front_end)
+    if store.label_set != label_set:
+        raise StoreError(
+            f"{store.folder}: its labels are not the model's ({_label_differences(store.label_set, label_set)})"
+        )
+
+
+def require_same_frames(store: LabelledClips, *, front_end: FrontEnd) -> None:
+    """Refuse a store that a model cannot hear.
+
+    Raises:
+        StoreError: the frames were made otherwise; both sides are printed.
     """
     if store.front_end.frames_identity != front_end.frames_identity:
         raise StoreError(
@@ -33,10 +47,24 @@ def require_fit(store: Store, *, front_end: FrontEnd, label_set: LabelSet) -> No
             f"(store / model: {store.front_end.differences(front_end)}); prepare the media again with the model's "
             "settings, or use another model"
         )
-    if store.label_set != label_set:
+
+
+def patches_of(store: LabelledClips, clips: npt.NDArray[np.int64], *, front_end: FrontEnd) -> PatchIndex:
+    """The patches that a model of this front end hears of some clips.
+
+    Raises:
+        StoreError: a clip is shorter than one patch of the model.
+    """
+    index = PatchIndex(
+        store.frames_per_clip, clips, patch_frames=front_end.patch_frames, hop_frames=front_end.patch_hop_frames
+    )
+    if not index.patches_per_clip.all():
+        clip = int(clips[int(np.argmin(index.patches_per_clip))])
         raise StoreError(
-            f"{store.folder}: its labels are not the model's ({_label_differences(store.label_set, label_set)})"
+            f"{store.folder}: clip {clip} has {store.frames_per_clip[clip]} frames, fewer than the "
+            f"{front_end.patch_frames} of one patch of this model; prepare the media again with its patch length"
         )
+    return index
 
 
 def _label_differences(store: LabelSet, model: LabelSet) -> str:
@@ -54,7 +82,7 @@ def _label_differences(store: LabelSet, model: LabelSet) -> str:
 
 def score_clips(
     scorer: PatchScorer,
-    reader: FrameReader,
+    reader: PatchReader,
     clips: npt.NDArray[np.int64],
     *,
     front_end: FrontEnd,
@@ -72,16 +100,11 @@ def score_clips(
         on_scores: handed all patches and their scores [patches, labels], in the order of `PatchIndex`, some hundreds
             at a time.
     """
-    index = PatchIndex(
-        reader.store.frames_per_clip,
-        clips,
-        patch_frames=front_end.patch_frames,
-        hop_frames=front_end.patch_hop_frames,
-    )
+    index = patches_of(reader.store, clips, front_end=front_end)
     sums = np.zeros((len(clips), scorer.network.head.out_features))
     counts = np.zeros(len(clips), dtype=np.int64)
     done = 0
-    for patch_clips, patches in _read_ahead(reader, index, front_end.patch_frames, scorer.batch_patches):
+    for patch_clips, patches in read_ahead(reader, index, front_end.patch_frames, scorer.batch_patches):
         positions = np.searchsorted(clips, patch_clips)
         scores = scorer(patches)
         np.add.at(sums, positions, scores)
@@ -91,21 +114,16 @@ def score_clips(
         done += len(patches)
         if on_patches is not None:
             on_patches(done)
-    if not counts.all():
-        clip = int(clips[int(np.argmin(counts))])
-        raise StoreError(
-            f"{reader.store.folder}: clip {clip} has {reader.store.frames_per_clip[clip]} frames, fewer than the "
-            f"{front_end.patch_frames} of one patch of this model; prepare the media again with its patch length"
-        )
     return (sums / counts[:, None]).astype(np.float32)
 
 
-def _read_ahead(
-    reader: FrameReader, index: PatchIndex, patch_frames: int, batch_patches: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
+def read_ahead(
+    reader: PatchReader, index: PatchIndex, patch_frames: int, batch_patches: int
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[Any]]]:
+    """All patches of an index, some batches at a time, each with its clip."""
     step = batch_patches * _BATCHES_PER_READ
 
-    def read(first: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]:
+    def read(first: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
         numbers = np.arange(first, min(first + step, index.num_patches), dtype=np.int64)
         clips, first_frames = index.locate(numbers)
         return clips, reader.read_patches(clips, first_frames, patch_frames)

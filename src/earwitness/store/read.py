@@ -1,5 +1,6 @@
 """A finished store: its clips, their labels, and what failed. Frames are read by `reading.FrameReader`."""
 
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -22,20 +23,67 @@ Indices = npt.NDArray[np.int64]
 _READING_THREADS = 8
 
 
-class Store:
+class LabelledClips(ABC):
+    """Clips with their labels, numbered from 0: what a store and a table of embeddings have in common."""
+
+    folder: Path
+    front_end: FrontEnd
+    """How sound became frames, and frames are cut into patches."""
+    label_set: LabelSet
+    fingerprint: str
+    """Hex digest of all that is seen of the clips but where their media lie; see `store.index`."""
+    num_clips: int
+    frames_per_clip: Indices
+    """int64 [clips]."""
+    label_offsets: Indices
+    """int64 [clips + 1]: clip c has the labels from `[c]` to `[c + 1]` of `label_indices`."""
+    label_indices: npt.NDArray[np.int32]
+    """int32: label indices, ascending within each clip."""
+
+    @property
+    @abstractmethod
+    def clips(self) -> pa.Table:
+        """One row a clip: all columns of the manifest and those of `parts.CLIP_COLUMNS`."""
+
+    def select(self, where: str | None) -> Indices:
+        """Ascending numbers of the clips for which an SQL condition over `clips` holds; all where it is None.
+
+        Raises:
+            SelectionError: the condition cannot be evaluated, or holds for no clip.
+        """
+        if where is None:
+            return np.arange(self.num_clips, dtype=np.int64)
+        return select_rows(self.clips, where)
+
+    def targets(self, clips: Indices) -> npt.NDArray[np.bool_]:
+        """Bool [len(clips), labels]: which labels each of these clips carries."""
+        clips = np.asarray(clips, dtype=np.int64)
+        starts, stops = self.label_offsets[clips], self.label_offsets[clips + 1]
+        counts = stops - starts
+        rows = np.repeat(np.arange(len(clips)), counts)
+        # position within its clip of every label, shifted to where the clip's labels begin
+        places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(starts, counts)
+        targets = np.zeros((len(clips), len(self.label_set)), dtype=np.bool_)
+        targets[rows, self.label_indices[places]] = True
+        return targets
+
+
+class Store(LabelledClips):
     """Clips are numbered from 0, in the order of the manifest, without those that failed."""
 
     def __init__(self, folder: Path, header: StoreHeader, totals: Totals, index: StoreIndex) -> None:
         """Use `Store.open`."""
         self.folder = folder
-        self.front_end: FrontEnd = header.front_end
-        self.label_set: LabelSet = header.label_set
-        self.fingerprint: str = header.fingerprint or ""
-        """Hex digest of all that is seen of the clips but where their media lie; see `store.index`."""
+        self.front_end = header.front_end
+        self.label_set = header.label_set
+        self.fingerprint = header.fingerprint or ""
         self.totals = totals
         self.num_parts: int = header.num_parts
         self.index = index
-        """Where each clip lies."""
+        """Where each clip lies. Its arrays are memory-mapped, and those of the labels are seen here, too."""
+        self.num_clips = totals.num_clips
+        self.frames_per_clip = index.frames_per_clip
+        self.label_offsets, self.label_indices = index.label_offsets, index.label_indices
 
     @classmethod
     def open(cls, folder: str | Path) -> "Store":
@@ -55,31 +103,9 @@ class Store:
         return cls(folder, header, header.totals, open_index(folder, num_clips=header.totals.num_clips))
 
     @property
-    def num_clips(self) -> int:
-        """Stored clips."""
-        return self.totals.num_clips
-
-    @property
     def num_frames(self) -> int:
         """Frames of all clips together."""
         return self.totals.num_frames
-
-    @property
-    def frames_per_clip(self) -> Indices:
-        """int64 [clips], memory-mapped."""
-        return self.index.frames_per_clip
-
-    @property
-    def label_offsets(self) -> Indices:
-        """int64 [clips + 1], memory-mapped: clip c has the labels from `[c]` to `[c + 1]` of
-        `label_indices`.
-        """
-        return self.index.label_offsets
-
-    @property
-    def label_indices(self) -> npt.NDArray[np.int32]:
-        """int32, memory-mapped: label indices, ascending within each clip."""
-        return self.index.label_indices
 
     @cached_property
     def clips(self) -> pa.Table:
@@ -114,18 +140,4 @@ class Store:
                 f"{self.folder}: the store holds no clip, all {self.totals.num_failed} failed; the reasons are in "
                 f"{self.folder / FAILURES_FILE}"
             )
-        if where is None:
-            return np.arange(self.num_clips, dtype=np.int64)
-        return select_rows(self.clips, where)
-
-    def targets(self, clips: Indices) -> npt.NDArray[np.bool_]:
-        """Bool [len(clips), labels]: which labels each of these clips carries."""
-        clips = np.asarray(clips, dtype=np.int64)
-        starts, stops = self.label_offsets[clips], self.label_offsets[clips + 1]
-        counts = stops - starts
-        rows = np.repeat(np.arange(len(clips)), counts)
-        # position within its clip of every label, shifted to where the clip's labels begin
-        places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(starts, counts)
-        targets = np.zeros((len(clips), len(self.label_set)), dtype=np.bool_)
-        targets[rows, self.label_indices[places]] = True
-        return targets
+        return super().select(where)

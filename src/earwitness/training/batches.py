@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from earwitness.store.embeddings import PatchReader
 from earwitness.store.patches import PatchIndex
-from earwitness.store.reading import FrameReader
 from earwitness.training.augment import Augmentation, Draws, augmented
 from earwitness.training.distributed import Processes
 
@@ -38,7 +38,7 @@ class DeviceBatch:
     """What the network learns from, on its device."""
 
     patches: Tensor
-    """float32 [batch, patch_frames, bands]."""
+    """float32 [batch, patch_frames, bands]; or embeddings in their place, [batch, embedding_size]."""
     targets: Tensor
     """float32 [batch, labels]."""
     kept: Tensor | None = None
@@ -57,7 +57,7 @@ class Batch:
     """Patches with the labels of their clips, on the CPU."""
 
     patches: Tensor
-    """float16 [batch, patch_frames, bands]."""
+    """float16 [batch, patch_frames, bands]; or embeddings in their place, float32 [batch, embedding_size]."""
     label_rows: Tensor
     """int64 [pairs]: the row in the batch of each (row, label) pair."""
     label_indices: Tensor
@@ -88,7 +88,7 @@ class BatchLoader:
 
     def __init__(
         self,
-        reader: FrameReader,
+        reader: PatchReader,
         index: PatchIndex,
         plan: Plan,
         *,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import SelectionError
-from earwitness.store.read import Store
+from earwitness.store.read import LabelledClips
 from earwitness.training.settings import TrainSettings
 
 
@@ -26,14 +26,14 @@ class TrainingClips:
     validation: npt.NDArray[np.int64]
     """Watched; may be empty."""
 
-    def describe(self, store: Store) -> dict[str, Any]:
+    def describe(self, store: LabelledClips) -> dict[str, Any]:
         """Counts and digests of the clips' ids, for the records."""
         sides = {"train": self.train, "validation": self.validation}
         counts = {f"num_{side}": len(clips) for side, clips in sides.items()}
         return counts | {f"{side}_digest": _digest(store, clips) for side, clips in sides.items()}
 
 
-def choose_clips(store: Store, settings: TrainSettings) -> TrainingClips:
+def choose_clips(store: LabelledClips, settings: TrainSettings) -> TrainingClips:
     """Split the selected clips into those learnt from and those watched.
 
     With `validation_where`, the clips it selects are watched. Else whole groups are, in the order of a hash of their
@@ -60,7 +60,7 @@ def choose_clips(store: Store, settings: TrainSettings) -> TrainingClips:
     return TrainingClips(train=train, validation=watched)
 
 
-def clip_groups(store: Store, clips: npt.NDArray[np.int64]) -> list[str]:
+def clip_groups(store: LabelledClips, clips: npt.NDArray[np.int64]) -> list[str]:
     """A name for the group of each clip: its `group`, or else its media file."""
     rows = store.clips.select(["clip_id", "media"]).take(clips).to_pylist()
     first_id: dict[str, str] = {}  # names a medium: its path would change when a corpus moves
@@ -73,7 +73,9 @@ def clip_groups(store: Store, clips: npt.NDArray[np.int64]) -> list[str]:
     return [f"group {group}" if group not in (None, "") else m for group, m in zip(groups, by_media, strict=True)]
 
 
-def _share_of_groups(store: Store, clips: npt.NDArray[np.int64], *, share: float, seed: int) -> npt.NDArray[np.int64]:
+def _share_of_groups(
+    store: LabelledClips, clips: npt.NDArray[np.int64], *, share: float, seed: int
+) -> npt.NDArray[np.int64]:
     if share == 0:
         return clips[:0]
     groups = np.array(clip_groups(store, clips))
@@ -86,7 +88,7 @@ def _share_of_groups(store: Store, clips: npt.NDArray[np.int64], *, share: float
     return watched
 
 
-def _digest(store: Store, clips: npt.NDArray[np.int64]) -> str:
+def _digest(store: LabelledClips, clips: npt.NDArray[np.int64]) -> str:
     digest = hashlib.sha256()
     for clip_id in store.clips["clip_id"].take(clips).to_pylist():
         digest.update(clip_id.encode() + b"\0")

@@ -50,7 +50,8 @@ class Learner:
         self._passes: Callable[..., Any] = passes
         if settings.compile == "always" or (settings.compile == "auto" and _is_worth_compiling(settings, device)):
             self._passes = torch.compile(passes)
-        self._statistics = [b for b in network.buffers() if b.is_floating_point()]
+        learning = [module for module in network.modules() if module.training]
+        self._statistics = [b for m in learning for b in m.buffers(recurse=False) if b.is_floating_point()]
 
     def add_gradients(self, batch: DeviceBatch, *, on_part: Callable[[Tensor, Tensor, Tensor], None]) -> None:
         """Add the gradients of this process's share of a batch; they come out as those of the whole batch.
@@ -76,7 +77,7 @@ class Learner:
 
 
 class _Passes(nn.Module):
-    """Patches to logits, with dropout before the head."""
+    """Patches to logits, with dropout before the classifier."""
 
     def __init__(self, network: Network, *, dropout: float) -> None:
         super().__init__()
@@ -88,8 +89,7 @@ class _Passes(nn.Module):
             logits: Tensor = self.network(patches)
             return logits
         embedding = self.network.embed(patches)
-        logits = self.network.head(embedding * kept / self._kept_share)
-        return logits
+        return self.network.classify(embedding * kept / self._kept_share)
 
 
 def _is_worth_compiling(settings: TrainSettings, device: torch.device) -> bool:
@@ -115,12 +115,15 @@ def with_shared_batch_norm(network: Network, device: torch.device) -> Network:
 
 
 def make_optimizer(network: Network, settings: TrainSettings, device: torch.device) -> torch.optim.Adam:
-    """Adam, as in the paper; with weight decay AdamW, which spares biases, batch norm and other vectors."""
+    """Adam, as in the paper, for what is not frozen; with weight decay AdamW, which spares biases, batch norm and other
+    vectors.
+    """
     is_fused = device.type in ("cpu", "cuda")
     rate, decay = settings.effective_learning_rate, settings.small_data.weight_decay
+    learning = [p for p in network.parameters() if p.requires_grad]
     if not decay:
-        return torch.optim.Adam(network.parameters(), lr=rate, fused=is_fused)
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
+        return torch.optim.Adam(learning, lr=rate, fused=is_fused)
+    matrices = [p for p in learning if p.ndim > 1]
+    vectors = [p for p in learning if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=rate, fused=is_fused)

@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
-from earwitness.errors import RunError
+from earwitness.errors import DivergedError, RunError
 from earwitness.inference.probabilities import exact_float32
 from earwitness.models.model_file import Model, save_model
 from earwitness.models.network import Network
-from earwitness.store.read import Store
-from earwitness.store.reading import FrameReader
+from earwitness.store.embeddings import open_reader
+from earwitness.store.read import LabelledClips
 from earwitness.training.averaging import AveragedNetwork
 from earwitness.training.batches import DeviceBatch, on_device
 from earwitness.training.distributed import join_processes
@@ -52,6 +52,8 @@ class TrainProgress:
     """Over the steps since the last measurement, of all processes together."""
     measured: dict[str, float | None] = field(default_factory=dict)
     """The latest figures, named as the columns of `metrics.csv`; those of watched clips begin with `validation_`."""
+    embedded_share: float | None = None
+    """Share of the patches that are embedded, while that is being done before the first step; else None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,19 +87,20 @@ class TrainSummary:
 
 
 def train(
-    store: Store,
+    store: LabelledClips,
     folder: str | Path,
     *,
     settings: TrainSettings,
     on_progress: Callable[[TrainProgress], None] | None = None,
 ) -> TrainSummary:
-    """Train a network on a store, or take up the training that `folder` holds.
+    """Train a network on a store, or a classifier on embeddings, or take up the training that `folder` holds.
 
     Started by torchrun in several processes, all of them must call this; the first one writes and tells progress.
     Ctrl-C and SIGTERM let the step end, write a checkpoint and return with `is_finished` False.
 
     Raises:
         SettingsError, SelectionError, StoreError: the settings do not fit the store or the machine.
+        ModelError: the model to begin from is missing or damaged.
         RunError: the folder holds another run, is used by another process or cannot be written, the loss is no
             longer a number, the device has too little memory, or another process of the training has ended.
         ToldElsewhereError: the first process raises the error that ended the training.
@@ -108,10 +111,12 @@ def train(
         threads = settings.threads or processes.from_first(run.threads)
         if threads is not None:
             torch.set_num_threads(threads)
-        reader = stack.enter_context(FrameReader(store))
         try:
             processes.require_same(store.fingerprint, what=f"{store.folder}: the stores")
+            reader = stack.enter_context(processes.together(lambda: open_reader(store)))
             setup = processes.together(lambda: set_up(reader, settings=settings, processes=processes))
+            digest = setup.origin.digest if setup.origin is not None else "none"
+            processes.require_same(digest, what="the models to begin from")
             training = processes.together(lambda: _Training(run, setup))
             checkpoint = processes.from_first(lambda: training.take_up(stack))
             if checkpoint:
@@ -176,10 +181,14 @@ class _Training:
         learner = Learner(
             self.network, settings=settings, precision=self.setup.precision, device=self.device, processes=processes
         )
-        validation = self.setup.validation()
-        loader = self.setup.loader(embedding_size=self.network.embedding_size)
+        started = time.monotonic()
+        setup = self.setup.with_embeddings(
+            self.run.embeddings_path, on_patches=lambda *counts: self._tell_embedded(on_progress, *counts)
+        )
+        validation = setup.validation()
+        loader = setup.loader(embedding_size=self.network.embedding_size)
         num_labels = self.network.head.out_features
-        started = last_measured = last_saved = time.monotonic()
+        last_measured = last_saved = time.monotonic()
         earlier_seconds, measured_step, measured_wait = self.seconds, self.step, 0.0
         measured: dict[str, float | None] = {}
         with ExitStack() as stack:
@@ -282,10 +291,10 @@ class _Training:
     def _save_model(self, path: Path) -> None:
         def save() -> None:
             model = Model(
-                network=self._network_to_keep(),
+                network=self.setup.whole_network(self._network_to_keep()),
                 architecture=self.setup.architecture,
                 label_set=self.setup.reader.store.label_set,
-                front_end=self.setup.reader.store.front_end,
+                front_end=self.setup.front_end,
                 provenance={
                     **vars(self.setup.record()),
                     "environments": self.run.environments(),
@@ -299,9 +308,17 @@ class _Training:
     def _network_to_keep(self) -> Network:
         return self.network if self.averaged is None else self.averaged.network
 
-    def _diverged(self) -> RunError:
+    def _tell_embedded(self, on_progress: Callable[[TrainProgress], None] | None, done: int, of: int) -> None:
+        if on_progress is not None:
+            on_progress(
+                TrainProgress(
+                    step=self.step, num_steps=self.settings.steps, patches_per_second=0.0, embedded_share=done / of
+                )
+            )
+
+    def _diverged(self) -> DivergedError:
         rate = self.settings.effective_learning_rate
-        return RunError(
+        return DivergedError(
             f"{self.run.folder}: the loss is no longer a number after step {self.step}; the training diverged. "
             f"Try a learning rate below {rate:g} (--learning-rate), --warmup-steps or --precision float32, in a new "
             "folder"

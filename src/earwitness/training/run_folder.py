@@ -5,6 +5,7 @@
     metrics.csv          one row a measurement; see `training.measurements`
     tensorboard/         the same for TensorBoard
     checkpoint.pt        weights, optimiser and step; replaced whole, loaded with weights_only
+    embeddings.npy       where only a classifier learns: what it learns from, made once; see `Setup.with_embeddings`
     best.safetensors     the model as it was at the validation of the highest mAP so far; none without clips to watch
     model.safetensors    the trained model as it was last; present just when the run is finished
 
@@ -30,9 +31,9 @@ from earwitness.training.settings import TrainSettings
 SCHEMA_VERSION = 1
 """Of `run.json`."""
 
-# Other values of these give the same weights, so a run may be taken up with them. `threads` is here as it was asked
-# for; what it came down to is compared.
-_FREE_SETTINGS = frozenset({"checkpoint_seconds", "validation_every", "stop_after", "threads", "steps"})
+# Other values of these give the same weights, so a run may be taken up with them. `threads` and `from_model` are here
+# as they were asked for; what they came down to is compared.
+_FREE_SETTINGS = frozenset({"checkpoint_seconds", "validation_every", "stop_after", "threads", "steps", "from_model"})
 
 _RESOLVED_BEFORE = {"processes": 1}
 """Of records of an earlier version, which do not hold them."""
@@ -53,6 +54,8 @@ class RunRecord:
     store: str
     store_fingerprint: str
     front_end: Mapping[str, Any]
+    origin: Mapping[str, Any] | None = None
+    """The model it began from: `digest` of its tensors, and its `provenance`. None: it began anew."""
 
     def differences(self, now: "RunRecord", *, step_reached: int) -> list[str]:
         """What in `now` cannot be had by going on, one sentence part each; empty where the run may go on."""
@@ -72,6 +75,9 @@ class RunRecord:
             if earlier != value and not is_said_already:
                 hint = _HINTS.get(name, "").format(earlier)
                 changes.append(f"{name}: {earlier} before, {value} now{hint}")
+        models = [(record.origin or {}).get("digest") for record in (self, now)]
+        if models[0] != models[1]:
+            changes.append(f"from_model: {_model_words(models[0])} before, {_model_words(models[1])} now")
         if self.store_fingerprint != now.store_fingerprint:
             changes.append(
                 f"store: {self.store} ({self.store_fingerprint[:12]}) before, "
@@ -95,6 +101,7 @@ class RunFolder:
         self.model_path = self.folder / "model.safetensors"
         self.best_path = self.folder / "best.safetensors"
         self.tensorboard_path = self.folder / "tensorboard"
+        self.embeddings_path = self.folder / "embeddings.npy"
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -223,6 +230,10 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in values.items():
             flat |= value if isinstance(value, Mapping) else {name: value}
     return flat
+
+
+def _model_words(digest: str | None) -> str:
+    return "none" if digest is None else f"the model of digest {digest[:12]}"
 
 
 def _is_ours(name: str) -> bool:

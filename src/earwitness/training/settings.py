@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import arg
 
 from earwitness.errors import SettingsError
 from earwitness.models.registry import network_entry
+
+DEFAULT_NETWORK = "resnet50"
+
+CLASSIFIER_LEARNING_RATE = 1e-3
+"""Of a classifier on embeddings that stay what they are: ours; Adam's usual one."""
+
+PATCH_CHANGES = ("time_shift_frames", "mixup", "mask_frames", "mask_bands")
+"""Of `SmallData`, what makes of a patch another one each time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +83,19 @@ class SmallData:
 class TrainSettings:
     """Settings of one training. Checked on creation, saved whole in the run folder."""
 
-    network: str = "resnet50"
-    """One of the networks of `earwitness models`."""
-    width: float = 1.0
-    """Multiplies the units or channels of every hidden layer; 1 is the paper's size."""
+    network: str | None = None
+    """One of the networks of `earwitness models`. None: resnet50, or that of the model to begin from."""
+    width: float | None = None
+    """Multiplies the units or channels of every hidden layer; 1 is the paper's size. None: 1, or the model's."""
+    from_model: Annotated[Path | None, arg(name="from")] = None
+    """A trained model to begin from. Its output is replaced, unless the labels are the same. None: begin anew."""
+    freeze: bool = False
+    """Of the model to begin from, only the output (and layers asked for by num_layers) learns; the rest stays."""
     num_layers: int | None = None
-    """Hidden layers of the fully connected network (paper: 3, the best of 2 to 6). None: the network's own."""
+    """Hidden layers of the fully connected network (paper: 3, the best of 2 to 6). With --from, and on embeddings: of
+    a classifier that takes the output's place; 0 is logistic regression. None: the network's own, or 0."""
     num_units: int | None = None
-    """Units of each of them (paper: 1,000, the best of 500 to 4,000). None: the network's own."""
+    """Units of each of them (paper: 1,000, the best of 500 to 4,000). None: the network's own, or 1,000."""
     bottleneck: int | None = None
     """Units of a layer put in before the output (paper: 128 where there is one). None: there is no such layer."""
     steps: int = 10_000
@@ -89,7 +105,8 @@ class TrainSettings:
     accumulate: int = 1
     """Parts in which a batch goes through the network, one after the other, to need less memory."""
     learning_rate: float | None = None
-    """Adam's. None: the network's default (3e-5 for the fully connected one, as in the paper; ours else)."""
+    """Adam's. None: the network's default (3e-5 for the fully connected one, as in the paper; ours else), or 1e-3
+    where only a classifier learns."""
     plan: LearningRatePlan = field(default_factory=LearningRatePlan)
     small_data: SmallData = field(default_factory=SmallData)
     seed: int = 1
@@ -122,17 +139,24 @@ class TrainSettings:
     """Seconds from one checkpoint to the next. One is written whenever the training is stopped by Ctrl-C, too."""
 
     def __post_init__(self) -> None:
-        network_entry(self.network)
-        sizes = ("num_layers", "num_units", "bottleneck")
-        for name in ("steps", "batch_size", "accumulate", "validation_every", "stop_after", *sizes):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.network is not None:
+            network_entry(self.network)
+        if self.from_model is not None:
+            object.__setattr__(self, "from_model", Path(self.from_model))  # JSON knows text only
+        elif self.freeze:
+            raise SettingsError("freeze keeps a trained model what it is, and none is given; name it by --from")
+        has_own_layers = self.network is not None and self.from_model is None  # otherwise a classifier may have them
         for name in ("num_layers", "num_units"):
-            if getattr(self, name) is not None and self.network != "fully_connected":
+            if getattr(self, name) is not None and has_own_layers and self.network != "fully_connected":
                 raise SettingsError(
                     f"{name}={getattr(self, name)} is for the fully connected network; the layers of "
                     f"{self.network} are fixed, and width scales them"
                 )
+        sizes = ("num_layers", "num_units", "bottleneck")
+        for name in ("steps", "batch_size", "accumulate", "validation_every", "stop_after", *sizes):
+            least = 0 if name == "num_layers" and not has_own_layers else 1
+            if getattr(self, name) is not None and getattr(self, name) < least:
+                raise SettingsError(f"{name}={getattr(self, name)} must be at least {least}")
         if self.batch_size < 2:
             raise SettingsError("batch_size=1 leaves batch norm without statistics; use at least 2")
         if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
@@ -155,15 +179,17 @@ class TrainSettings:
             raise SettingsError(f"checkpoint_seconds={self.checkpoint_seconds} must be positive")
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"threads={self.threads} must be at least 1")
-        if not 0 < self.width <= 16:
+        if self.width is not None and not 0 < self.width <= 16:
             raise SettingsError(f"width={self.width} must lie in (0, 16]; 1 is the paper's size")
 
     @property
     def effective_learning_rate(self) -> float:
-        """The one asked for, else the network's default."""
+        """The one asked for, else the network's default, or that of a classifier by itself."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return network_entry(self.network).learning_rate
+        if self.freeze:
+            return CLASSIFIER_LEARNING_RATE
+        return network_entry(self.network or DEFAULT_NETWORK).learning_rate
 
     def patches_at_once(self, *, num_processes: int) -> int:
         """Patches that go through the network together, in one process.
@@ -196,6 +222,7 @@ class TrainSettings:
         """Plain values for JSON."""
         values = asdict(self)
         values["plan"]["drop_steps"] = list(self.plan.drop_steps)
+        values["from_model"] = str(self.from_model) if self.from_model is not None else None
         return values
 
     @classmethod

@@ -3,26 +3,35 @@
 All of it follows from the settings, the store and the machine; nothing here changes while training.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
-from earwitness.errors import StoreError
+from earwitness.errors import RunError, SettingsError, StoreError
+from earwitness.front_end import FrontEnd
+from earwitness.inference.probabilities import PatchEmbedder
 from earwitness.models.model_file import Architecture
-from earwitness.models.network import Network
+from earwitness.models.network import Classifier, Network
 from earwitness.models.precision import choose_precision
+from earwitness.scoring.clip_scores import patches_of
+from earwitness.scoring.embedding import write_embeddings
 from earwitness.store.balanced_order import BalancedPlan
+from earwitness.store.embeddings import EmbeddingReader, Embeddings, PatchReader
 from earwitness.store.order import BatchPlan
 from earwitness.store.patches import PatchIndex
-from earwitness.store.reading import FrameReader
+from earwitness.store.read import LabelledClips
 from earwitness.training.augment import Augmentation
 from earwitness.training.batches import BatchLoader, Plan
 from earwitness.training.clips import TrainingClips, choose_clips
 from earwitness.training.distributed import Processes
 from earwitness.training.learner import with_shared_batch_norm
+from earwitness.training.origin import Origin, completed, read_origin
 from earwitness.training.run_folder import RunRecord
-from earwitness.training.settings import TrainSettings
+from earwitness.training.settings import DEFAULT_NETWORK, PATCH_CHANGES, TrainSettings
 from earwitness.training.validation import Validation
 
 
@@ -31,14 +40,23 @@ class Setup:
     """Made by `set_up`."""
 
     settings: TrainSettings
+    """As asked for, and what follows from the model to begin from."""
     processes: Processes
-    reader: FrameReader
+    reader: PatchReader
     device: torch.device
     precision: Literal["float32", "bfloat16"]
     clips: TrainingClips
     index: PatchIndex
     """Of the patches learnt from."""
+    front_end: FrontEnd
+    """By which patches are cut: that of the model to begin from, or else the store's."""
     architecture: Architecture
+    """Of the network that is kept in the end."""
+    origin: Origin | None
+    """The model to begin from; None: the training begins anew."""
+    learns_on_embeddings: bool
+    """Whether nothing but the classifier learns, and every patch is the same each time: so the rest of the network is
+    run only once for each."""
 
     def record(self) -> RunRecord:
         """What decides the weights, for the run folder and the model."""
@@ -55,20 +73,66 @@ class Setup:
             clips=self.clips.describe(store),
             store=str(store.folder.resolve()),
             store_fingerprint=store.fingerprint,
-            front_end=store.front_end.to_dict(),
+            front_end=self.front_end.to_dict(),
+            origin=self.origin.describe() if self.origin is not None else None,
         )
 
     def fresh_network(self) -> Network:
-        """The network with its first weights: the same at every call."""
+        """What learns, with its first weights: the same at every call. On embeddings it is the classifier alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            network = self.architecture.build()
+            network = self.architecture.build() if self.origin is None else self.origin.network()
+        if self.learns_on_embeddings:
+            network = Classifier(network)
+        elif self.settings.freeze:
+            network.freeze_embedding()
         network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return with_shared_batch_norm(network, self.device) if self.settings.sync_batch_norm else network
 
+    def whole_network(self, network: Network) -> Network:
+        """The network to keep, which takes patches: what learnt, and with a classifier alone also what is before it."""
+        if not self.learns_on_embeddings or self.origin is None:
+            return network
+        return self.origin.with_classifier_of(network)
+
+    def with_embeddings(self, path: Path, *, on_patches: Callable[[int, int], None]) -> "Setup":
+        """The same, reading embeddings in the place of patches where only a classifier learns on them.
+
+        Args:
+            path: where the embeddings of the chosen clips are written first, unless they are there already.
+            on_patches: told the number of patches embedded so far, and of all.
+
+        Raises:
+            RunError, StoreError: they cannot be written or read.
+        """
+        if not self.learns_on_embeddings or self.origin is None or isinstance(self.reader.store, Embeddings):
+            return self
+        network, clips = self.origin.model.network, np.union1d(self.clips.train, self.clips.validation)
+
+        def write() -> None:
+            if path.exists():
+                return
+            embedder = PatchEmbedder(network, device=self.device)
+            try:
+                write_embeddings(path, embedder, self.reader, clips, front_end=self.front_end, on_patches=on_patches)
+            except OSError as error:
+                raise RunError(f"{path}: the embeddings cannot be written ({error.strerror or error})") from error
+
+        self.processes.from_first(write)
+        reader = self.processes.together(
+            lambda: EmbeddingReader(
+                self.reader.store,
+                path,
+                clips=clips,
+                front_end=self.front_end,
+                embedding_size=network.embedding_size,
+            )
+        )
+        return replace(self, reader=reader)
+
     def loader(self, *, embedding_size: int) -> BatchLoader:
         """Reads this process's share of the batches."""
-        store, settings = self.reader.store, self.settings
+        settings = self.settings
         return BatchLoader(
             self.reader,
             self.index,
@@ -76,8 +140,8 @@ class Setup:
             augmentation=Augmentation(
                 settings=settings.small_data,
                 seed=settings.seed,
-                patch_frames=store.front_end.patch_frames,
-                num_bands=store.front_end.num_bands,
+                patch_frames=self.front_end.patch_frames,
+                num_bands=self.front_end.num_bands,
                 embedding_size=embedding_size,
             ),
             processes=self.processes,
@@ -89,6 +153,7 @@ class Setup:
         return Validation(
             self.reader,
             self.clips.validation,
+            front_end=self.front_end,
             precision=self.precision,
             device=self.device,
             processes=self.processes,
@@ -107,16 +172,22 @@ class Setup:
         )
 
 
-def set_up(reader: FrameReader, *, settings: TrainSettings, processes: Processes) -> Setup:
+def set_up(reader: PatchReader, *, settings: TrainSettings, processes: Processes) -> Setup:
     """Find out what the settings come down to for the reader's store, on this machine.
 
     Raises:
         SettingsError, SelectionError, StoreError: they do not fit the store, the machine or the processes.
+        ModelError: there is no such model to begin from, or it is damaged.
     """
     settings.patches_at_once(num_processes=processes.count)
     device = processes.choose_device(settings.device)
-    store, front_end = reader.store, reader.store.front_end
+    store = reader.store
+    origin = read_origin(store, settings)
+    settings = completed(settings, store, origin)
+    front_end = store.front_end if origin is None else origin.model.front_end
+    learns_on_embeddings = _learns_on_embeddings(settings, store, front_end)
     clips = choose_clips(store, settings)
+    patches_of(store, np.union1d(clips.train, clips.validation), front_end=front_end)  # refuses those without any
     index = PatchIndex(
         store.frames_per_clip,
         clips.train,
@@ -129,22 +200,49 @@ def set_up(reader: FrameReader, *, settings: TrainSettings, processes: Processes
             f"{store.folder}: the {len(clips.train)} clips learnt from hold {index.num_patches} patches, fewer than "
             f"one batch of {settings.batch_size}; use a smaller --batch-size or more clips"
         )
-    arguments = {
-        "num_labels": len(store.label_set),
-        "patch_frames": front_end.patch_frames,
-        "num_bands": front_end.num_bands,
-        "width": settings.width,
-    }
-    for name in ("num_layers", "num_units", "bottleneck"):
-        if getattr(settings, name) is not None:
-            arguments[name] = getattr(settings, name)
+    # Where a classifier is all that is run, bfloat16 would cost precision and save nothing.
+    precision = "float32" if learns_on_embeddings and settings.precision == "auto" else settings.precision
     return Setup(
         settings=settings,
         processes=processes,
         reader=reader,
         device=device,
-        precision=choose_precision(settings.precision, device),
+        precision=choose_precision(precision, device),
         clips=clips,
         index=index,
-        architecture=Architecture(name=settings.network, arguments=arguments),
+        front_end=front_end,
+        architecture=_new_architecture(settings, store) if origin is None else origin.architecture,
+        origin=origin,
+        learns_on_embeddings=learns_on_embeddings,
     )
+
+
+def _learns_on_embeddings(settings: TrainSettings, store: LabelledClips, front_end: FrontEnd) -> bool:
+    """Whether embeddings made once can take the place of patches.
+
+    Raises:
+        SettingsError: there are embeddings only, and settings that ask for new patches.
+    """
+    new_patches = ["patch_hop_frames"] if settings.patch_hop_frames not in (None, front_end.patch_hop_frames) else []
+    new_patches += [name for name in PATCH_CHANGES if getattr(settings.small_data, name)]
+    if isinstance(store, Embeddings):
+        if new_patches:
+            raise SettingsError(
+                f"{', '.join(new_patches)}: embeddings are of patches as they are; leave this off, or train on the "
+                f"store itself with --from {store.model_path} --freeze"
+            )
+        return True
+    return settings.freeze and not new_patches
+
+
+def _new_architecture(settings: TrainSettings, store: LabelledClips) -> Architecture:
+    arguments = {
+        "num_labels": len(store.label_set),
+        "patch_frames": store.front_end.patch_frames,
+        "num_bands": store.front_end.num_bands,
+        "width": settings.width,
+    }
+    for name in ("num_layers", "num_units", "bottleneck"):
+        if getattr(settings, name) is not None:
+            arguments[name] = getattr(settings, name)
+    return Architecture(name=settings.network or DEFAULT_NETWORK, arguments=arguments)

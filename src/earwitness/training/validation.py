@@ -13,11 +13,12 @@ import numpy.typing as npt
 import torch
 
 from earwitness.evaluation.summary import evaluate
+from earwitness.front_end import FrontEnd
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.models.network import Network
 from earwitness.models.precision import autocast
 from earwitness.scoring.clip_scores import score_clips
-from earwitness.store.reading import FrameReader
+from earwitness.store.embeddings import PatchReader
 from earwitness.training.distributed import Processes
 
 _BATCH_PATCHES_ON_GPU = 512
@@ -30,15 +31,16 @@ class Validation:
 
     def __init__(
         self,
-        reader: FrameReader,
+        reader: PatchReader,
         clips: npt.NDArray[np.int64],
         *,
+        front_end: FrontEnd,
         precision: Literal["float32", "bfloat16"],
         device: torch.device,
         processes: Processes,
     ) -> None:
         self._reader, self._processes = reader, processes
-        self._clips = clips
+        self._clips, self._front_end = clips, front_end
         self._precision, self._device = precision, device
         self._targets = reader.store.targets(clips) if processes.is_first else None
 
@@ -57,7 +59,7 @@ class Validation:
     def _score(self, scorer: PatchScorer, share: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         if not len(share):
             return np.empty((0, len(self._reader.store.label_set)), np.float32)
-        return score_clips(scorer, self._reader, share, front_end=self._reader.store.front_end)
+        return score_clips(scorer, self._reader, share, front_end=self._front_end)
 
     def _evaluate(self, shares: list[npt.NDArray[np.float32]]) -> Figures:
         scores = np.empty((len(self._clips), shares[0].shape[1]), np.float32)
@@ -78,9 +80,9 @@ class _TrainingScorer(PatchScorer):
         super().__init__(network, device=device, **sizes)
         self._precision = precision
 
-    def _score(self, batch: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+    def _run_batch(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if self._precision == "float32":
-            return super()._score(batch)
+            return super()._run_batch(batch)
         patches = torch.from_numpy(batch).to(self.device, dtype=torch.float32)
         with torch.inference_mode(), autocast(self._precision, self.device):
             logits = self.network(patches)

@@ -1,0 +1,166 @@
+"""Store and model to embeddings on disk: what the network makes of every patch, once, so that a classifier on it can
+be learnt, again and again, without the network being run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.errors import StoreError
+from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked
+from earwitness.front_end import FrontEnd
+from earwitness.inference.probabilities import PatchEmbedder
+from earwitness.models.model_file import Model, digest_weights, save_model
+from earwitness.models.precision import choose_device
+from earwitness.scoring.clip_scores import patches_of, read_ahead, require_same_frames
+from earwitness.store.embeddings import (
+    CLIPS_FILE,
+    EMBEDDINGS_FILE,
+    FILE_NAME,
+    MODEL_FILE,
+    EmbeddingsHeader,
+    PatchReader,
+    read_embeddings_header,
+    write_clip_rows,
+    write_embeddings_header,
+)
+from earwitness.store.files import replacing_npy
+from earwitness.store.read import Store
+from earwitness.store.reading import FrameReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedSummary:
+    """What a call of `embed_store` came to."""
+
+    num_clips: int
+    num_patches: int
+    embedding_size: int
+    was_complete: bool
+    """Whether they were there already."""
+
+
+def embed_store(
+    model: Model,
+    store: Store,
+    folder: Path,
+    *,
+    device: str = "auto",
+    on_patches: Callable[[int, int], None] | None = None,
+) -> EmbedSummary:
+    """Write the embeddings of all patches of a store into a folder, laid out as `store.embeddings` says.
+
+    Args:
+        model: its labels may be others than the store's, which are the ones kept.
+        store: of all clips.
+        folder: made if need be. Interrupted work is begun again.
+        device: where the network runs.
+        on_patches: told the number of patches done so far, and of all.
+
+    Raises:
+        SettingsError: there is no such device.
+        StoreError: the store does not fit the model, or the folder holds something else or cannot be written.
+    """
+    require_same_frames(store, front_end=model.front_end)
+    clips = store.select(None)
+    index = patches_of(store, clips, front_end=model.front_end)
+    header = EmbeddingsHeader(
+        front_end=model.front_end,
+        label_set=store.label_set,
+        model_digest=digest_weights(model.network),
+        store_fingerprint=store.fingerprint,
+        embedding_size=model.network.embedding_size,
+        num_clips=store.num_clips,
+        num_patches=index.num_patches,
+    )
+    embedder = PatchEmbedder(model.network, device=choose_device(device))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        busy = StoreError(f"{folder}: another process is writing embeddings here; wait for it to end")
+        with locked(folder, busy=busy):
+            was_complete = _is_finished(folder, header)
+            if not was_complete:
+                with FrameReader(store) as reader:
+                    write_embeddings(
+                        folder / EMBEDDINGS_FILE,
+                        embedder,
+                        reader,
+                        clips,
+                        front_end=model.front_end,
+                        on_patches=on_patches,
+                    )
+                write_clip_rows(folder, store, front_end=model.front_end)
+                save_model(model, folder / MODEL_FILE)
+                write_embeddings_header(folder, header)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StoreError(f"{folder}: this is, or lies in, a file; a folder is needed for embeddings") from error
+    except OSError as error:
+        raise StoreError(f"{folder}: the embeddings cannot be written ({error.strerror or error})") from error
+    return EmbedSummary(
+        num_clips=header.num_clips,
+        num_patches=header.num_patches,
+        embedding_size=header.embedding_size,
+        was_complete=was_complete,
+    )
+
+
+def write_embeddings(
+    path: Path,
+    embedder: PatchEmbedder,
+    reader: PatchReader,
+    clips: npt.NDArray[np.int64],
+    *,
+    front_end: FrontEnd,
+    on_patches: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write the embeddings of all patches of some clips, one clip after another; whole or not at all.
+
+    Args:
+        path: of the `.npy` to write, float32 [patches, embedding_size].
+        embedder: the network.
+        reader: of the store whose clips are meant.
+        clips: ascending indexes in the store.
+        front_end: the model's; its patch geometry is used.
+        on_patches: told the number of patches done so far, and of all.
+
+    Raises:
+        StoreError: a clip is shorter than a patch.
+        OSError: the file cannot be written.
+    """
+    index = patches_of(reader.store, clips, front_end=front_end)
+    done = 0
+    with replacing_npy(path, dtype="<f4", row_shape=(embedder.network.embedding_size,)) as append:
+        for _, patches in read_ahead(reader, index, front_end.patch_frames, embedder.batch_patches):
+            append(embedder(patches))
+            done += len(patches)
+            if on_patches is not None:
+                on_patches(done, index.num_patches)
+
+
+def _is_finished(folder: Path, wanted: EmbeddingsHeader) -> bool:
+    """Whether the embeddings are there; False where they are to be written.
+
+    Raises:
+        StoreError: the folder holds something else, or embeddings of another model or store.
+    """
+    if (folder / FILE_NAME).exists():
+        there = read_embeddings_header(folder)
+        for what, before, now in (
+            ("model", there.model_digest, wanted.model_digest),
+            ("store", there.store_fingerprint, wanted.store_fingerprint),
+            ("front end", there.front_end.identity, wanted.front_end.identity),
+        ):
+            if before != now:
+                raise StoreError(
+                    f"{folder}: the embeddings there are of another {what} ({before[:12]} there, {now[:12]} now); "
+                    "choose another folder"
+                )
+        return all((folder / name).exists() for name in (EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE))
+    ours = {EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE, LOCK_FILE}
+    strangers = [p.name for p in folder.iterdir() if p.name.removesuffix(PARTIAL_SUFFIX) not in {*ours, FILE_NAME}]
+    if strangers:
+        raise StoreError(f"{folder}: the folder is not empty and holds no embeddings; choose a new one")
+    return False

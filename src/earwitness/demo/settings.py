@@ -3,12 +3,12 @@
 from earwitness.synth.settings import SynthSettings
 from earwitness.training.settings import LearningRatePlan, SmallData, TrainSettings
 
-CORPUS = SynthSettings(clips=800, mean_seconds=8.0, kinds=20, prior_decades=1.0)
+CORPUS = SynthSettings(clips=900, mean_seconds=7.0, kinds=12, prior_decades=0.5)
 
 SETTINGS = TrainSettings(
     network="resnet50",
     width=0.125,
-    steps=1_000,
+    steps=1_200,
     batch_size=48,
     learning_rate=3e-3,
     plan=LearningRatePlan(rate_plan="cosine", warmup_steps=50),

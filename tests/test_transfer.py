@@ -129,7 +129,8 @@ def of(store: LabelledClips, settings: TrainSettings) -> Setup:
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_only_the_classifier_of_a_frozen_network_learns(name: str) -> None:
-    network = create_network(name, num_labels=3, width=0.125, classifier_layers=1, classifier_units=5)
+    torch.manual_seed(0)
+    network = create_network(name, num_labels=3, width=0.125, classifier_layers=1, classifier_units=40)
     network.freeze_embedding()
     network.train()
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}

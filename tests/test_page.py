@@ -174,8 +174,9 @@ def test_figures_are_those_given(tmp_path: Path) -> None:
     for row in comparison_rows(model, baseline):
         assert " ".join(row) in page.text
     assert " ".join(DEFINITIONS.split()) in page.text
-    within = in_time().within_clips
-    assert f"And when: AUC within clips {within.mean_auc:.3f} model {within.mean_auc:.3f} loudness" in page.text
+    frame_map = f"{in_time().over_patches.mean_average_precision:.3f}"
+    rival = f"{in_time().over_patches_without_time.mean_average_precision:.3f}"
+    assert f"And when: frame mAP {frame_map} model {frame_map} without time {rival} chance" in page.text
     for row in timeline_rows(in_time()):
         assert " ".join(row) in page.text
     assert "4 labels; 2 of them left out within clips" in page.text
@@ -194,15 +195,16 @@ def test_labels_stand_best_first_and_undefined_last(tmp_path: Path) -> None:
     page = written(tmp_path, given)
     bell, rain, owl, siren = given.evaluation.labels
     best_first = sorted((bell, rain, siren), key=lambda label: -label.average_precision)
-    when = {label.name: [f"{label.auc:.3f}", f"{label.num_clips}"] for label in in_time().within_clips.labels[:2]}
-    when["Siren"] = ["–", "0"]
+    when = {
+        label.name: [f"{label.average_precision:.3f}", f"{label.prior:.3f}"] for label in in_time().over_patches.labels
+    }
     cells = [
         [x.name, f"{x.average_precision:.3f}", f"{x.auc:.3f}", f"{x.prior:.3f}", f"{x.num_positives}", *when[x.name]]
         for x in best_first
     ]
-    undefined = [owl.name, "–", "undefined", "–", "0.000", "0", "–", "0"]
+    undefined = [owl.name, "–", "undefined", "–", "0.000", "0", "–", "0.000"]
     expected = [*(cell for row in cells for cell in row), *undefined]
-    text = page.text.split("AUC in time as a bar clips in part ")[1].split(" To be fair")[0]
+    text = page.text.split("AP in time as a bar chance in time ")[1].split(" To be fair")[0]
     assert text.split() == expected
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from earwitness.errors import ScoreError
 from earwitness.evaluation.summary import Evaluation, LabelResult
-from earwitness.evaluation.timelines import LabelWithinClips, TimelineEvaluation
+from earwitness.evaluation.timelines import TimelineEvaluation
 from earwitness.report.evaluation_report import DEFINITIONS, comparison_basis, comparison_rows
 from earwitness.report.html import Embedded, Picture, write_page
 from earwitness.report.timeline_plot import TimeAxis
@@ -104,8 +104,9 @@ class _LabelRow:
 
     result: LabelResult
     baseline: LabelResult | None
-    in_time: LabelWithinClips
-    loudness: LabelWithinClips
+    in_time: LabelResult
+    """Over patches."""
+    without_time: LabelResult
 
 
 def write_demo_page(path: str | Path, page: DemoPage) -> None:
@@ -118,7 +119,7 @@ def write_demo_page(path: str | Path, page: DemoPage) -> None:
     evaluation, baseline = page.evaluation, page.baseline
     if baseline is not None and [label.id for label in baseline.labels] != [label.id for label in evaluation.labels]:
         raise ScoreError("demo page: the baseline was evaluated on other labels than the model")
-    if [label.id for label in page.timeline.within_clips.labels] != [label.id for label in evaluation.labels]:
+    if [label.id for label in page.timeline.over_patches.labels] != [label.id for label in evaluation.labels]:
         raise ScoreError("demo page: the timeline was evaluated on other labels than the model")
     write_page(
         path,
@@ -141,6 +142,6 @@ def write_demo_page(path: str | Path, page: DemoPage) -> None:
 def _label_rows(page: DemoPage) -> list[_LabelRow]:
     """A row for every label, highest average precision first, undefined ones last."""
     beside = page.baseline.labels if page.baseline is not None else [None] * len(page.evaluation.labels)
-    in_time, loudness = page.timeline.within_clips.labels, page.timeline.loudness_within_clips.labels
-    rows = [_LabelRow(*row) for row in zip(page.evaluation.labels, beside, in_time, loudness, strict=True)]
+    in_time, without_time = page.timeline.over_patches.labels, page.timeline.over_patches_without_time.labels
+    rows = [_LabelRow(*row) for row in zip(page.evaluation.labels, beside, in_time, without_time, strict=True)]
     return sorted(rows, key=lambda row: -row.result.average_precision if row.result.is_defined else math.inf)

@@ -33,7 +33,7 @@ def main() -> None:
     """Train both ways and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seeds", type=int, default=2, help="trainings with each kind of labels")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings with each kind of labels")
     arguments = parser.parse_args()
     corpus = arguments.folder / "corpus"
     make_corpus(corpus, settings=CORPUS, workers=BuildSettings().workers)

@@ -178,6 +178,19 @@ def test_workers_end_with_their_parent(tmp_path, end):
             time.sleep(0.05)
 
 
+def test_ctrl_c_is_not_seen_by_workers_that_still_import(tmp_path):
+    """A terminal sends it to the whole group, however young its members are."""
+    command = [sys.executable, "-m", "earwitness", "synth", str(tmp_path / "c"), "--clips", "40", "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while process.poll() is None and len(_children(process.pid)) < 2:
+        time.sleep(0.005)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
 def _children(pid: int) -> list[int]:
     return [
         int(child)

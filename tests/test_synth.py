@@ -417,6 +417,11 @@ class TestCommand:
         with pytest.raises(SettingsError, match=message):
             SynthSettings(**values)  # type: ignore[arg-type]
 
+    def test_no_workers_are_refused_before_anything_is_made(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match="workers=0 must be at least 1"):
+            make_corpus(tmp_path / "c", settings=SMALL, workers=0)
+        assert not (tmp_path / "c").exists()
+
     def test_zero_clips_in_a_sentence(self, tmp_path: Path) -> None:
         answer = synth(str(tmp_path / "c"), "--clips", "0")
         assert answer.returncode != 0

@@ -8,6 +8,7 @@ Ctrl-C, which the parent handles, and die with the parent (on Linux, at once and
 iterator in the thread that began it: the system takes that thread for the parent.
 """
 
+import contextlib
 import ctypes
 import itertools
 import multiprocessing
@@ -19,6 +20,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -161,7 +163,8 @@ class _Pool:
 
     def schedule(self, number: int, function: Callable[..., Any], task: Any, timeout_seconds: float) -> None:
         try:
-            future = self._pool.schedule(_call, args=(function, task), timeout=timeout_seconds)
+            with _interrupts_blocked():
+                future = self._pool.schedule(_call, args=(function, task), timeout=timeout_seconds)
         except RuntimeError as error:
             raise BrokenProcessPool(str(error)) from error
         future.add_done_callback(lambda future: self._done.put((number, future)))
@@ -173,6 +176,17 @@ class _Pool:
             except queue.Empty:
                 if not self._pool.active:  # it broke before it took note of what was scheduled
                     raise BrokenProcessPool("all workers ended") from None
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Threads begun in here, and the processes these begin, never see Ctrl-C, not even while they still import."""
+    resource_tracker.ensure_running()  # beginning it would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _result(future: Future[Any], timeout_seconds: float) -> tuple[Any, Failure | None]:

@@ -39,8 +39,9 @@ class Demo:
         if not demo.was_done:
             print(f"\nDone in {duration(time.monotonic() - started)}.")
         print(f"\nNow open this page in a browser: {demo.page_path.resolve().as_uri()}")
-        print("and try a sound or a video of your own:\n")
-        print(f"    earwitness tag {quote(str(demo.model_path))} FILE --timeline")
+        print("It ends with the commands for sounds of your own. To see the timeline of any file:\n")
+        print(f"    earwitness tag {quote(str(demo.model_path))} FILE --timeline\n")
+        print("(This model has heard nothing but made sounds: on recordings it will often be wrong.)")
         return 0
 
 

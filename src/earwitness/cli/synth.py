@@ -47,10 +47,13 @@ class Synth:
             f"{self.corpus}: {counted(corpus.num_clips, 'clip')}{made_before}, "
             f"{duration(corpus.seconds_of_sound)} of sound, "
             f"{corpus.num_labels_given / corpus.num_clips:.1f} labels a clip, "
-            f"{counted(corpus.num_flaws, 'flaw')} in them"
+            f"{corpus.num_flaws:,} of them missing, wrong, coarse or inaudible"
         )
         manifest, labels = quote(str(corpus.manifest_path)), quote(str(self.corpus / "labels.csv"))
+        events = quote(str(self.corpus / "events.parquet"))
         print(f"  earwitness prepare {manifest} STORE --label-set {labels}")
+        print("  earwitness train STORE RUN --width 0.25 --steps 1000 --where \"split = 'train'\"")
+        print(f"  earwitness evaluate RUN/model.safetensors STORE --where \"split = 'test'\" --events {events}")
         if corpus.labels_not_tested:
             remark(
                 f"{len(corpus.labels_not_tested)} of {counted(corpus.num_labels, 'label')} are in no clip of the test "

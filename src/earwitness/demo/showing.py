@@ -1,7 +1,7 @@
 """What the demo shows: reports, pictures, and the page with the clips to listen to."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,15 +197,28 @@ def _notes(outcome: Outcome) -> tuple[str, ...]:
         f"steps of {SETTINGS.batch_size} patches. Its size, and minutes of training, are chosen for a laptop.",
         "Clips of one recording are never on both sides of the split. The soundtracks to play and the timeline were "
         "chosen by length, kind of file and number of sounds, not by how well the model does on them.",
+        *_timeline_note(outcome),
         *outcome.against_metadata.notes,
     )
+
+
+def _timeline_note(outcome: Outcome) -> Iterator[str]:
+    """Where loudness ranks the moments of a clip better than the model."""
+    model, loudness = outcome.timeline.within_clips.mean_auc, outcome.timeline.loudness_within_clips.mean_auc
+    if loudness > model:
+        yield (
+            f"Within one soundtrack, loudness alone tells better when something sounds (AUC {loudness:.3f}) than the "
+            f"model's scores tell when a label does ({model:.3f}): over steady noise, what sounds is louder. It cannot "
+            "tell what."
+        )
 
 
 def _commands(model_path: Path) -> tuple[Command, ...]:
     return (
         Command(
-            purpose="Tag a sound or video of yours with the demo's model",
-            text=f"earwitness tag {shlex.quote(str(model_path.resolve()))} FILE",
+            purpose="Tag any sound or video. This model has heard nothing but made sounds, so on recordings it will "
+            "often be wrong: the next commands make a model of yours",
+            text=f"earwitness tag {shlex.quote(str(model_path.resolve()))} FILE --timeline",
         ),
         Command(
             purpose="Describe your own clips: a table with a column of files and one of labels, say",

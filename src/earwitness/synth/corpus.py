@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from earwitness.errors import CorpusError
+from earwitness.errors import CorpusError, SettingsError
 from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked, replacing, replacing_path
 from earwitness.parallel import run_tasks
 from earwitness.synth.encode import encode
@@ -97,8 +97,11 @@ def make_corpus(
     Raises:
         CorpusError: the folder holds something else, another process works in it, or it cannot be written. Clips that
             were made are listed in its tables.
+        SettingsError: `workers` is not positive.
     """
     folder = Path(folder)
+    if workers < 1:
+        raise SettingsError(f"workers={workers} must be at least 1")
     try:
         _require_ours(folder, settings)
         (folder / "media").mkdir(parents=True, exist_ok=True)

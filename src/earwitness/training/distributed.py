@@ -6,6 +6,7 @@ so everywhere, and only the first process tells it.
 """
 
 import atexit
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -193,6 +194,7 @@ def join_processes() -> Processes:
 
 def _part() -> None:
     if dist.is_initialized():
+        gc.collect()  # what still holds the group, in circles, would keep its threads alive beyond the interpreter's end
         dist.destroy_process_group()
 
 

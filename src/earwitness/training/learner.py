@@ -3,6 +3,7 @@
 Weights, names and state stay those of the plain network; all of this is wrapped around it.
 """
 
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
@@ -44,9 +45,11 @@ class Learner:
         self._shared: DistributedDataParallel | None = None
         if processes.count > 1:
             # Running statistics are averaged over the processes below, instead of the first one's being sent round.
-            passes = self._shared = DistributedDataParallel(
-                passes, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
-            )
+            with warnings.catch_warnings():  # newer versions of torch prefer another name, which older ones do not know
+                warnings.simplefilter("ignore", FutureWarning)
+                passes = self._shared = DistributedDataParallel(
+                    passes, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
+                )
         self._passes: Callable[..., Any] = passes
         if settings.compile == "always" or (settings.compile == "auto" and _is_worth_compiling(settings, device)):
             self._passes = torch.compile(passes)

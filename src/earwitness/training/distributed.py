@@ -194,7 +194,7 @@ def join_processes() -> Processes:
 
 def _part() -> None:
     if dist.is_initialized():
-        gc.collect()  # what still holds the group, in circles, would keep its threads alive beyond the interpreter's end
+        gc.collect()  # what still holds the group, in circles, would keep its threads beyond the interpreter's end
         dist.destroy_process_group()
 
 

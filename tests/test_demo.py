@@ -43,7 +43,7 @@ def test_demo_learns_and_a_second_call_finds_it_done(tmp_path: Path) -> None:
     assert float(found[1]) > 0.6
     page = (folder / "demo.html").read_text(encoding="utf-8")
     assert f"{model:.3f}" in page
-    assert "http" not in re.sub(r"data:[^\"']*|xmlns=\S+", "", page), "the page is offline"
+    assert "://" not in re.sub(r"data:[^\"']*|xmlns=\S+", "", page), "the page is offline"
     for name in ("timeline.png", "learning_curves.png", "summary.md", "evaluation.json"):
         assert (folder / "report" / name).exists()
     stages = json.loads((folder / "demo.json").read_text())["stages"]

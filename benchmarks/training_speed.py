@@ -13,7 +13,8 @@ count. All train the same network from the same first weights, on a store of noi
 Memory is the peak of the whole process, on a GPU that of what torch has on it. Waiting is the share of the time in
 which the loop waited for data from the store. Validation is timed on as many clips as `earwitness train` watches by
 default, ten patches each, and shown as a share of training at default settings. TFLOP/s counts three passes of two
-operations for each multiply-add; give `--peak-tflops` for its share of the chip's peak.
+operations for each multiply-add; what a bare product of matrices reaches stands above the table. Give
+`--peak-tflops` for the share of the chip's peak.
 
 Then the loader alone, from the store to dense targets on the device, with the store's files in the page cache and
 dropped from it.
@@ -50,6 +51,7 @@ from store_reading import evict, make_store, warm
 WAYS = ("plain", "ours", "ours-float32")
 NETWORKS = ["fully_connected", "alexnet", "vgg", "inception_v3", "resnet50"]
 READY_BATCHES = 4
+BARE_SIZE = 4_096
 LONG = 10**6
 """More steps than are taken."""
 
@@ -77,6 +79,7 @@ def main() -> None:
         options = [*sys.argv[1:], "--folder", str(folder)]
         print(f"batch {arguments.batch_size}, width {arguments.width:g}, {arguments.labels} labels")
         print(device_name(arguments))
+        print(bare_products(arguments))
         print("\n| network | way | patches/s | ratio | TFLOP/s | peak MiB | waiting | validation |")
         print("|---|---|---|---|---|---|---|---|")
         for network in arguments.networks:
@@ -282,6 +285,30 @@ def peak_mib(device: torch.device) -> float:
         return float(torch.cuda.max_memory_allocated(device)) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def bare_products(arguments: argparse.Namespace) -> str:
+    """What the device does at most, for the heading: the product of two large matrices and nothing else."""
+    device = choose_device(arguments.device)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+
+    def tflops(dtype: torch.dtype) -> float:
+        matrix = torch.ones(BARE_SIZE, BARE_SIZE, dtype=dtype, device=device)
+        seconds = []
+        for _ in range(6):
+            synchronise(device)
+            started = time.perf_counter()
+            matrix @ matrix
+            synchronise(device)
+            seconds.append(time.perf_counter() - started)
+        return 2e-12 * BARE_SIZE**3 / statistics.median(seconds[1:])
+
+    single, half = tflops(torch.float32), tflops(torch.bfloat16)
+    return (
+        f"a bare matrix product: {single:.3g} TFLOP/s in float32, {half:.3g} in bfloat16, "
+        f"{half / single:.2f} times as many"
+    )
 
 
 def device_name(arguments: argparse.Namespace) -> str:

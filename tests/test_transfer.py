@@ -428,11 +428,10 @@ def test_another_model_is_refused_wherever_the_first_one_lies(
     changed = load_model(moved)
     changed.network.head.weight.data[0, 0] += 1e-3
     save_model(changed, model)
-    with pytest.raises(
-        RunError, match=r"from_model: the model of digest \w{12} before, the model of digest \w{12} now"
-    ):
+    words = rf"{model} \(digest \w{{12}}\)"
+    with pytest.raises(RunError, match=f"from_model: {words} before, {words} now"):
         train(other_labels, tmp_path / "run", settings=settings)
-    with pytest.raises(RunError, match=r"from_model: the model of digest \w{12} before, none now"):
+    with pytest.raises(RunError, match=f"from_model: {words} before, none now"):
         train(other_labels, tmp_path / "run", settings=replace(PLAIN, network="resnet50", width=0.0625, bottleneck=24))
     resumed = train(other_labels, tmp_path / "run", settings=replace(settings, from_model=moved))
     assert resumed.is_finished

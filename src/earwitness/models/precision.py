@@ -22,6 +22,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise SettingsError(f"unknown device {name!r}; use auto, cpu, cuda, or one GPU by its number, as in cuda:1")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

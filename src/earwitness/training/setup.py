@@ -6,7 +6,7 @@ All of it follows from the settings, the store and the machine; nothing here cha
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from earwitness.training.clips import TrainingClips, choose_clips
 from earwitness.training.distributed import Processes
 from earwitness.training.learner import with_shared_batch_norm
 from earwitness.training.origin import Origin, completed, read_origin
-from earwitness.training.run_folder import RunRecord
+from earwitness.training.run_folder import RunRecord, flat_settings
 from earwitness.training.settings import DEFAULT_NETWORK, PATCH_CHANGES, TrainSettings
 from earwitness.training.validation import Validation
 
@@ -76,6 +76,14 @@ class Setup:
             front_end=self.front_end.to_dict(),
             origin=self.origin.describe() if self.origin is not None else None,
         )
+
+    def common(self) -> dict[str, Any]:
+        """What all processes must have alike, by name: on each machine `torchrun` is given a command of its own."""
+        record = self.record()
+        common = {**flat_settings(record.settings), **record.resolved}
+        common["from_model"] = self.origin.digest if self.origin is not None else None  # its path may be another one
+        del common["threads"]  # no matter
+        return common
 
     def fresh_network(self) -> Network:
         """What learns, with its first weights: the same at every call. On embeddings it is the classifier alone."""

@@ -373,6 +373,8 @@ def test_too_few_patches(made_store: Store, tmp_path: Path) -> None:
 def test_bad_selections(made_store: Store, tmp_path: Path) -> None:
     with pytest.raises(SelectionError, match="fodl"):
         train(made_store, tmp_path / "run", settings=replace(QUICK, where="fodl = 1"))
+    with pytest.raises(SelectionError, match=r"^--validation-where 'fold = 9' is true for none"):
+        train(made_store, tmp_path / "run", settings=replace(QUICK, validation_where="fold = 9"))
     with pytest.raises(SelectionError, match="nothing is left to learn from"):
         train(
             made_store,

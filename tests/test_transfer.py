@@ -570,10 +570,14 @@ def test_what_embeddings_cannot_give(table: Embeddings, base: Path, tmp_path: Pa
             {"from_model": base},
             r"from_model=.*: the embeddings in .* bring the model that made them; leave --from away",
         ),
-        ({"patch_hop_frames": 48}, "patch_hop_frames: embeddings are of patches as they are"),
+        (
+            {"patch_hop_frames": 48},
+            "patch_hop_frames: embeddings are of patches as they are; give --patch-hop-frames 96, or",
+        ),
         (
             {"small_data": SmallData(mixup=0.3, mask_bands=3)},
-            "mixup, mask_bands: embeddings are of patches as they are; .* on the store itself with --from .* --freeze",
+            "mixup, mask_bands: embeddings are of patches as they are; give --mixup 0 --mask-bands 0, or train on the "
+            "store itself with --from .* --freeze",
         ),
     ):
         with pytest.raises(SettingsError, match=message):

@@ -76,7 +76,8 @@ class Train:
             f"{summary.num_train_clips} clips, in {duration(summary.seconds)}{over}"
         )
         if summary.was_finished:
-            print("  it was finished already; a larger --steps would go on with it")
+            more = "--stop-after" if summary.stopped_early else "--steps"
+            print(f"  it was finished already; a larger {more} would go on with it")
         if summary.stopped_early:
             number = counted(self.settings.stop_after or 0, "validation")
             print(f"  ended before {summary.num_steps} steps: the last {number} brought no better mAP")

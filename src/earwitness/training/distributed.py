@@ -23,7 +23,7 @@ from earwitness.models.precision import choose_device
 
 Result = TypeVar("Result")
 
-_PATIENCE = timedelta(days=2)
+_PATIENCE = timedelta(hours=6)
 """How long a process waits for the others: the first one may be embedding a large store. One that ends is noticed at
 once, by its closed connections and by torchrun."""
 

@@ -231,13 +231,15 @@ def _learns_on_embeddings(settings: TrainSettings, store: LabelledClips, front_e
     Raises:
         SettingsError: there are embeddings only, and settings that ask for new patches.
     """
-    new_patches = ["patch_hop_frames"] if settings.patch_hop_frames not in (None, front_end.patch_hop_frames) else []
-    new_patches += [name for name in PATCH_CHANGES if getattr(settings.small_data, name)]
+    own_hop = front_end.patch_hop_frames
+    new_patches = [("patch_hop_frames", own_hop)] if settings.patch_hop_frames not in (None, own_hop) else []
+    new_patches += [(name, 0) for name in PATCH_CHANGES if getattr(settings.small_data, name)]
     if isinstance(store, Embeddings):
         if new_patches:
+            options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in new_patches)
             raise SettingsError(
-                f"{', '.join(new_patches)}: embeddings are of patches as they are; leave this off, or train on the "
-                f"store itself with --from {store.model_path} --freeze"
+                f"{', '.join(name for name, _ in new_patches)}: embeddings are of patches as they are; give {options}, "
+                f"or train on the store itself with --from {store.model_path} --freeze"
             )
         return True
     return settings.freeze and not new_patches

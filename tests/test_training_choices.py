@@ -278,6 +278,12 @@ def test_weights_that_the_last_update_spoils(made_store: Store, tmp_path: Path) 
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
+def test_more_memory_than_there_is(made_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"does not fit into the memory of the device \(.*\); try --accumulate"):
+        train(made_store, tmp_path / "run", settings=replace(QUICK, num_units=10**12))
+    assert not (tmp_path / "run").exists()
+
+
 def test_undefined_figures_end_nothing(made_store: Store, tmp_path: Path) -> None:
     """Clips that all have the same labels give no mAP, so it cannot get worse."""
     settings = replace(QUICK, validation_where="clip_id = 'clip-00'", steps=6, validation_every=2, stop_after=1)

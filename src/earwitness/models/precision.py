@@ -34,6 +34,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def is_lack_of_memory(error: BaseException | None) -> bool:
+    """Whether it is what torch or NumPy say where memory runs out; on the processor torch has no error for it alone."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator: can't" in str(error)
+
+
 def computes_in_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is fast on this device, not only possible."""
     if device.type == "cuda":

@@ -23,8 +23,10 @@ from earwitness.errors import DivergedError, RunError, ToldElsewhereError
 from earwitness.inference.probabilities import exact_float32
 from earwitness.models.model_file import Model, save_model
 from earwitness.models.network import Network
+from earwitness.models.precision import is_lack_of_memory
 from earwitness.store.embeddings import open_reader
 from earwitness.store.read import LabelledClips
+from earwitness.table_files import first_line
 from earwitness.training.averaging import AveragedNetwork
 from earwitness.training.batches import DeviceBatch, on_device
 from earwitness.training.distributed import join_processes
@@ -121,10 +123,12 @@ def train(
             if checkpoint:
                 training.resume(checkpoint)
             return training.run_to_end(on_progress)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_lack_of_memory(error):
+                raise
             raise RunError(
-                f"{run.folder}: the training does not fit into the memory of {settings.device} "
-                f"({str(error).splitlines()[0]}); try --accumulate 2 or more, or a smaller --batch-size or --width, "
+                f"{run.folder}: the training does not fit into the memory of the device "
+                f"({first_line(error)}); try --accumulate 2 or more, or a smaller --batch-size or --width, "
                 "in a new folder"
             ) from error
 

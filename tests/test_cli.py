@@ -24,6 +24,8 @@ from scipy.io import wavfile
 
 from conftest import MadeSounds
 from earwitness.cli.main import main
+from earwitness.cli.output import progress_bar
+from earwitness.cli.training_bar import begin_training
 from earwitness.manifest import read_manifest, write_manifest
 
 TRAIN = ("--network", "fully_connected", "--width", "0.05", "--steps", "400", "--batch-size", "16")
@@ -303,6 +305,15 @@ def test_the_next_command_is_told(workspace: Path) -> None:
 def test_refusals_show_no_progress(workspace: Path) -> None:
     arguments = ("train", workspace / "store", workspace / "new", *TRAIN, "--device", "abacus")
     assert earwitness(*arguments, status=1).stderr.startswith("earwitness: unknown device 'abacus'; use auto, cpu")
+
+
+def test_bars_end_their_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar(total=2, unit="step", title="short"):
+        pass
+    assert capsys.readouterr().err == ""
+    with progress_bar(total=2, unit="step", title="fold") as bar:
+        begin_training(bar, num_steps=2, title="fold 1")
+    assert capsys.readouterr().err.endswith("\n")
 
 
 def test_models() -> None:

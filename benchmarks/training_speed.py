@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +36,7 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 
+from earwitness.inference.probabilities import exact_float32
 from earwitness.models.costs import network_costs
 from earwitness.models.precision import choose_device
 from earwitness.store.parts import frames_path
@@ -218,6 +220,7 @@ class Ours:
         self.loader = setup.loader(embedding_size=self.network.embedding_size)
         self.batches = on_device(self.loader.batches(0, LONG), setup.device, num_labels=self.network.head.out_features)
         self.validation = setup.validation()
+        self.is_exact = setup.precision == "float32"
 
     def prepare(self) -> None:
         """Throw away what was read ahead while others had their turn."""
@@ -227,10 +230,11 @@ class Ours:
     def learn(self, num_steps: int) -> dict[str, float]:
         """As the loop does."""
         waited = self.loader.seconds_waited
-        for batch in islice(self.batches, num_steps):
-            self.optimizer.zero_grad(set_to_none=True)
-            self.learner.add_gradients(batch, on_part=self.means.add)
-            self.optimizer.step()
+        with exact_float32() if self.is_exact else nullcontext():
+            for batch in islice(self.batches, num_steps):
+                self.optimizer.zero_grad(set_to_none=True)
+                self.learner.add_gradients(batch, on_part=self.means.add)
+                self.optimizer.step()
         return {"waited_seconds": self.loader.seconds_waited - waited}
 
     def validation_seconds(self) -> float:

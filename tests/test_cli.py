@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,8 @@ from scipy.io import wavfile
 
 from conftest import MadeSounds
 from earwitness.cli.main import main
+from earwitness.cli.output import progress_bar
+from earwitness.cli.training_bar import begin_training
 from earwitness.manifest import read_manifest, write_manifest
 
 TRAIN = ("--network", "fully_connected", "--width", "0.05", "--steps", "400", "--batch-size", "16")
@@ -289,6 +292,30 @@ def test_prepare_lists_failures_and_keeps_the_rest(made_sounds: MadeSounds, tmp_
         assert len(list(csv.DictReader(file))) == 2
 
 
+def test_the_next_command_is_told(workspace: Path) -> None:
+    """It is one that works; what is in capitals is to be filled in."""
+    run = workspace / "run"
+    prepared = earwitness("prepare", workspace / "my.parquet", workspace / "store").stdout
+    assert prepared.endswith(f"\n  next: earwitness train {workspace / 'store'} RUN\n")
+    trained = earwitness("train", workspace / "store", run, *TRAIN, *FAST, "--where", "fold != 1").stdout
+    _, told = trained.rsplit("  next: earwitness ", 1)
+    assert "evaluated clips" not in earwitness(*shlex.split(told)).stdout, "none was learnt from or watched"
+
+
+def test_refusals_show_no_progress(workspace: Path) -> None:
+    arguments = ("train", workspace / "store", workspace / "new", *TRAIN, "--device", "abacus")
+    assert earwitness(*arguments, status=1).stderr.startswith("earwitness: unknown device 'abacus'; use auto, cpu")
+
+
+def test_bars_end_their_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar(total=2, unit="step", title="short"):
+        pass
+    assert capsys.readouterr().err == ""
+    with progress_bar(total=2, unit="step", title="fold") as bar:
+        begin_training(bar, num_steps=2, title="fold 1")
+    assert capsys.readouterr().err.endswith("\n")
+
+
 def test_models() -> None:
     listed = json.loads(earwitness("models", "--json").stdout)
     assert (listed["schema_version"], listed["num_labels"], listed["bottleneck"]) == (1, 3087, None)
@@ -298,7 +325,10 @@ def test_models() -> None:
     assert rows["resnet50"]["paper_num_weights"] == 30_000_000
     assert rows["vgg"]["embedding_size"] == 4096
     assert rows["fully_connected"]["learning_rate"] == 3e-5
+    assert [name for name, row in rows.items() if row["remark"] is not None] == ["inception_v3"]
+    assert "4.7 G are not reconciled" in rows["inception_v3"]["remark"]
     table = earwitness("models").stdout
+    assert table.endswith(f"\ninception_v3: {rows['inception_v3']['remark']}\n")
     assert re.search(r"^inception_v3 +28\.08 M +28 M +5\.438 G +4\.7 G +2,048$", table, re.MULTILINE)
 
 

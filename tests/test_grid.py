@@ -301,9 +301,9 @@ def test_trial_that_diverges_is_passed_by(made_store: Store, tmp_path: Path, mon
     table = search(made_store, tmp_path / "grid", axes=axes, settings=replace(SETTINGS, steps=12))
     assert [(row["learning_rate"], row["state"]) for row in table.rows()] == [(1e-3, "finished"), (0.5, "failed")]
     assert table.rows()[1]["reason"].startswith(
-        "the loss is no longer a number after step 10; the training diverged. Try"
+        "a loss or weight is no longer a number after step 10; the training diverged. Try"
     )
-    assert "| the loss is no longer a number after step 10; the training diverged |" in table.to_markdown()
+    assert "| a loss or weight is no longer a number after step 10; the training diverged |" in table.to_markdown()
 
 
 def test_what_is_wrong_with_the_machine_is_no_failed_trial(

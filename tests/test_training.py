@@ -17,7 +17,7 @@ import torch
 
 from conftest import MadeSounds
 from earwitness.errors import ModelError, RunError, SelectionError, SettingsError, StoreError
-from earwitness.experiments.evaluating import evaluate_model, trained_clips
+from earwitness.experiments.evaluating import evaluate_model, training_clips
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.manifest import Manifest
 from earwitness.models.model_file import load_model
@@ -211,15 +211,25 @@ def test_clip_scores_are_means_of_patch_probabilities(made_store: Store, tmp_pat
 def test_evaluation_knows_what_was_learnt_from(made_store: Store, tmp_path: Path) -> None:
     summary = train(made_store, tmp_path / "run", settings=replace(QUICK, where="fold <> 1", validation_share=0.0))
     model = load_model(summary.model_path)
-    learnt = trained_clips(model, made_store)
-    assert not isinstance(learnt, str)
-    assert learnt.tolist() == made_store.select("fold <> 1").tolist()
+    clips = training_clips(model.provenance, made_store)
+    assert not isinstance(clips, str)
+    assert clips.train.tolist() == made_store.select("fold <> 1").tolist()
     held_out = evaluate_model(model, made_store, where="fold = 1")
     assert not any("learnt from in training" in note for note in held_out.notes)
     assert held_out.baseline is not None
     assert held_out.baseline.mean_auc > 0.8
     everything = evaluate_model(model, made_store)
     assert any("24 of the 32 evaluated clips were learnt from" in note for note in everything.notes)
+    assert not any("were watched" in note for note in everything.notes)
+
+
+def test_evaluation_knows_what_was_watched(made_store: Store, tmp_path: Path) -> None:
+    """By it the best model is chosen, and where a training ends early."""
+    settings = replace(QUICK, where="fold <> 1", validation_where="fold = 1", steps=5)
+    summary = train(made_store, tmp_path / "run", settings=settings)
+    assert summary.best_path is not None
+    notes = evaluate_model(load_model(summary.best_path), made_store, where="fold in (1, 2)").notes
+    assert any("8 of the 16 evaluated clips were watched in training" in note for note in notes)
 
 
 def test_resuming_with_changed_settings_is_refused(made_store: Store, tmp_path: Path) -> None:
@@ -260,7 +270,7 @@ def test_corrected_folds_are_another_store(made_sounds: MadeSounds, tmp_path: Pa
         summaries.append(Store.open(tmp_path / name))
     settings = replace(QUICK, where="fold <> 1", steps=5)
     model = load_model(train(summaries[0], tmp_path / "run", settings=settings).model_path)
-    assert trained_clips(model, summaries[1]) == "the model was trained on another store"
+    assert training_clips(model.provenance, summaries[1]) == "the model was trained on another store"
     with pytest.raises(RunError, match=r"store: .* before, .* now"):
         train(summaries[1], tmp_path / "run", settings=settings)
 
@@ -363,6 +373,8 @@ def test_too_few_patches(made_store: Store, tmp_path: Path) -> None:
 def test_bad_selections(made_store: Store, tmp_path: Path) -> None:
     with pytest.raises(SelectionError, match="fodl"):
         train(made_store, tmp_path / "run", settings=replace(QUICK, where="fodl = 1"))
+    with pytest.raises(SelectionError, match=r"^--validation-where 'fold = 9' is true for none"):
+        train(made_store, tmp_path / "run", settings=replace(QUICK, validation_where="fold = 9"))
     with pytest.raises(SelectionError, match="nothing is left to learn from"):
         train(
             made_store,
@@ -393,5 +405,5 @@ def test_unknown_network() -> None:
 
 
 def test_no_such_device(made_store: Store, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="device 'warp' is not to be had here"):
+    with pytest.raises(SettingsError, match="unknown device 'warp'; use auto, cpu, cuda"):
         train(made_store, tmp_path / "run", settings=replace(QUICK, device="warp"))

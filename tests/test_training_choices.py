@@ -17,7 +17,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixe
 from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.main import command_line
 from earwitness.cli.train import Train
-from earwitness.errors import RunError, SettingsError
+from earwitness.errors import DivergedError, RunError, SettingsError
 from earwitness.models.model_file import load_model
 from earwitness.models.registry import create_network
 from earwitness.store.read import Store
@@ -263,6 +263,34 @@ def test_checkpoint_before_divergence_is_kept(made_store: Store, tmp_path: Path)
     assert checkpoint.read_bytes() == spoilt
 
 
+def test_weights_that_the_last_update_spoils(made_store: Store, tmp_path: Path) -> None:
+    """The loss before it is still a number; neither model nor checkpoint may have what came after it."""
+    settings = replace(QUICK, validation_share=0.0, steps=6)
+    train(made_store, tmp_path / "run", settings=settings, on_progress=stop_at(5))
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    state["optimizer"]["state"][0]["exp_avg"][0] = float("inf")
+    torch.save(state, checkpoint)
+    spoilt = checkpoint.read_bytes()
+    with pytest.raises(DivergedError, match=r"a loss or weight is no longer a number after step 6"):
+        train(made_store, tmp_path / "run", settings=settings)
+    assert checkpoint.read_bytes() == spoilt
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_more_memory_than_there_is(made_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"does not fit into the memory of the device \(.*\); try --accumulate"):
+        train(made_store, tmp_path / "run", settings=replace(QUICK, num_units=10**12))
+    assert not (tmp_path / "run").exists()
+
+
+def test_undefined_figures_end_nothing(made_store: Store, tmp_path: Path) -> None:
+    """Clips that all have the same labels give no mAP, so it cannot get worse."""
+    settings = replace(QUICK, validation_where="clip_id = 'clip-00'", steps=6, validation_every=2, stop_after=1)
+    summary = train(made_store, tmp_path / "run", settings=settings)
+    assert (summary.step, summary.stopped_early, summary.best_path) == (6, False, None)
+
+
 def test_changed_choices_are_refused(made_store: Store, tmp_path: Path) -> None:
     cosine = replace(QUICK, steps=20, plan=LearningRatePlan(rate_plan="cosine"))
     train(made_store, tmp_path / "run", settings=cosine)
@@ -379,10 +407,16 @@ def test_what_only_gpus_can(made_store: Store, tmp_path: Path) -> None:
 
 
 def test_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("earwitness.training.distributed.choose_device", torch.device)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setattr("torch.cuda.set_device", lambda _: None)
-    assert Processes(rank=3, count=4, local_rank=1).choose_device("cuda") == torch.device("cuda", 1)
+    touched: list[str] = []
+    monkeypatch.setattr("torch.cuda.set_device", lambda number: touched.append(f"set to {number}"))
+    monkeypatch.setattr(
+        "earwitness.training.distributed.choose_device", lambda name: (touched.append(name), torch.device(name))[1]
+    )
+    for name in ("cuda", "auto"):
+        assert Processes(rank=3, count=4, local_rank=1).choose_device(name) == torch.device("cuda", 1)
+    assert touched == ["set to 1", "cuda:1"] * 2, "a process has nothing to do with the GPU of another"
+    assert Processes(rank=3, count=4, local_rank=1).choose_device("cpu") == torch.device("cpu")
     with pytest.raises(SettingsError, match=r"more processes than GPUs on this machine \(2\)"):
         Processes(rank=2, count=4, local_rank=2).choose_device("cuda")
     with pytest.raises(SettingsError, match="names one GPU for 4 processes"):

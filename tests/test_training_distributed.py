@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import torch
 
 from earwitness.models.model_file import load_model
 from earwitness.store.read import Store
+from earwitness.training.loop import train
 from earwitness.training.measurements import read_measurements
-from trainings_under_torchrun import run
+from trainings_under_torchrun import PLAIN, run
 
 SCRIPT = Path(__file__).with_name("trainings_under_torchrun.py")
 JOBS = ["plain", "everything", "accumulate", "convolutions", "stopped"]
@@ -134,10 +136,42 @@ def test_killed_process_ends_the_job_which_resumes(made_store: Store, tmp_path: 
         assert torch.equal(tensor, weights(tmp_path / "killed")[name]), name
 
 
-def test_what_cannot_be_is_said_once(made_store: Store, tmp_path: Path) -> None:
-    command = command_line(made_store, tmp_path / "run", "--steps", 10, "--batch-size", 17)
+def sentences(command: list[str]) -> list[str]:
+    """What a training that must be refused or fail says."""
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode != 0
-    sentences = [line for line in result.stderr.splitlines() if line.startswith("earwitness: ")]
-    assert sentences == ["earwitness: batch_size=17 does not divide among 2 processes; choose a multiple of 2"]
+    return [line for line in result.stderr.splitlines() if line.startswith("earwitness: ")]
+
+
+def test_what_cannot_be_is_said_once(made_store: Store, tmp_path: Path) -> None:
+    command = command_line(made_store, tmp_path / "run", "--steps", 10, "--batch-size", 17)
+    assert sentences(command) == ["earwitness: batch_size=17 does not divide among 2 processes; choose a multiple of 2"]
     assert not (tmp_path / "run").exists()
+
+
+def test_each_machine_is_told_the_same(made_store: Store, tmp_path: Path) -> None:
+    """Otherwise the weights of the processes would part in silence."""
+    command = command_line(made_store, tmp_path / "run", "--steps", 10)
+    code = (
+        "import os, sys\n"
+        "sys.argv += ['--learning-rate', '0.002'] if os.environ['RANK'] == '1' else []\n"
+        "from earwitness.cli.main import main\n"
+        "main()"
+    )
+    (tmp_path / "unlike.py").write_text(code)
+    at = command.index("earwitness")
+    assert sentences([*command[: at - 1], str(tmp_path / "unlike.py"), *command[at + 1 :]]) == [
+        "earwitness: learning_rate of the processes differ (0: 0.001, 1: 0.002); all must have the same"
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_is_said_once(made_store: Store, tmp_path: Path) -> None:
+    train(made_store, tmp_path / "run", settings=replace(PLAIN, validation_share=0.0, steps=4))
+    record, checkpoint = tmp_path / "run" / "run.json", tmp_path / "run" / "checkpoint.pt"
+    record.write_text(record.read_text().replace('"processes": 1', '"processes": 2'))  # starting two takes time
+    state = torch.load(checkpoint, weights_only=True)
+    state["network"]["head.bias"][0] = float("nan")
+    torch.save(state, checkpoint)
+    (said,) = sentences(command_line(made_store, tmp_path / "run", "--steps", 6))
+    assert "no longer a number after step 6; the training diverged" in said

@@ -1,5 +1,8 @@
 """Training on a GPU: runs where there is one."""
 
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from earwitness.cli.train_command import train_command
 from earwitness.store.order import BatchPlan
 from earwitness.store.patches import PatchIndex
 from earwitness.store.read import Store
@@ -82,3 +86,16 @@ def test_bfloat16_resumes(made_store: Store, tmp_path: Path) -> None:
 def test_batch_norm_shared_by_one_process(made_store: Store, tmp_path: Path) -> None:
     settings = replace(QUICK, network="resnet50", width=0.0625, steps=4, device="cuda", sync_batch_norm=True)
     assert train(made_store, tmp_path / "run", settings=settings).is_finished
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.parametrize("network", ["fully_connected", "resnet50"])
+def test_two_gpus_are_as_one(made_store: Store, tmp_path: Path, network: str) -> None:
+    """With batch norm over the patches of both, so that a network that has it gives the same losses, too."""
+    settings = replace(QUICK, network=network, width=0.0625, steps=20, validation_every=5, sync_batch_norm=True)
+    train(made_store, tmp_path / "one", settings=replace(settings, device="cuda:0"))
+    command = train_command(made_store.folder, tmp_path / "two", settings=settings, recipe="paper")
+    words = shlex.split(command)[1:]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*torchrun, "-m", "earwitness", *words], check=True, timeout=240)
+    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=0.02)

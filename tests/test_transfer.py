@@ -428,11 +428,10 @@ def test_another_model_is_refused_wherever_the_first_one_lies(
     changed = load_model(moved)
     changed.network.head.weight.data[0, 0] += 1e-3
     save_model(changed, model)
-    with pytest.raises(
-        RunError, match=r"from_model: the model of digest \w{12} before, the model of digest \w{12} now"
-    ):
+    words = rf"{model} \(digest \w{{12}}\)"
+    with pytest.raises(RunError, match=f"from_model: {words} before, {words} now"):
         train(other_labels, tmp_path / "run", settings=settings)
-    with pytest.raises(RunError, match=r"from_model: the model of digest \w{12} before, none now"):
+    with pytest.raises(RunError, match=f"from_model: {words} before, none now"):
         train(other_labels, tmp_path / "run", settings=replace(PLAIN, network="resnet50", width=0.0625, bottleneck=24))
     resumed = train(other_labels, tmp_path / "run", settings=replace(settings, from_model=moved))
     assert resumed.is_finished
@@ -571,10 +570,14 @@ def test_what_embeddings_cannot_give(table: Embeddings, base: Path, tmp_path: Pa
             {"from_model": base},
             r"from_model=.*: the embeddings in .* bring the model that made them; leave --from away",
         ),
-        ({"patch_hop_frames": 48}, "patch_hop_frames: embeddings are of patches as they are"),
+        (
+            {"patch_hop_frames": 48},
+            "patch_hop_frames: embeddings are of patches as they are; give --patch-hop-frames 96, or",
+        ),
         (
             {"small_data": SmallData(mixup=0.3, mask_bands=3)},
-            "mixup, mask_bands: embeddings are of patches as they are; .* on the store itself with --from .* --freeze",
+            "mixup, mask_bands: embeddings are of patches as they are; give --mixup 0 --mask-bands 0, or train on the "
+            "store itself with --from .* --freeze",
         ),
     ):
         with pytest.raises(SettingsError, match=message):

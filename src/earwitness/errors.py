@@ -13,7 +13,7 @@
     ├── StoreError            a store that cannot be read or written, or does not fit the model
     ├── ModelError            an unknown network, a damaged or foreign model file
     ├── RunError              a run folder that cannot be started, resumed or read
-    │   └── DivergedError         a training whose loss is no longer a number
+    │   └── DivergedError         a training whose loss or weights are no longer numbers
     ├── ScoreError            scores that cannot be evaluated
     ├── ToldElsewhereError    another process of the same work has met an error, and tells it
     └── MissingExtraError     an optional dependency that is not installed; names the install command
@@ -90,7 +90,7 @@ class RunError(EarwitnessError):
 
 
 class DivergedError(RunError):
-    """The loss of a training is no longer a number."""
+    """Loss or weights of a training are no longer numbers."""
 
 
 class ScoreError(EarwitnessError):

@@ -28,7 +28,7 @@ _CHANGING_FUNCTIONS = """
 """
 
 
-def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
+def select_rows(table: pa.Table, where: str | None, *, option: str = "--where") -> npt.NDArray[np.int64]:
     """Ascending row numbers (from 0) of the rows for which `where` is true; all rows where it is None.
 
     Raises:
@@ -38,7 +38,7 @@ def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
     if where is None:
         return np.arange(table.num_rows, dtype=np.int64)
     if not where.strip():
-        raise SelectionError("--where '': a condition is needed, such as: fold != 1")
+        raise SelectionError(f"{option} '': a condition is needed, such as: fold != 1")
     import duckdb  # takes 0.1 s, which `--help` need not pay
 
     row_column = "_row"
@@ -52,19 +52,19 @@ def select_rows(table: pa.Table, where: str | None) -> npt.NDArray[np.int64]:
         connection.execute("SET lock_configuration = true")
         if changing := _what_changes(connection, where, table.column_names):
             raise SelectionError(
-                f"--where {where!r}: {changing} is another one each time, and a selection must give the same clips "
+                f"{option} {where!r}: {changing} is another one each time, and a selection must give the same clips "
                 "every time. To draw clips for good: md5_number_lower(clip_id) % 10 < 6"
             )
         # filter() takes one expression and no statement; the newline ends a comment in the condition
         selection = connection.table("clips").filter(f"({where}\n)").select(row_column)
         rows: dict[str, Any] = selection.fetchnumpy()
     except duckdb.Error as error:
-        raise SelectionError(f"--where {where!r}: {_reason(error, table.column_names)}") from error
+        raise SelectionError(f"{option} {where!r}: {_reason(error, table.column_names)}") from error
     finally:
         connection.close()
     selected = np.sort(np.asarray(rows[row_column], dtype=np.int64))
     if not len(selected):
-        raise SelectionError(f"--where {where!r} is true for none of the {table.num_rows} clips")
+        raise SelectionError(f"{option} {where!r} is true for none of the {table.num_rows} clips")
     return selected
 
 

@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from earwitness.cli.output import duration, print_json, progress_bar, remark
-from earwitness.cli.training_bar import show_training
+from earwitness.cli.training_bar import begin_training, show_training
 from earwitness.errors import SettingsError
 from earwitness.training.recipes import RECIPES, Recipe
 from earwitness.training.settings import TrainSettings
@@ -64,9 +64,8 @@ class CrossValidate:
         with progress_bar(total=self.settings.steps, unit="step", title="fold") as bar:
 
             def begin(value: Any, number: int, num_folds: int) -> None:
-                bar.reset(total=self.settings.steps)
-                bar.set_postfix_str("", refresh=False)
-                bar.set_description(f"{self.group} {value} ({number + 1} of {num_folds})")
+                title = f"{self.group} {value} ({number + 1} of {num_folds})"
+                begin_training(bar, num_steps=self.settings.steps, title=title)
 
             outcome = crossvalidate(
                 store,

@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from earwitness.cli.output import counted, print_json, progress_bar, remark
 from earwitness.cli.train_command import train_command
-from earwitness.cli.training_bar import show_training
+from earwitness.cli.training_bar import begin_training, show_training
 from earwitness.errors import SettingsError
 from earwitness.experiments.grid_axes import SEARCHED, Axes
 from earwitness.training.recipes import RECIPES, Recipe
@@ -63,10 +63,8 @@ class Grid:
         with progress_bar(total=self.settings.steps, unit="step", title="trial") as bar:
 
             def begin(number: int, combination: Mapping[str, float]) -> None:
-                bar.reset(total=self.settings.steps)
-                bar.set_postfix_str("", refresh=False)
                 values = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in combination.items())
-                bar.set_description(f"trial {number:04d} ({values})")
+                begin_training(bar, num_steps=self.settings.steps, title=f"trial {number:04d} ({values})")
 
             def wait(num_trials: int) -> None:
                 nonlocal waited_for

@@ -71,6 +71,10 @@ class Models:
                 _rounded(entry.paper_num_multiply_adds, digits=3) if is_paper else "",
                 f"{outcome.embedding_size:,}",
             )
+        if is_paper:
+            for name, entry in NETWORKS.items():
+                if entry.remark is not None:
+                    print(f"{name}: {entry.remark}")
 
 
 def _print_line(name: str, *cells: str) -> None:
@@ -84,6 +88,7 @@ def _row(name: str, entry: NetworkEntry, outcome: NetworkCosts | SettingsError, 
     row.update(vars(outcome))
     if is_paper:
         row.update(paper_num_weights=entry.paper_num_weights, paper_num_multiply_adds=entry.paper_num_multiply_adds)
+        row.update(remark=entry.remark)
     return row
 
 

@@ -1,6 +1,7 @@
 """How commands speak: JSON and tables to standard output, remarks and progress to standard error."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +20,24 @@ def remark(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
+def print_next(*words: object) -> None:
+    """The command to go on with, ready for the shell; words in capitals are to be filled in."""
+    print(f"  next: {shlex.join(['earwitness', *map(str, words)])}")
+
+
 @contextmanager
 def progress_bar(*, total: int | None, unit: str, title: str) -> Iterator[Any]:
-    """A bar with rate and time left; a line every 30 seconds where standard error is no terminal."""
+    """A bar with rate and time left; a line every 30 seconds where standard error is no terminal.
+
+    It appears after a second: what cannot be is mostly refused before, by its sentence alone.
+    """
     is_terminal = sys.stderr.isatty()
     with tqdm(
         total=total,
         unit=unit,
         desc=title,
         mininterval=0.2 if is_terminal else 30.0,
+        delay=1.0,
         dynamic_ncols=is_terminal,
         ascii=not is_terminal,
         leave=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
+from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
 from earwitness.store.settings import BuildSettings
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Prepare:
                 f"  {counted(summary.num_warned, 'clip')} stored with a warning of the decoder "
                 "(column `warnings` in parts/*.parquet)"
             )
+        if summary.num_stored:
+            print_next("train", self.store, "RUN")
 
 
 def _read_label_set(path: Path) -> "LabelSet":

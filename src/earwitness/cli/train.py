@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
+from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
 from earwitness.cli.training_bar import show_training
 from earwitness.training.recipes import RECIPES, Recipe
 from earwitness.training.settings import TrainSettings
@@ -42,6 +42,7 @@ class Train:
         """Train; 130 if stopped before the end."""
         from earwitness.report.curves import plot_learning_curves
         from earwitness.store.embeddings import open_clips
+        from earwitness.store.read import Store
         from earwitness.training.distributed import join_processes
         from earwitness.training.loop import train
 
@@ -65,25 +66,31 @@ class Train:
             fields["best_path"] = str(summary.best_path) if summary.best_path else None
             print_json({"schema_version": 1, **fields})
         elif summary.is_finished:
-            self._print(summary)
+            self._print(summary, is_store=isinstance(store, Store))
         return 0 if summary.is_finished else 130
 
-    def _print(self, summary: "TrainSummary") -> None:
+    def _print(self, summary: "TrainSummary", *, is_store: bool) -> None:
         over = f", over {summary.num_processes} processes" if summary.num_processes > 1 else ""
         print(
             f"{summary.model_path}: {summary.step} steps over {summary.num_patches} patches of "
             f"{summary.num_train_clips} clips, in {duration(summary.seconds)}{over}"
         )
         if summary.was_finished:
-            print("  it was finished already; a larger --steps would go on with it")
+            more = "--stop-after" if summary.stopped_early else "--steps"
+            print(f"  it was finished already; a larger {more} would go on with it")
         if summary.stopped_early:
             number = counted(self.settings.stop_after or 0, "validation")
             print(f"  ended before {summary.num_steps} steps: the last {number} brought no better mAP")
         watched = summary.last_validation
         if watched:
             figures = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in watched.items() if v is not None)
-            print(f"  on {summary.num_validation_clips} clips watched, not learnt from: {figures}")
+            clips = counted(summary.num_validation_clips, "clip")
+            print(f"  on {clips} watched, not learnt from: {figures or 'no figure is defined'}")
             if summary.best_path is not None:
                 print(f"  {summary.best_path}: as it was after step {summary.best_step}, the best of these")
         else:
             print("  no clip was set aside to be watched")
+        if is_store and self.settings.where is not None:
+            print_next("evaluate", summary.model_path, self.store, "--where", f"NOT ({self.settings.where})")
+        else:
+            print_next("tag", summary.model_path, "FILE")

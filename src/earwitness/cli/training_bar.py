@@ -9,6 +9,14 @@ _SHOWN = (
 )
 
 
+def begin_training(bar: Any, *, num_steps: int, title: str) -> None:
+    """Let a tqdm bar begin anew, for one training of several."""
+    bar.delay = 0.0  # it is shown now, and what was shown must be ended with its line
+    bar.reset(total=num_steps)
+    bar.set_postfix_str("", refresh=False)
+    bar.set_description(title)
+
+
 def show_training(bar: Any, progress: Any) -> None:
     """Bring a tqdm bar up to a `TrainProgress`."""
     if progress.embedded_share is not None:

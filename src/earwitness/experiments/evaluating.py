@@ -1,6 +1,6 @@
 """A trained model on chosen clips of a store, with the baseline beside it and a look at what it was trained on."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from earwitness.scoring.baseline import baseline_features, baseline_scores
 from earwitness.scoring.clip_scores import require_fit, score_clips
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
-from earwitness.training.clips import choose_clips
+from earwitness.training.clips import TrainingClips, choose_clips
 from earwitness.training.settings import TrainSettings
 
 
@@ -85,13 +85,14 @@ def evaluate_model(
             on_patches=on_patches,
             on_scores=truth.push if truth is not None else None,
         )
-        learnt = trained_clips(model, store)
+        training = training_clips(model.provenance, store)
         ever_learnt, doubts = _learnt_before(model, store)
         notes += doubts
         baseline = baseline_result = None
-        if isinstance(learnt, str):
-            notes.append(f"No baseline, and no look for clips that were learnt from: {learnt}.")
+        if isinstance(training, str):
+            notes.append(f"No baseline, and no look for clips that were learnt from: {training}.")
         else:
+            learnt = training.train
             baseline_result = baseline_scores(
                 baseline_features(reader, learnt.tolist()),
                 store.targets(learnt),
@@ -104,9 +105,18 @@ def evaluate_model(
                     f"{num_learnt} of the {len(clips)} evaluated clips were learnt from in training, so these "
                     "figures say little about new sound; choose others with --where."
                 )
+            num_watched = len(np.intersect1d(clips, training.validation))
+            if num_watched:
+                notes.append(
+                    f"{num_watched} of the {len(clips)} evaluated clips were watched in training: a model or settings "
+                    "chosen by them do better on them than on new sound."
+                )
     evaluation = evaluate(scores, targets, label_set=store.label_set)
     if baseline is not None and baseline.mean_average_precision > evaluation.mean_average_precision:
-        notes.append("The baseline does better than the model: it has learnt too little, or from too few clips.")
+        notes.append(
+            "The baseline does better than the model: it has learnt too little, or too long from too few clips "
+            "(--recipe small-data is for those)."
+        )
     return ModelEvaluation(
         clips=clips,
         scores=scores,
@@ -119,34 +129,26 @@ def evaluate_model(
     )
 
 
-def trained_clips(model: Model, store: Store) -> npt.NDArray[np.int64] | str:
-    """The clips of this store that the model learnt from, or why they cannot be told."""
-    return _clips_by_provenance(model.provenance, store)
-
-
 def _learnt_before(model: Model, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
     """The clips of this store that the models before it have learnt from, and sentences where they cannot be told."""
     clips, doubts = np.empty(0, np.int64), []
-    for origin in _origins(model.provenance):
-        learnt = _clips_by_provenance(origin["provenance"], store)
-        if isinstance(learnt, str):
+    later = model.provenance
+    while origin := later.get("origin"):  # the model it began from, the one before that, and so on
+        training = training_clips(origin["provenance"], store)
+        if isinstance(training, str):
+            path = later["settings"].get("from_model") or "that of the embeddings"
             doubts.append(
-                f"The model began from another one ({origin['digest'][:12]}), of which it cannot be told whether it "
-                f"has learnt from these clips: {learnt}."
+                f"The model began from another one ({path}, digest {origin['digest'][:12]}), of which it cannot be "
+                f"told whether it has learnt from these clips: {training}."
             )
         else:
-            clips = np.union1d(clips, learnt)
+            clips = np.union1d(clips, training.train)
+        later = origin["provenance"]
     return clips, doubts
 
 
-def _origins(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The model it began from, the one before that, and so on."""
-    while origin := provenance.get("origin"):
-        yield origin
-        provenance = origin["provenance"]
-
-
-def _clips_by_provenance(provenance: Mapping[str, Any], store: Store) -> npt.NDArray[np.int64] | str:
+def training_clips(provenance: Mapping[str, Any], store: Store) -> TrainingClips | str:
+    """The clips of this store that a model of this provenance learnt from and watched, or why they cannot be told."""
     if "store_fingerprint" not in provenance:
         return "the model does not say what it was trained on"
     if provenance["store_fingerprint"] != store.fingerprint:
@@ -157,4 +159,4 @@ def _clips_by_provenance(provenance: Mapping[str, Any], store: Store) -> npt.NDA
         return "the model was trained by another version, whose settings are not understood here"
     if clips.describe(store) != provenance.get("clips"):
         return "the model was trained by another version, which chose its clips otherwise"
-    return clips.train
+    return clips

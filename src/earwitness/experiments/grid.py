@@ -22,7 +22,7 @@ from earwitness.evaluation.summary import Chance, evaluate
 from earwitness.experiments.grid_axes import SEARCHED, Axes, Combination, combined
 from earwitness.experiments.grid_study import GridStudy, Trial, likely_best
 from earwitness.experiments.grid_table import GridTable, write_table
-from earwitness.models.precision import choose_device, choose_precision
+from earwitness.models.precision import choose_device, choose_precision, is_lack_of_memory
 from earwitness.store.embeddings import open_reader
 from earwitness.store.read import LabelledClips
 from earwitness.training.clips import choose_clips
@@ -167,7 +167,7 @@ def _impossible(store: LabelledClips, settings: TrainSettings) -> str | None:
 
 def _is_of_the_settings(error: RunError) -> bool:
     """Whether a training failed for its settings: with the same ones it would again."""
-    return isinstance(error, DivergedError) or isinstance(error.__cause__, torch.OutOfMemoryError)
+    return isinstance(error, DivergedError) or is_lack_of_memory(error.__cause__)
 
 
 def _figures(folder: Path, summary: TrainSummary) -> dict[str, Any]:

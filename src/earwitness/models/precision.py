@@ -22,6 +22,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise SettingsError(f"unknown device {name!r}; use auto, cpu, cuda, or one GPU by its number, as in cuda:1")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -30,6 +32,11 @@ def choose_device(name: str = "auto") -> torch.device:
             f"device {name!r} is not to be had here ({str(error).splitlines()[0]}); use auto or cpu"
         ) from error
     return device
+
+
+def is_lack_of_memory(error: BaseException | None) -> bool:
+    """Whether it is what torch or NumPy say where memory runs out; on the processor torch has no error for it alone."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator: can't" in str(error)
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:

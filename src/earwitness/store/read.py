@@ -45,15 +45,17 @@ class LabelledClips(ABC):
     def clips(self) -> pa.Table:
         """One row a clip: all columns of the manifest and those of `parts.CLIP_COLUMNS`."""
 
-    def select(self, where: str | None) -> Indices:
+    def select(self, where: str | None, *, option: str = "--where") -> Indices:
         """Ascending numbers of the clips for which an SQL condition over `clips` holds; all where it is None.
+
+        An error names the condition by the `option` that it was given by.
 
         Raises:
             SelectionError: the condition cannot be evaluated, or holds for no clip.
         """
         if where is None:
             return np.arange(self.num_clips, dtype=np.int64)
-        return select_rows(self.clips, where)
+        return select_rows(self.clips, where, option=option)
 
     def targets(self, clips: Indices) -> npt.NDArray[np.bool_]:
         """Bool [len(clips), labels]: which labels each of these clips carries."""
@@ -128,8 +130,10 @@ class Store(LabelledClips):
             table = pa.concat_tables(threads.map(read, range(self.num_parts)))
         return table.rename_columns(["clip_id", "media", "kind", "reason"])
 
-    def select(self, where: str | None) -> Indices:
+    def select(self, where: str | None, *, option: str = "--where") -> Indices:
         """Ascending numbers of the clips for which an SQL condition over `clips` holds; all where it is None.
+
+        An error names the condition by the `option` that it was given by.
 
         Raises:
             SelectionError: the condition cannot be evaluated, or holds for no clip.
@@ -140,4 +144,4 @@ class Store(LabelledClips):
                 f"{self.folder}: the store holds no clip, all {self.totals.num_failed} failed; the reasons are in "
                 f"{self.folder / FAILURES_FILE}"
             )
-        return super().select(where)
+        return super().select(where, option=option)

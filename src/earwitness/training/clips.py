@@ -45,7 +45,7 @@ def choose_clips(store: LabelledClips, settings: TrainSettings) -> TrainingClips
     """
     selected = store.select(settings.where)
     if settings.validation_where is not None:
-        watched = store.select(settings.validation_where)
+        watched = store.select(settings.validation_where, option="--validation-where")
     else:
         watched = _share_of_groups(store, selected, share=settings.validation_share, seed=settings.seed)
     train = np.setdiff1d(selected, watched, assume_unique=True)

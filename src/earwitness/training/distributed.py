@@ -8,7 +8,7 @@ so everywhere, and only the first process tells it.
 import atexit
 import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,8 +23,9 @@ from earwitness.models.precision import choose_device
 
 Result = TypeVar("Result")
 
-_PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others: the first one may be writing to a slow disk."""
+_PATIENCE = timedelta(hours=6)
+"""How long a process waits for the others: the first one may be embedding a large store. One that ends is noticed at
+once, by its closed connections and by torchrun."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +72,18 @@ class Processes:
         given: Result = box[0]
         return given
 
-    def require_same(self, value: str, *, what: str) -> None:
-        """Make sure that all processes have the same value.
+    def require_same(self, values: Mapping[str, Any]) -> None:
+        """Make sure that all processes have the same values by each name.
 
         Raises:
             RunError: they have not; in all but the first `ToldElsewhereError`.
         """
-        values = self.gather(value)
-        if len(set(values)) > 1:
-            ranks = ", ".join(f"{rank}: {value}" for rank, value in enumerate(values))
-            self._end_on_error(RunError(f"{what} of the processes differ ({ranks}); all must have the same"))
+        everywhere = self.gather(values)
+        for name in values:
+            found = [other[name] for other in everywhere]
+            if any(value != found[0] for value in found):
+                ranks = ", ".join(f"{rank}: {value!r}" for rank, value in enumerate(found))
+                self._end_on_error(RunError(f"{name} of the processes differ ({ranks}); all must have the same"))
 
     def gather(self, value: Result) -> list[Result]:
         """The values of all processes, in order of rank."""
@@ -122,19 +125,20 @@ class Processes:
         Raises:
             SettingsError: there is no such device, or not one for each process.
         """
-        device = choose_device(name)
-        if device.type != "cuda" or self.count == 1:
-            return device
-        if ":" in name:
+        if self.count == 1:
+            return choose_device(name)
+        if name.startswith("cuda:"):
             raise SettingsError(f"device {name!r} names one GPU for {self.count} processes; use auto or cuda")
-        if self.local_rank >= torch.cuda.device_count():
+        num_gpus = torch.cuda.device_count()
+        if not num_gpus or name not in ("auto", "cuda"):
+            return choose_device(name)
+        if self.local_rank >= num_gpus:
             raise SettingsError(
-                f"there are more processes than GPUs on this machine ({torch.cuda.device_count()}); start one for "
-                "each GPU (torchrun --nproc-per-node), or use --device cpu"
+                f"there are more processes than GPUs on this machine ({num_gpus}); start one for each GPU (torchrun "
+                "--nproc-per-node), or use --device cpu"
             )
-        device = torch.device("cuda", self.local_rank)
-        torch.cuda.set_device(device)
-        return device
+        torch.cuda.set_device(self.local_rank)  # first of all: each process that touches GPU 0 takes memory there
+        return choose_device(f"cuda:{self.local_rank}")
 
     @contextmanager
     def lost_others_said(self) -> Iterator[None]:

@@ -19,12 +19,14 @@ from typing import Any
 
 import torch
 
-from earwitness.errors import DivergedError, RunError
+from earwitness.errors import DivergedError, RunError, ToldElsewhereError
 from earwitness.inference.probabilities import exact_float32
 from earwitness.models.model_file import Model, save_model
 from earwitness.models.network import Network
+from earwitness.models.precision import is_lack_of_memory
 from earwitness.store.embeddings import open_reader
 from earwitness.store.read import LabelledClips
+from earwitness.table_files import first_line
 from earwitness.training.averaging import AveragedNetwork
 from earwitness.training.batches import DeviceBatch, on_device
 from earwitness.training.distributed import join_processes
@@ -112,20 +114,21 @@ def train(
         if threads is not None:
             torch.set_num_threads(threads)
         try:
-            processes.require_same(store.fingerprint, what=f"{store.folder}: the stores")
+            processes.require_same({f"{store.folder}: the stores": store.fingerprint})
             reader = stack.enter_context(processes.together(lambda: open_reader(store)))
             setup = processes.together(lambda: set_up(reader, settings=settings, processes=processes))
-            digest = setup.origin.digest if setup.origin is not None else "none"
-            processes.require_same(digest, what="the models to begin from")
+            processes.require_same(setup.common())
             training = processes.together(lambda: _Training(run, setup))
             checkpoint = processes.from_first(lambda: training.take_up(stack))
             if checkpoint:
                 training.resume(checkpoint)
             return training.run_to_end(on_progress)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_lack_of_memory(error):
+                raise
             raise RunError(
-                f"{run.folder}: the training does not fit into the memory of {settings.device} "
-                f"({str(error).splitlines()[0]}); try --accumulate 2 or more, or a smaller --batch-size or --width, "
+                f"{run.folder}: the training does not fit into the memory of the device "
+                f"({first_line(error)}); try --accumulate 2 or more, or a smaller --batch-size or --width, "
                 "in a new folder"
             ) from error
 
@@ -249,8 +252,7 @@ class _Training:
 
     def _measure(self, log: MeasurementLog | None, **figures: float) -> dict[str, float | None]:
         means = self.means.take(self.processes)
-        if not isfinite(means["loss"] or 0.0):
-            raise self._diverged()
+        self._end_unless(isfinite(means["loss"] or 0.0))
         if log is not None:
             rate = learning_rate(self.settings, self.step - 1)
             log.write(step=self.step, seconds=self.seconds, kind="train", learning_rate=rate, **figures, **means)
@@ -274,10 +276,11 @@ class _Training:
 
     def _save_checkpoint(self) -> None:
         means = self.processes.total(self.means.state)
-        if not isfinite(means[0].item()):
-            raise self._diverged()  # and keep the checkpoint before
+        weights = self.network.state_dict()
+        # The loss is that of the weights before the last update. At an error, the checkpoint before is kept.
+        self._end_unless(all(bool(torch.isfinite(tensor).all()) for tensor in (means, *weights.values())))
         state = {
-            "network": self.network.state_dict(),
+            "network": weights,
             "optimizer": self.optimizer.state_dict(),
             "averaged": self.averaged.network.state_dict() if self.averaged is not None else None,
             "means": means,
@@ -316,13 +319,17 @@ class _Training:
                 )
             )
 
-    def _diverged(self) -> DivergedError:
+    def _end_unless(self, is_finite: bool) -> None:
+        """All processes know the same, and the first one says it."""
+        if is_finite:
+            return
         rate = self.settings.effective_learning_rate
-        return DivergedError(
-            f"{self.run.folder}: the loss is no longer a number after step {self.step}; the training diverged. "
+        error = DivergedError(
+            f"{self.run.folder}: a loss or weight is no longer a number after step {self.step}; the training diverged. "
             f"Try a learning rate below {rate:g} (--learning-rate), --warmup-steps or --precision float32, in a new "
             "folder"
         )
+        raise error if self.processes.is_first else ToldElsewhereError(str(error))
 
     def _summary(self, *, was_finished: bool = False) -> TrainSummary:
         return TrainSummary(

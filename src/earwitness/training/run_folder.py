@@ -59,7 +59,7 @@ class RunRecord:
 
     def differences(self, now: "RunRecord", *, step_reached: int) -> list[str]:
         """What in `now` cannot be had by going on, one sentence part each; empty where the run may go on."""
-        before, after = _flat(self.settings), _flat(now.settings)
+        before, after = flat_settings(self.settings), flat_settings(now.settings)
         changes = [
             f"{name}: {before[name]!r} before, {value!r} now"
             for name, value in after.items()
@@ -77,14 +77,18 @@ class RunRecord:
                 changes.append(f"{name}: {earlier} before, {value} now{hint}")
         models = [(record.origin or {}).get("digest") for record in (self, now)]
         if models[0] != models[1]:
-            changes.append(f"from_model: {_model_words(models[0])} before, {_model_words(models[1])} now")
+            changes.append(f"from_model: {_model_words(self)} before, {_model_words(now)} now")
         if self.store_fingerprint != now.store_fingerprint:
             changes.append(
                 f"store: {self.store} ({self.store_fingerprint[:12]}) before, "
                 f"{now.store} ({now.store_fingerprint[:12]}) now"
             )
         elif self.front_end != now.front_end:
-            changes.append(f"front end: {dict(self.front_end)} before, {dict(now.front_end)} now")
+            changes += [
+                f"{name} of the front end: {self.front_end.get(name)} before, {value} now"
+                for name, value in now.front_end.items()
+                if self.front_end.get(name) != value
+            ]
         elif self.clips != now.clips and not changes:
             changes.append("the clips that the same conditions select are not the same any more")
         return changes
@@ -223,7 +227,7 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     return state
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings without groups, as they are on the command line; those an earlier version did not know by default."""
     flat: dict[str, Any] = {}
     for values in (TrainSettings().to_dict(), settings):
@@ -232,8 +236,11 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _model_words(digest: str | None) -> str:
-    return "none" if digest is None else f"the model of digest {digest[:12]}"
+def _model_words(record: RunRecord) -> str:
+    if record.origin is None:
+        return "none"
+    path = record.settings.get("from_model") or "the model of the embeddings"
+    return f"{path} (digest {record.origin['digest'][:12]})"
 
 
 def _is_ours(name: str) -> bool:

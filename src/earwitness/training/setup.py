@@ -6,7 +6,7 @@ All of it follows from the settings, the store and the machine; nothing here cha
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from earwitness.training.clips import TrainingClips, choose_clips
 from earwitness.training.distributed import Processes
 from earwitness.training.learner import with_shared_batch_norm
 from earwitness.training.origin import Origin, completed, read_origin
-from earwitness.training.run_folder import RunRecord
+from earwitness.training.run_folder import RunRecord, flat_settings
 from earwitness.training.settings import DEFAULT_NETWORK, PATCH_CHANGES, TrainSettings
 from earwitness.training.validation import Validation
 
@@ -76,6 +76,14 @@ class Setup:
             front_end=self.front_end.to_dict(),
             origin=self.origin.describe() if self.origin is not None else None,
         )
+
+    def common(self) -> dict[str, Any]:
+        """What all processes must have alike, by name: on each machine `torchrun` is given a command of its own."""
+        record = self.record()
+        common = {**flat_settings(record.settings), **record.resolved}
+        common["from_model"] = self.origin.digest if self.origin is not None else None  # its path may be another one
+        del common["threads"]  # no matter
+        return common
 
     def fresh_network(self) -> Network:
         """What learns, with its first weights: the same at every call. On embeddings it is the classifier alone."""
@@ -223,13 +231,15 @@ def _learns_on_embeddings(settings: TrainSettings, store: LabelledClips, front_e
     Raises:
         SettingsError: there are embeddings only, and settings that ask for new patches.
     """
-    new_patches = ["patch_hop_frames"] if settings.patch_hop_frames not in (None, front_end.patch_hop_frames) else []
-    new_patches += [name for name in PATCH_CHANGES if getattr(settings.small_data, name)]
+    own_hop = front_end.patch_hop_frames
+    new_patches = [("patch_hop_frames", own_hop)] if settings.patch_hop_frames not in (None, own_hop) else []
+    new_patches += [(name, 0) for name in PATCH_CHANGES if getattr(settings.small_data, name)]
     if isinstance(store, Embeddings):
         if new_patches:
+            options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in new_patches)
             raise SettingsError(
-                f"{', '.join(new_patches)}: embeddings are of patches as they are; leave this off, or train on the "
-                f"store itself with --from {store.model_path} --freeze"
+                f"{', '.join(name for name, _ in new_patches)}: embeddings are of patches as they are; give {options}, "
+                f"or train on the store itself with --from {store.model_path} --freeze"
             )
         return True
     return settings.freeze and not new_patches

@@ -98,12 +98,14 @@ class Best:
     """None: there was none yet."""
     mean_average_precision: float = -1.0
     validations_since: int = 0
-    """Validations in a row that were not better."""
+    """Validations in a row that gave an mAP, and none that was better."""
 
     def judge(self, figures: Figures, *, step: int) -> bool:
         """Take in the validation after `step` updates; whether it is the best so far."""
         value = figures.get("mean_average_precision")
-        if value is not None and value > self.mean_average_precision:
+        if value is None:
+            return False  # undefined is not worse
+        if value > self.mean_average_precision:
             self.step, self.mean_average_precision, self.validations_since = step, value, 0
             return True
         self.validations_since += 1

@@ -257,6 +257,29 @@ def test_crossvalidate_and_again(workspace: Path, tmp_path: Path) -> None:
     written = (tmp_path / "cv" / "fold-3" / "model.safetensors").stat().st_mtime_ns
     assert json.loads(earwitness(*command).stdout) == first
     assert (tmp_path / "cv" / "fold-3" / "model.safetensors").stat().st_mtime_ns == written
+    refused(*command, "--scored-hop-frames", 97, saying=["patch_hop_frames=97", "must not exceed"])
+    finer = json.loads(earwitness(*command, "--scored-hop-frames", 32).stdout)
+    assert finer["model"]["mean_auc"] != spread, "evaluated again"
+    assert (tmp_path / "cv" / "fold-3" / "model.safetensors").stat().st_mtime_ns == written, "but not trained again"
+
+
+def test_patches_scored_at_another_hop(workspace: Path, model: Path) -> None:
+    import torch
+
+    from earwitness.experiments.evaluating import evaluate_model
+    from earwitness.models.model_file import load_model
+    from earwitness.store.read import Store
+    from earwitness.store.reading import FrameReader
+
+    store, trained = Store.open(workspace / "store"), load_model(model)
+    finer = evaluate_model(trained, store, where="fold = 1", patch_hop_frames=32, device="cpu")
+    clip = int(finer.clips[0])
+    with FrameReader(store) as reader:
+        frames = reader.read_clip(clip)
+    patches = np.stack([frames[start : start + 96] for start in range(0, len(frames) - 95, 32)])
+    with torch.inference_mode():
+        scores = trained.network.eval()(torch.from_numpy(patches.astype(np.float32))).sigmoid()
+    np.testing.assert_allclose(finer.scores[0], scores.mean(dim=0), atol=1e-6)
 
 
 def test_ctrl_c_and_again(workspace: Path, tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ class CrossValidate:
     )
     group: str = "fold"
     """The manifest's column whose values are the folds."""
+    scored_hop_frames: int | None = None
+    """Frames of 10 ms from one scored patch to the next in the evaluations. None: the store's."""
     json: bool = False
     """Report as JSON."""
 
@@ -71,6 +73,7 @@ class CrossValidate:
                 store,
                 self.out,
                 column=self.group,
+                scored_hop_frames=self.scored_hop_frames,
                 settings=self.settings,
                 on_fold=begin,
                 on_progress=lambda now: show_training(bar, now),

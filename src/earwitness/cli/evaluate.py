@@ -21,6 +21,8 @@ class Evaluate:
     """SQL condition over the manifest's columns: the clips to evaluate on, for example "fold = 1"."""
     events: Path | None = None
     """Table of true events (clip_id, label, start_seconds, stop_seconds), to measure how well scores say when."""
+    patch_hop_frames: int | None = None
+    """Frames of 10 ms from one scored patch to the next. None: the model's; half a patch (48) often scores better."""
     report: Path | None = None
     """Folder for a report: JSON, a table of labels, a summary, pictures."""
     device: str = "auto"
@@ -46,6 +48,7 @@ class Evaluate:
                 store,
                 where=self.where,
                 events_path=self.events,
+                patch_hop_frames=self.patch_hop_frames,
                 device=self.device,
                 on_patches=lambda done: bar.update(done - bar.n),
             )
@@ -54,6 +57,7 @@ class Evaluate:
             "store_path": str(self.store),
             "where": self.where,
             "events_path": str(self.events) if self.events is not None else None,
+            "patch_hop_frames": self.patch_hop_frames or model.front_end.patch_hop_frames,
             "store_fingerprint": store.fingerprint,
             "trained_on_fingerprint": model.provenance.get("store_fingerprint"),
         }

@@ -76,6 +76,7 @@ def crossvalidate(
     *,
     column: str,
     settings: TrainSettings,
+    scored_hop_frames: int | None = None,
     on_fold: Callable[[Any, int, int], None] | None = None,
     on_progress: Callable[[TrainProgress], None] | None = None,
 ) -> CrossValidation | None:
@@ -86,14 +87,18 @@ def crossvalidate(
         folder: takes a run folder `fold-VALUE` for each fold, and `crossvalidation.json`.
         column: the manifest column whose values are the folds.
         settings: of every training.
+        scored_hop_frames: frames from one scored patch to the next; None: the store's.
         on_fold: told (value, number from 0, number of folds) as each fold begins.
         on_progress: told after every training step.
 
     Raises:
         SelectionError: there is no such column, or it has fewer than two values.
+        SettingsError: the hop is longer than a patch, or none.
     """
     folder = Path(folder)
     folds = _folds(store, column, settings.where)
+    hop_frames = scored_hop_frames if scored_hop_frames is not None else store.front_end.patch_hop_frames
+    replace(store.front_end, patch_hop_frames=hop_frames)  # refuses what is no hop before anything is trained
     results: list[dict[str, Any]] = []
     for number, value in enumerate(folds):
         if on_fold is not None:
@@ -104,12 +109,19 @@ def crossvalidate(
         summary = train(store, run_folder, settings=fold_settings, on_progress=on_progress)
         if not summary.is_finished:
             return None
-        result = _finished_result(run_folder, settings.steps)
+        evaluated = {"steps": settings.steps, "scored_hop_frames": hop_frames}
+        result = _finished_result(run_folder, evaluated)
         if result is None:
-            outcome = evaluate_model(load_model(summary.model_path), store, where=held_out, device=settings.device)
+            outcome = evaluate_model(
+                load_model(summary.model_path),
+                store,
+                where=held_out,
+                patch_hop_frames=hop_frames,
+                device=settings.device,
+            )
             result = {
                 "fold": value,
-                "steps": settings.steps,
+                **evaluated,
                 "seconds": summary.seconds,
                 "num_train_clips": summary.num_train_clips,
                 "notes": [*outcome.notes, *_shared_groups(store, held_out, fold_settings.where)],
@@ -168,7 +180,7 @@ def _folder_name(value: Any, number: int) -> str:
     return f"fold-{name}" if name == str(value) else f"fold-{number}-{name}"
 
 
-def _finished_result(run_folder: Path, steps: int) -> dict[str, Any] | None:
+def _finished_result(run_folder: Path, evaluated: dict[str, Any]) -> dict[str, Any] | None:
     path = run_folder / "evaluation.json"
     if not path.exists():
         return None
@@ -176,7 +188,7 @@ def _finished_result(run_folder: Path, steps: int) -> dict[str, Any] | None:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"{path}: cannot be read ({error}); delete it to evaluate again") from error
-    return result if result.get("steps") == steps else None
+    return result if all(result.get(name) == value for name, value in evaluated.items()) else None
 
 
 def _headline(evaluation: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """A trained model on chosen clips of a store, with the baseline beside it and a look at what it was trained on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def evaluate_model(
     *,
     where: str | None = None,
     events_path: str | Path | None = None,
+    patch_hop_frames: int | None = None,
     device: str = "auto",
     on_patches: Callable[[int], None] | None = None,
 ) -> ModelEvaluation:
@@ -61,6 +62,7 @@ def evaluate_model(
         where: SQL condition over the manifest's columns.
         events_path: a table of true events (see `datasets.events`), to hold the timelines against; it is read and
             checked before anything is scored.
+        patch_hop_frames: frames from one scored patch to the next; None: the model's own.
         device: where to compute.
         on_patches: called with the number of patches done so far, now and then.
 
@@ -69,11 +71,15 @@ def evaluate_model(
         SelectionError: `where` is bad or selects nothing.
         ManifestError: the table of events cannot be used.
         ScoreError: it has no event in any of these clips.
+        SettingsError: the hop is longer than a patch, or none.
     """
+    front_end = model.front_end
+    if patch_hop_frames is not None:
+        front_end = replace(front_end, patch_hop_frames=patch_hop_frames)
     require_fit(store, front_end=model.front_end, label_set=model.label_set)
     clips = store.select(where)
     targets = store.targets(clips)
-    truth = TrueTimelines.read(events_path, store, clips, model.front_end) if events_path is not None else None
+    truth = TrueTimelines.read(events_path, store, clips, front_end) if events_path is not None else None
     scorer = PatchScorer(model.network, device=choose_device(device))
     notes = list(truth.notes) if truth is not None else []
     with FrameReader(store) as reader:
@@ -81,7 +87,7 @@ def evaluate_model(
             scorer,
             reader,
             clips,
-            front_end=model.front_end,
+            front_end=front_end,
             on_patches=on_patches,
             on_scores=truth.push if truth is not None else None,
         )

@@ -121,7 +121,7 @@ class Manifest:
 def _finish(
     manifest: "ClipTable", out: Path, *, folds: int | None = None, as_json: bool, skipped: Sequence[str] = ()
 ) -> int:
-    from earwitness.datasets.folds import with_folds
+    from earwitness.subsets.splits import with_folds
     from earwitness.datasets.media import missing_media
     from earwitness.manifest import write_manifest
 

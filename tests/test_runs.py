@@ -20,7 +20,7 @@ def test_against_a_binary_search(num_runs: int, longest: int) -> None:
     expected = np.searchsorted(stops, numbers, side="right")
     finder = RunFinder(stops)
     np.testing.assert_array_equal(finder.find(numbers), expected)
-    np.testing.assert_array_equal(finder.find(np.tile(numbers, 20)), np.tile(expected, 20))  # the way for many
+    np.testing.assert_array_equal(finder.find(np.tile(numbers, 20)), np.tile(expected, 20))
     assert finder.find(numbers[:0]).tolist() == []
 
 
@@ -28,7 +28,7 @@ def test_against_a_binary_search(num_runs: int, longest: int) -> None:
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30).filter(any))
 def test_against_the_runs_written_out(sizes: list[int]) -> None:
     written_out = [run for run, size in enumerate(sizes) for _ in range(size)]
-    # far behind 5,000 runs, so that there are levels
+    # far behind 5,000 runs, so that there is a table
     finder = RunFinder(np.cumsum([1] * 5_000 + sizes + [1] * 5_000))
     numbers = np.arange(5_000, 5_000 + len(written_out))
     assert (finder.find(numbers) - 5_000).tolist() == written_out

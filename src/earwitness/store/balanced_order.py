@@ -17,14 +17,14 @@ from earwitness.store.order import BatchPlan, Indices, mix, permute_each
 from earwitness.store.patches import PatchIndex
 from earwitness.store.runs import RunFinder
 
-_BLOCK = 16
-"""Pairs whose patches are counted together: memory holds one sum for 16, and drawing a patch looks 16 clips up."""
+_BLOCK = 8
+"""Pairs whose patches are counted together: memory holds one sum for 8, and drawing a patch looks 8 clips up."""
 _ROWS_AT_ONCE = 1 << 19
 _BLOCKS_AT_ONCE = 1 << 16
 
 
 class BalancedPlan:
-    """Which patches each training step sees. Memory: 4.5 bytes for each label of each clip."""
+    """Which patches each training step sees. Memory: 5 bytes for each label of each clip."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Which run a number falls in, where runs of different lengths lie end to end: the clip of a patch, for one.
 
-A binary search among 70 million ends waits for the memory some twenty times for each number. So every 64th end is
-kept apart, and every 64th of those, until the last fit a processor's cache: what is left is to compare each number
-with 64 neighbours, once for each level. Drawing from many clips takes hardly longer than drawing from few.
+A binary search among 70 million ends waits for the memory some twenty times for each number. So a table says for every
+so many numbers in which run they begin: what is left is to search among the few runs between two of its entries, which
+lie side by side in memory. Drawing from many clips takes hardly longer than drawing from few.
 """
 
 import numpy as np
@@ -10,38 +10,43 @@ import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
 
-_STRIDE = 64
-_TOP_SIZE = 4_096
-"""Ends that a binary search finds in the cache."""
-_MANY = 16_384
-"""Numbers for which their neighbours, too, would need much memory; among many, the search waits less for each."""
+_RUNS_AN_ENTRY = 4
+"""How many runs lie between two entries, on average: half as many to twice as many."""
+_FEW = 4_096
+"""Ends that a binary search finds in a processor's cache."""
 
 
 class RunFinder:
-    """Finds runs by their ends. Memory: 2 % of the ends, beside themselves."""
+    """Finds runs by their ends. Memory: 0.5 to 2 bytes a run, beside the ends themselves."""
 
     def __init__(self, stops: Indices) -> None:
-        """Keep the ends of the runs, which must not change any more.
+        """Make the table.
 
         Args:
-            stops: int64 [runs], ascending: run r holds the numbers from the end of the one before to `stops[r]`,
-                exclusive. Ends may repeat: such a run is empty.
+            stops: int64 [runs], ascending, kept and not to be changed: run r holds the numbers from the end of the one
+                before to `stops[r]`, exclusive. Ends may repeat: such a run is empty.
         """
-        self._levels = [stops]
-        while len(self._levels[-1]) > _TOP_SIZE:
-            below = self._levels[-1]
-            # the last one stands for all that come behind the last full stride
-            every = np.append(np.arange(_STRIDE - 1, len(below) - 1, _STRIDE), len(below) - 1)
-            self._levels.append(below[every])
+        self._stops = stops
+        self._shift = 0
+        """Numbers between two entries, as a power of two."""
+        self._table: npt.NDArray[np.unsignedinteger] | None = None
+        """The run that number `entry << shift` falls in; behind the last number, the last run."""
+        if len(stops) > _FEW:
+            self._shift = max(0, round(np.log2(max(1, stops[-1]) * _RUNS_AN_ENTRY / len(stops))))
+            entries = np.arange((int(stops[-1]) >> self._shift) + 2, dtype=np.int64) << self._shift
+            runs = np.minimum(np.searchsorted(stops, entries, side="right"), len(stops) - 1)
+            self._table = runs.astype(np.min_scalar_type(len(stops)))
 
     def find(self, numbers: Indices) -> Indices:
         """The run of each number, int64 [n]; all must be at least 0 and below the last end."""
-        if len(numbers) > _MANY:
-            return np.searchsorted(self._levels[0], numbers, side="right")
-        *below, top = self._levels
-        runs = np.searchsorted(top, numbers, side="right")
-        for level in reversed(below):
-            firsts = runs * _STRIDE
-            neighbours = np.minimum(firsts[:, None] + np.arange(_STRIDE), len(level) - 1)
-            runs = firsts + np.count_nonzero(level[neighbours] <= numbers[:, None], axis=1)
-        return runs
+        if self._table is None:
+            return np.searchsorted(self._stops, numbers, side="right")
+        entries = numbers >> self._shift
+        low, high = self._table[entries].astype(np.int64), self._table[entries + 1].astype(np.int64)
+        for _ in range(int(np.max(high - low, initial=0)).bit_length()):
+            middle = (low + high) >> 1
+            is_beyond = self._stops[middle] <= numbers
+            low = np.where(is_beyond, middle + 1, low)
+            high = np.where(is_beyond, high, middle)
+        found: Indices = low
+        return found

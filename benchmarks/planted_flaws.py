@@ -120,6 +120,7 @@ class _Planter:
         """Flaws that take a clip's place."""
         for over_db in CLIPPING_DB:
             self._spoil("clipped", f"{over_db} dB over", partial(clip, over_db=over_db))
+            self._spoil("clipped", f"{over_db} dB over, 12 dB down", partial(clip, over_db=over_db, level_db=-12))
             self._spoil("clipped", f"{over_db} dB over, then MP3", partial(clip, over_db=over_db), suffix=".mp3")
         for edge_hz, factors in BAND_HZ.items():
             name = f"{edge_hz / 1000:g} kHz"
@@ -266,10 +267,11 @@ class _Planter:
         return np.concatenate([around[:num_before], sound, around[num_before:]]).astype(np.float32)
 
 
-def clip(sound: Sound, *, over_db: float) -> Sound:
-    """So loud that its peak would be `over_db` above full scale, and cut off there."""
+def clip(sound: Sound, *, over_db: float, level_db: float = 0.0) -> Sound:
+    """So loud that its peak would be `over_db` above full scale, cut off there, and turned to a level."""
     peak = np.abs(sound).max()
-    return (sound * np.float32(10 ** (over_db / 20) / peak)).clip(-1.0, 1.0)
+    cut = (sound * np.float32(10 ** (over_db / 20) / peak)).clip(-1.0, 1.0)
+    return cut * np.float32(10 ** (level_db / 20))
 
 
 def narrowed(sound: Sound, *, factors: tuple[int, int]) -> Sound:

@@ -18,6 +18,7 @@ from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
 from earwitness.cli.evaluate import Evaluate
 from earwitness.cli.grid import Grid
+from earwitness.cli.inspect import Inspect
 from earwitness.cli.labels import Labels
 from earwitness.cli.manifest import Manifest
 from earwitness.cli.models import Models
@@ -39,6 +40,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Manifest, subcommand("manifest")]
         | Annotated[Labels, subcommand("labels")]
         | Annotated[Subset, subcommand("subset")]
+        | Annotated[Inspect, subcommand("inspect")]
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
         | Annotated[Evaluate, subcommand("evaluate")]

@@ -12,9 +12,11 @@ An earlier report in the folder is replaced file by file.
 import csv
 import io
 import json
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from earwitness.audio.source import ByteRange
 from earwitness.doctor.findings import CorpusReport
 from earwitness.errors import SettingsError
 from earwitness.files import replacing
@@ -32,15 +34,22 @@ _LONGEST_CONDITION = 120_000
 
 
 def write_doctor_files(
-    folder: Path, report: CorpusReport, *, dropped: Collection[str], front_end: FrontEnd, workers: int = 1
+    folder: Path,
+    report: CorpusReport,
+    *,
+    dropped: Collection[str],
+    front_end: FrontEnd,
+    byte_ranges: Mapping[str, ByteRange] | None = None,
+    workers: int = 1,
 ) -> bool:
-    """Write them into a folder, which is made if need be.
+    """Write them into a folder.
 
     Args:
-        folder: where to.
+        folder: where to; made by `make_report_folder`.
         report: what was found.
         dropped: ids of the clips that `keep.sql` leaves out.
         front_end: how the sound became the frames whose statistics are shown.
+        byte_ranges: by clip id, for clips whose media are parts of files.
         workers: processes that cut the sounds of suspects out of their media.
 
     Returns:
@@ -50,7 +59,6 @@ def write_doctor_files(
         SettingsError: the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _write(folder / JSON_FILE, json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
         _write(folder / FINDINGS_FILE, _findings_table(report))
         condition = keep_condition(dropped)
@@ -59,12 +67,26 @@ def write_doctor_files(
             _write(folder / KEEP_FILE, condition + "\n")
         else:
             (folder / KEEP_FILE).unlink(missing_ok=True)  # that of an earlier report would be wrong
-    except FileExistsError as error:
-        raise SettingsError(f"{folder}: this is a file; the report needs a folder") from error
     except OSError as error:
         raise SettingsError(f"{folder}: the report cannot be written ({error.strerror or error})") from error
-    write_doctor_page(folder / PAGE_FILE, report, front_end=front_end, workers=workers)
+    write_doctor_page(folder / PAGE_FILE, report, front_end=front_end, byte_ranges=byte_ranges, workers=workers)
     return is_short
+
+
+def make_report_folder(folder: Path) -> None:
+    """Make the folder of a report, before any work is done for it.
+
+    Raises:
+        SettingsError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SettingsError(f"{folder}: this is a file, or lies in one; the report needs a folder") from error
+    except OSError as error:
+        raise SettingsError(f"{folder}: the report cannot be written ({error.strerror or error})") from error
+    if not os.access(folder, os.W_OK):
+        raise SettingsError(f"{folder}: the report cannot be written (no permission)")
 
 
 def keep_condition(dropped: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from earwitness.audio.source import ByteRange
 from earwitness.doctor.findings import (
     KINDS,
     CorpusReport,
@@ -49,7 +50,7 @@ MOST_SOURCES = 12
 """Sources whose statistics are drawn."""
 _MOST_SIDES = 8
 _NO_SOUND = frozenset({"undecodable"})
-_BEFORE_SECONDS = 1.0
+_BEFORE_SECONDS = 2.0
 """A flaw is heard better with what comes before it."""
 
 
@@ -113,19 +114,28 @@ class _SourcePlot:
     """From the mean of all clips, in any band, in standard deviations of all clips there."""
 
 
-def write_doctor_page(path: str | Path, report: CorpusReport, *, front_end: FrontEnd, workers: int = 1) -> None:
+def write_doctor_page(
+    path: str | Path,
+    report: CorpusReport,
+    *,
+    front_end: FrontEnd,
+    byte_ranges: Mapping[str, ByteRange] | None = None,
+    workers: int = 1,
+) -> None:
     """Write the page to `path`, whose folder must be there.
 
     Args:
         path: the file to write.
         report: what was found.
         front_end: how the sound became the frames whose statistics are shown.
+        byte_ranges: by clip id, for clips whose media are parts of files.
         workers: processes that cut the sounds of suspects out of their media.
 
     Raises:
         SettingsError: the page cannot be written.
     """
-    sections = [_section(report, count) for count in worst_first(report)]
+    teller = _Teller(report, byte_ranges or {})
+    sections = [teller.section(count) for count in worst_first(report)]
     wanted = [suspect.excerpt for section in sections for suspect in _with_sound(section) if suspect.excerpt]
     snippets = make_snippets(wanted, workers=workers, most_bytes=MOST_SOUND_BYTES)
     labels = report.labels.counts
@@ -180,65 +190,85 @@ def _tiles(report: CorpusReport) -> list[_Tile]:
     ]
 
 
-def _section(report: CorpusReport, count: KindCount) -> _Section:
-    findings = [finding for finding in report.findings if finding.kind == count.kind]
-    groups: list[DuplicateGroup] = []
-    if count.kind in ("duplicate", "split_leak"):
-        # a group is shown once: with the leaks where it leaks
-        groups = [group for group in report.duplicates if group.leaks == (count.kind == "split_leak")]
-        in_any_group = {clip.clip_id for group in report.duplicates for clip in group.clips}
-        findings = [finding for finding in findings if finding.clip_id not in in_any_group]
-    num_shown = SUSPECTS_PER_KIND - min(len(groups), SUSPECTS_PER_KIND)
-    listed = findings[num_shown : num_shown + LISTED_PER_KIND]
-    return _Section(
-        count=count,
-        title=TITLES[count.kind],
-        meaning=KINDS[count.kind],
-        advice=ADVICE[count.kind],
-        share=percent(count.share),
-        interval=interval_words(count, is_sample=report.is_sample),
-        groups=tuple(_group(group) for group in groups[:SUSPECTS_PER_KIND]),
-        num_groups=len(groups),
-        num_shown_elsewhere=sum(group.leaks for group in report.duplicates) if count.kind == "duplicate" else 0,
-        suspects=tuple(_suspect(finding) for finding in findings[:num_shown]),
-        listed=tuple(_suspect(finding) for finding in listed),
-        num_not_listed=len(findings) - num_shown - len(listed) if len(findings) > num_shown else 0,
-    )
+class _Teller:
+    """Turns findings into what is shown of them."""
 
+    def __init__(self, report: CorpusReport, byte_ranges: Mapping[str, ByteRange]) -> None:
+        self._report = report
+        self._byte_ranges = byte_ranges
 
-def _suspect(finding: Finding) -> _Suspect:
-    excerpt = None
-    if finding.kind not in _NO_SOUND:
+    def section(self, count: KindCount) -> _Section:
+        report = self._report
+        findings = [finding for finding in report.findings if finding.kind == count.kind]
+        groups: list[DuplicateGroup] = []
+        if count.kind in ("duplicate", "split_leak"):
+            # a group is shown once: with the leaks where it leaks
+            groups = [group for group in report.duplicates if group.leaks == (count.kind == "split_leak")]
+            in_any_group = {clip.clip_id for group in report.duplicates for clip in group.clips}
+            findings = [finding for finding in findings if finding.clip_id not in in_any_group]
+        num_shown = SUSPECTS_PER_KIND - min(len(groups), SUSPECTS_PER_KIND)
+        listed = findings[num_shown : num_shown + LISTED_PER_KIND]
+        return _Section(
+            count=count,
+            title=TITLES[count.kind],
+            meaning=KINDS[count.kind],
+            advice=ADVICE[count.kind],
+            share=percent(count.share),
+            interval=interval_words(count, is_sample=report.is_sample),
+            groups=tuple(self._group(group) for group in groups[:SUSPECTS_PER_KIND]),
+            num_groups=len(groups),
+            num_shown_elsewhere=sum(group.leaks for group in report.duplicates) if count.kind == "duplicate" else 0,
+            suspects=tuple(self._suspect(finding) for finding in findings[:num_shown]),
+            listed=tuple(self._suspect(finding) for finding in listed),
+            num_not_listed=max(0, len(findings) - num_shown - len(listed)),
+        )
+
+    def _group(self, group: DuplicateGroup) -> _Group:
+        begins = _begins(group)
+        shown = group.clips[:CLIPS_PER_GROUP]
+        latest = max(begins[clip.clip_id] for clip in shown)
+        return _Group(
+            words=_group_words(group),
+            suspects=tuple(self._copy(clip, begin=latest - begins[clip.clip_id]) for clip in shown),
+            num_more=len(group.clips) - len(shown),
+        )
+
+    def _suspect(self, finding: Finding) -> _Suspect:
         begin = max(0.0, (finding.at_seconds or 0.0) - _BEFORE_SECONDS)
-        excerpt = _excerpt(finding.media, finding.start_seconds, finding.stop_seconds, begin)
-    return _Suspect(
-        clip_id=finding.clip_id,
-        place=_place(finding.media, finding.start_seconds, finding.stop_seconds),
-        detail=finding.detail,
-        excerpt=excerpt,
-    )
+        return _Suspect(
+            clip_id=finding.clip_id,
+            place=self._place(finding),
+            detail=finding.detail,
+            excerpt=None if finding.kind in _NO_SOUND else self._excerpt(finding, begin),
+        )
 
+    def _copy(self, clip: DuplicateClip, *, begin: float) -> _Suspect:
+        return _Suspect(
+            clip_id=clip.clip_id,
+            place=self._place(clip),
+            detail="",
+            excerpt=self._excerpt(clip, begin),
+            side=clip.side,
+            labels=clip.labels,
+        )
 
-def _group(group: DuplicateGroup) -> _Group:
-    begins = _begins(group)
-    shown = group.clips[:CLIPS_PER_GROUP]
-    latest = max(begins[clip.clip_id] for clip in shown)
-    return _Group(
-        words=_group_words(group),
-        suspects=tuple(_copy(clip, begin=latest - begins[clip.clip_id]) for clip in shown),
-        num_more=len(group.clips) - len(shown),
-    )
+    def _excerpt(self, clip: Finding | DuplicateClip, begin: float) -> Excerpt:
+        """From `begin`, in seconds from the clip's beginning."""
+        start, stop = clip.start_seconds or 0.0, clip.stop_seconds
+        if stop is not None:
+            begin = min(begin, max(0.0, stop - start - SNIPPET_SECONDS / 2))
+        media = self._byte_ranges.get(clip.clip_id, clip.media)
+        return Excerpt(media=media, start_seconds=start + begin, stop_seconds=stop)
 
-
-def _copy(clip: DuplicateClip, *, begin: float) -> _Suspect:
-    return _Suspect(
-        clip_id=clip.clip_id,
-        place=_place(clip.media, clip.start_seconds, clip.stop_seconds),
-        detail="",
-        excerpt=_excerpt(clip.media, clip.start_seconds, clip.stop_seconds, begin),
-        side=clip.side,
-        labels=clip.labels,
-    )
+    def _place(self, clip: Finding | DuplicateClip) -> str:
+        """The file, and which part of it where the clip is a part."""
+        place = clip.media
+        if part := self._byte_ranges.get(clip.clip_id):
+            place += f", bytes {part.offset_bytes} to {part.offset_bytes + part.num_bytes}"
+        if clip.start_seconds is not None or clip.stop_seconds is not None:
+            stop = "the end" if clip.stop_seconds is None else f"{clip.stop_seconds:g} s"
+            place += f", {clip.start_seconds or 0:g} s to {stop}"
+        return place
 
 
 def _begins(group: DuplicateGroup) -> dict[str, float]:
@@ -270,21 +300,6 @@ def _group_words(group: DuplicateGroup) -> str:
     if group.has_other_labels:
         words += "; their labels differ"
     return words + "."
-
-
-def _excerpt(media: str, start_seconds: float | None, stop_seconds: float | None, begin: float) -> Excerpt:
-    start = start_seconds or 0.0
-    if stop_seconds is not None:
-        begin = min(begin, max(0.0, stop_seconds - start - SNIPPET_SECONDS / 2))
-    return Excerpt(media=media, start_seconds=start + begin, stop_seconds=stop_seconds)
-
-
-def _place(media: str, start_seconds: float | None, stop_seconds: float | None) -> str:
-    """The file, and which part of it where the clip is a part."""
-    if start_seconds is None and stop_seconds is None:
-        return media
-    stop = "the end" if stop_seconds is None else f"{stop_seconds:g} s"
-    return f"{media}, {start_seconds or 0:g} s to {stop}"
 
 
 def _remark(report: CorpusReport, count: LabelCount) -> str:

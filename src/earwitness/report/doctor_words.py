@@ -109,7 +109,11 @@ def label_words(report: CorpusReport) -> list[str]:
     """What is to be said of the labels, a sentence each; the first one always."""
     labels = report.labels
     used = [count.num_clips for count in labels.counts if count.num_clips]
-    spread = f", on {used[-1]:,} to {used[0]:,} clips each" if used else ""
+    spread = ""
+    if used:
+        spread = (
+            f", on {used[-1]:,} to {used[0]:,} clips each" if used[-1] < used[0] else f", on {used[0]:,} clips each"
+        )
     words = [f"{len(used):,} labels are in use{spread}; {labels.labels_per_clip:.2f} labels a clip."]
     if labels.unknown:
         words.append(f"{_listed(labels.unknown)} {_is(labels.unknown)} given to clips, but not in the label set.")

@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from earwitness.audio.decode import decode
+from earwitness.audio.source import ByteRange
 from earwitness.parallel import run_tasks
 from earwitness.report.html import Embedded
 
@@ -29,8 +30,8 @@ _TIMEOUT_SECONDS = 30.0
 class Excerpt:
     """A part of a media file: `SNIPPET_SECONDS` from its start, or up to its stop where that comes first."""
 
-    media: str
-    """Path or URL."""
+    media: str | ByteRange
+    """Path or URL, or a range of the bytes of a file."""
     start_seconds: float = 0.0
     """On the clock of the media."""
     stop_seconds: float | None = None

@@ -20,7 +20,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 8.0, 312.0, 22.0, 128.0
 _BANDS_LEFT, _BANDS_TOP = 26.0, 8.0
 """The same of log-mel by band, which has words on its left and none above."""
 _MOST_TICKS = 5
-_MIN_LABEL_GAP = 34.0
+_MIN_LABEL_GAP = 46.0
 _TICKS_HZ = (250, 500, 1_000, 2_000, 4_000)
 
 
@@ -162,7 +162,7 @@ def _edge_ticks(edges: Sequence[float], step: float) -> tuple[Tick, ...]:
     num_bins = len(edges) - 1
     every = max(1, math.ceil(num_bins / _MOST_TICKS), math.ceil(_MIN_LABEL_GAP / step))
     places = [*range(0, num_bins, every)]
-    if num_bins - places[-1] < every * 0.6:
+    if (num_bins - places[-1]) * step < _MIN_LABEL_GAP:
         places.pop()
     return tuple(Tick(at=round(_LEFT + place * step, 2), text=_number(edges[place])) for place in [*places, num_bins])
 

@@ -52,7 +52,7 @@ def leaks_by_name(table: pa.Table, sides: Sequence[str | None]) -> dict[int, tup
         By row: a sentence, and a row of each other side.
     """
     found: dict[int, tuple[str, tuple[int, ...]]] = {}
-    names = [("medium", own_media(table))]
+    names: list[tuple[str, list[str | None]]] = [("medium", own_media(table).to_pylist())]
     if "group" in table.column_names:
         names.insert(0, ("group", texts(table, "group")))
     for what, cells in names:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from earwitness.errors import LabelError
 from earwitness.files import replacing
 from earwitness.labels import LabelSet
-from earwitness.manifest import RANGE_COLUMNS, Manifest
+from earwitness.manifest import RANGE_COLUMNS, Manifest, plain_labels
 from earwitness.parallel import Failure, Outcome, run_tasks
 from earwitness.store.claim import claimed, existing_header
 from earwitness.store.decode import ClipTask, decode_clip
@@ -257,7 +257,7 @@ class _Build:
 
     def _commit(self, part: int, results: list[DecodedClip | Failure]) -> None:
         rows = self._rows_of(part)
-        table = self.manifest.table.slice(rows.start, len(rows))
+        table = plain_labels(self.manifest.table.slice(rows.start, len(rows)))
 
         def append_frames(place: int, append: Callable[[npt.NDArray[Any] | bytes], None]) -> None:
             spool_path = self._spool_path(rows[place])
@@ -321,7 +321,7 @@ def _labels_of(manifest: Manifest, label_set: LabelSet | None) -> LabelSet:
             raise LabelError(f"{manifest.source}: no clip has a label; give a label set if that is meant")
         return LabelSet.of(sorted(used))
     if not used <= label_set.index_of.keys():
-        for row, labels in enumerate(column.to_pylist(), start=1):
+        for row, labels in enumerate((labels for chunk in column.chunks for labels in chunk.to_pylist()), start=1):
             try:
                 label_set.indices(labels)
             except LabelError as error:

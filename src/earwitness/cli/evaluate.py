@@ -56,6 +56,7 @@ class Evaluate:
             "events_path": str(self.events) if self.events is not None else None,
             "store_fingerprint": store.fingerprint,
             "trained_on_fingerprint": model.provenance.get("store_fingerprint"),
+            "is_same_corpus": outcome.is_same_corpus,
         }
         if self.report is not None:
             write_evaluation_report(

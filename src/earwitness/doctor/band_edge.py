@@ -3,7 +3,7 @@
 Resampling from a lower rate, a telephone and a codec at few bits cut everything off within some hundred Hz; nature
 fades out. An edge is a frequency f where the spectrum falls by 25 dB from just below (0.88 f to 0.98 f) to just above
 (1.04 f to 1.16 f), where nothing further up comes back, and where it fell much less before. Levels are averaged in dB,
-so that single tones count for little.
+and no cell below the edge may lie far down, so that single tones count for little.
 """
 
 from dataclasses import dataclass
@@ -60,16 +60,17 @@ def find_edge(power: NDArray[np.float64], hz: NDArray[np.float64]) -> BandEdge |
     highest_from = np.append(np.maximum.accumulate(runs[::-1])[::-1], np.full(3, -np.inf))
     returning = highest_from[bounds[4]]
     drops = below - above
+    lowest_below = np.minimum.reduceat(np.append(level, np.inf), bounds[1:3].T.ravel())[::2]
     with np.errstate(invalid="ignore"):  # nan: too few cells
         is_edge = (drops >= np.maximum(MIN_DROP_DB, MIN_STEEPER * (before - below))) & (
             returning <= above + MAX_RETURN_DB
         )
+        is_edge &= lowest_below >= above + MIN_DROP_DB / 2
     if not is_edge.any():
         return None
     sharpest = int(np.argmax(np.where(is_edge, drops, -np.inf)))
     first, stop = int(bounds[1, sharpest]), int(bounds[4, sharpest])
-    middle = 0.5 * (below[sharpest] + above[sharpest])
-    last_above = first + int(np.flatnonzero(level[first:stop] >= middle)[-1])
+    last_above = first + int(np.flatnonzero(level[first:stop] >= below[sharpest] - MIN_DROP_DB / 2)[-1])
     return BandEdge(hz=float(hz[last_above : last_above + 2].mean()), drop_db=float(drops[sharpest]))
 
 

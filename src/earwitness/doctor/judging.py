@@ -53,27 +53,24 @@ def judge(clip: ClipMeasures, settings: InspectSettings) -> list[Verdict]:
         level = dbfs(power)
         words = "nothing but zeros" if level <= -119 else f"its loudest tenth of a second has {level:.0f} dBFS"
         return [*verdicts, Verdict(kind="silent", detail=words, value=level)]
-    quiet = clip.frames.num_quiet / max(1, clip.frames.num_frames)
-    if quiet > settings.max_quiet_share and not clip.is_padded:
-        detail = f"{quiet:.0%} of its {clip.seconds:.1f} s are silence"
-        verdicts.append(Verdict(kind="mostly_silent", detail=detail, value=quiet))
     if band := _of_band(clip, settings):
         verdicts.append(band)
     if clip.sound is not None:
         verdicts += _of_sound(clip.sound)
+    quiet = clip.frames.num_quiet / max(1, clip.frames.num_frames)
+    is_cancelled = any(verdict.kind == "cancelling_channels" for verdict in verdicts)
+    if quiet > settings.max_quiet_share and not (clip.is_padded or is_cancelled):
+        detail = f"{quiet:.0%} of its {clip.seconds:.1f} s are silence"
+        verdicts.append(Verdict(kind="mostly_silent", detail=detail, value=quiet))
     return verdicts
 
 
 def _of_decoding(clip: ClipMeasures) -> list[Verdict]:
-    cut = [warning for warning in clip.warnings if warning in TRUNCATION_WARNINGS]
-    other = [warning for warning in clip.warnings if warning not in TRUNCATION_WARNINGS]
-    verdicts = []
-    if other:
-        verdicts.append(Verdict(kind="partly_decoded", detail="; ".join(other)))
-    if cut:
-        detail = f"{'; '.join(cut)}: {clip.seconds:.1f} s came"
-        verdicts.append(Verdict(kind="truncated", detail=detail, value=clip.seconds, at_seconds=clip.seconds))
-    return verdicts
+    """One verdict at most: where a file was cut through, its last packet is broken as well."""
+    if any(warning in TRUNCATION_WARNINGS for warning in clip.warnings):
+        detail = f"{'; '.join(clip.warnings)}: {clip.seconds:.1f} s came"
+        return [Verdict(kind="truncated", detail=detail, value=clip.seconds, at_seconds=clip.seconds)]
+    return [Verdict(kind="partly_decoded", detail="; ".join(clip.warnings))] if clip.warnings else []
 
 
 def _of_band(clip: ClipMeasures, settings: InspectSettings) -> Verdict | None:

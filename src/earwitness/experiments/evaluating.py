@@ -40,6 +40,8 @@ class ModelEvaluation:
     """[clips, labels] of the baseline."""
     timeline: TimelineEvaluation | None
     """Against true events; None where none were given."""
+    is_same_corpus: bool | None
+    """Whether the store is the one that the model was trained on, by fingerprint; None where the model does not say."""
     notes: tuple[str, ...]
     """What a reader of the figures must know, as sentences; empty where there is nothing."""
 
@@ -75,6 +77,7 @@ def evaluate_model(
     targets = store.targets(clips)
     truth = TrueTimelines.read(events_path, store, clips, model.front_end) if events_path is not None else None
     scorer = PatchScorer(model.network, device=choose_device(device))
+    is_same_corpus = _is_same_corpus(model.provenance, store)
     notes = list(truth.notes) if truth is not None else []
     with FrameReader(store) as reader:
         scores = score_clips(
@@ -90,7 +93,8 @@ def evaluate_model(
         notes += doubts
         baseline = baseline_result = None
         if isinstance(learnt, str):
-            notes.append(f"No baseline, and no look for clips that were learnt from: {learnt}.")
+            why = _corpora_differ(model.provenance, store) if is_same_corpus is False else learnt
+            notes.append(f"No baseline, and no look for clips that were learnt from: {why}.")
         else:
             baseline_result = baseline_scores(
                 baseline_features(reader, learnt.tolist()),
@@ -115,6 +119,7 @@ def evaluate_model(
         baseline=baseline,
         baseline_scores=baseline_result,
         timeline=truth.judge(scores) if truth is not None else None,
+        is_same_corpus=is_same_corpus,
         notes=tuple(notes),
     )
 
@@ -146,10 +151,27 @@ def _origins(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         provenance = origin["provenance"]
 
 
+def _is_same_corpus(provenance: Mapping[str, Any], store: Store) -> bool | None:
+    fingerprint = provenance.get("store_fingerprint")
+    return None if fingerprint is None else bool(fingerprint == store.fingerprint)
+
+
+def _corpora_differ(provenance: Mapping[str, Any], store: Store) -> str:
+    """Both corpora side by side."""
+    clips = provenance.get("clips") or {}
+    learnt = f", {clips['num_train']:,} clips learnt from" if "num_train" in clips else ""
+    there, here = str(provenance["store_fingerprint"])[:12], store.fingerprint[:12]
+    return (
+        f"the model was trained on another corpus (fingerprint {there}{learnt}) than this store (fingerprint {here}, "
+        f"{store.num_clips:,} clips)"
+    )
+
+
 def _clips_by_provenance(provenance: Mapping[str, Any], store: Store) -> npt.NDArray[np.int64] | str:
-    if "store_fingerprint" not in provenance:
+    is_same_corpus = _is_same_corpus(provenance, store)
+    if is_same_corpus is None:
         return "the model does not say what it was trained on"
-    if provenance["store_fingerprint"] != store.fingerprint:
+    if not is_same_corpus:
         return "the model was trained on another store"
     try:
         clips = choose_clips(store, TrainSettings.from_dict(provenance["settings"]))

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_array
 
@@ -15,7 +14,7 @@ from earwitness.errors import ManifestError, SettingsError
 from earwitness.manifest import Manifest
 from earwitness.subsets.dealing import Dealer
 from earwitness.subsets.draws import group_draws
-from earwitness.subsets.incidence import incidence_of
+from earwitness.subsets.incidence import Incidence, Indices, incidence_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,29 +58,23 @@ def split_manifest(manifest: Manifest, shares: Mapping[str, float], *, column: s
         raise ManifestError(
             f"{manifest.source}: it has a column {column!r} already; --column gives the new one another name"
         )
-    parts, names = _deal(manifest, list(shares.values()), seed=seed), list(shares)
-    labels = manifest.label_counts()
-    clips = incidence_of(manifest, list(labels))
-    groups = group_draws(manifest, seed=seed)
-    clip_of_pair = np.repeat(np.arange(len(clips)), np.diff(clips.offsets))
-    held = np.zeros((len(labels), len(names)), np.int64)
-    np.add.at(held, (clips.labels, parts[clip_of_pair]), 1)
-    unique_groups, group_of_clip = np.unique(groups, return_inverse=True)
-    pairs = np.unique(clips.labels.astype(np.int64) * len(unique_groups) + group_of_clip[clip_of_pair])
-    num_groups = np.bincount(pairs // len(unique_groups), minlength=len(labels))
+    names = list(shares)
+    dealt = _deal(manifest, list(shares.values()), seed=seed)
+    clip_of_pair = np.repeat(np.arange(len(dealt.clips)), np.diff(dealt.clips.offsets))
+    held = np.zeros((len(dealt.labels), len(names)), np.int64)
+    np.add.at(held, (dealt.clips.labels, dealt.parts[clip_of_pair]), 1)
+    num_groups = dealt.groups_of_labels
     is_missing = (held == 0) & (num_groups >= len(names))[:, None]
-    totals = np.maximum(held.sum(axis=1, keepdims=True), 1)
-    error = np.abs(held / totals - np.array(list(shares.values()))).mean() if labels else 0.0
-    part_of_group = np.zeros(len(unique_groups), np.int64)
-    part_of_group[group_of_clip] = parts
+    error = np.abs(held / held.sum(axis=1, keepdims=True) - list(shares.values())).mean() if len(held) else 0.0
+    _, first_clips = np.unique(dealt.group_of_clip, return_index=True)
     return Split(
-        manifest=_with_column(manifest, column, pa.array(names).take(pa.array(parts))),
-        num_clips=dict(zip(names, np.bincount(parts, minlength=len(names)).tolist(), strict=True)),
-        num_groups=dict(zip(names, np.bincount(part_of_group, minlength=len(names)).tolist(), strict=True)),
+        manifest=_with_column(manifest, column, pa.array(names).take(pa.array(dealt.parts))),
+        num_clips=_by_name(names, dealt.parts),
+        num_groups=_by_name(names, dealt.parts[first_clips]),
         label_error=float(error),
         missing={
             label: [name for name, lacks in zip(names, row, strict=True) if lacks]
-            for label, row in zip(labels, is_missing.tolist(), strict=True)
+            for label, row in zip(dealt.labels, is_missing.tolist(), strict=True)
             if any(row)
         },
         num_too_few=int(np.count_nonzero(num_groups < len(names))),
@@ -99,24 +92,44 @@ def with_folds(manifest: Manifest, num_folds: int) -> Manifest:
         raise SettingsError(f"folds={num_folds} must be at least 2")
     if "fold" in manifest.table.column_names:
         raise ManifestError(f"{manifest.source}: it has a column 'fold' already; leave --folds away")
-    folds = _deal(manifest, [1.0 / num_folds] * num_folds, seed=0) + 1
+    folds = _deal(manifest, [1.0 / num_folds] * num_folds, seed=0).parts + 1
     return _with_column(manifest, "fold", pa.array(folds, pa.int64()))
 
 
-def _deal(manifest: Manifest, shares: Sequence[float], *, seed: int) -> npt.NDArray[np.int64]:
-    """The part of every clip, counted from 0."""
-    clips = incidence_of(manifest, sorted(manifest.label_counts()))
+@dataclass(frozen=True, kw_only=True)
+class _Dealt:
+    """Clips and their parts, counted from 0."""
+
+    parts: Indices
+    group_of_clip: Indices
+    clips: Incidence
+    labels: Sequence[str]
+    groups_of_labels: Indices
+
+
+def _deal(manifest: Manifest, shares: Sequence[float], *, seed: int) -> _Dealt:
+    labels = sorted(manifest.label_counts())
+    clips = incidence_of(manifest, labels)
     draws, group_of_clip = np.unique(group_draws(manifest, seed=seed), return_inverse=True)
     if len(draws) < len(shares):
         raise ManifestError(
             f"{manifest.source}: {len(shares)} parts need as many groups of clips; there are {len(draws)}"
         )
     pairs = (np.repeat(group_of_clip, np.diff(clips.offsets)), clips.labels.astype(np.int64))
-    groups = csr_array((np.ones(len(clips.labels)), pairs), shape=(len(draws), clips.num_labels))
+    groups = csr_array((np.ones(len(clips.labels)), pairs), shape=(len(draws), len(labels)))
     dealer = Dealer(groups, np.bincount(group_of_clip), shares)
     dealer.deal()
-    part_of_clip: npt.NDArray[np.int64] = dealer.part_of[group_of_clip]
-    return part_of_clip
+    return _Dealt(
+        parts=dealer.part_of[group_of_clip],
+        group_of_clip=group_of_clip,
+        clips=clips,
+        labels=labels,
+        groups_of_labels=np.bincount(groups.indices, minlength=len(labels)),
+    )
+
+
+def _by_name(names: Sequence[str], parts: Indices) -> dict[str, int]:
+    return dict(zip(names, np.bincount(parts, minlength=len(names)).tolist(), strict=True))
 
 
 def _with_column(manifest: Manifest, name: str, values: pa.Array) -> Manifest:

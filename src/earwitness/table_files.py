@@ -79,7 +79,7 @@ def read_table(path: Path, *, text_columns: Collection[str] = (), encoding: str 
             return pa.concat_tables(_read_parquet(path, text_columns, rows=_PARQUET_ROWS))
     except UnicodeError as error:
         raise ManifestError(f"{path}: not {(encoding or 'UTF-8').upper()} text ({first_line(error)})") from error
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ManifestError(f"{path}: not a readable table ({first_line(error)})") from error
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from error
@@ -97,7 +97,7 @@ def read_pieces(path: Path, *, text_columns: Collection[str] = (), rows: int) ->
     if path.suffix.lower() == ".parquet" and path.is_file():
         try:
             yield from _read_parquet(path, text_columns, rows=rows)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise ManifestError(f"{path}: not a readable table ({first_line(error)})") from error
         return
     table = read_table(path, text_columns=text_columns)
@@ -119,11 +119,15 @@ def _read_parquet(path: Path, text_columns: Collection[str], *, rows: int) -> It
             and (column.max_repetition_level, column.physical_type) == (1, "BYTE_ARRAY")
         ]
     with pyarrow.parquet.ParquetFile(path, read_dictionary=lists) as file:
-        schema = file.schema_arrow
-        if not file.metadata.num_rows:
-            yield schema.empty_table()
-        for batch in file.iter_batches(rows):
-            yield pa.Table.from_batches([batch], schema)
+        batches: list[pa.RecordBatch] = []
+        for group in range(file.num_row_groups):  # a batch across two would have lists with two dictionaries
+            for batch in file.iter_batches(rows, row_groups=[group]):
+                batches.append(batch)
+                if sum(len(batch) for batch in batches) >= rows:
+                    yield pa.Table.from_batches(batches, file.schema_arrow)
+                    batches = []
+        if batches or not file.metadata.num_rows:
+            yield pa.Table.from_batches(batches, file.schema_arrow)
 
 
 def empty_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -9,11 +9,11 @@ bits that differ. For unrelated sounds it is one half, give or take the less the
 are, the fewer bits may differ. Over 80,000 pairs of real clips the best of all shifts was above 0.27.
 
 Memory: 53 bytes a second of sound for the fingerprints, and the keys, of which half (chosen by the key, so that copies
-keep the same ones) are dropped whenever they are more than `max_keys`: 12 bytes each, 400 MB at most.
+keep the same ones) are dropped whenever they are more than `max_keys`: 12 bytes each, 770 MB at most.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from earwitness.doctor.fingerprints import NUM_BITS, Fingerprint
 
-MAX_KEYS = 32_000_000
+MAX_KEYS = 64_000_000
 NEIGHBOURS = 8
 """Clips after it in a run of equal keys that a clip is paired with."""
 SHIFTS_TRIED = 3
@@ -30,6 +30,9 @@ MAX_ERROR_RATE = 0.22
 """Copies by codecs at 32 kbit/s lie below 0.16; white noise 20 dB below the sound brings them to 0.25."""
 MIN_SHARED_STEPS = 8
 
+_CLIPS_PER_BLOCK = 256
+_SORTED_PARTS = 16
+"""Keys are sorted in so many parts, one after another, because sorting needs several times their memory."""
 _KEY_DTYPE = np.dtype([("key", "<u4"), ("clip", "<u4"), ("step", "<u4")])
 _BIT_COUNTS = np.array([bin(word).count("1") for word in range(256)], np.uint8)
 
@@ -57,7 +60,8 @@ class CopyFinder:
     def __init__(self, *, max_keys: int = MAX_KEYS) -> None:
         self._max_keys = max_keys
         self._density = 1
-        self._chunks: list[Keys] = []
+        self._blocks: list[Keys] = []
+        self._waiting: list[Keys] = []  # of single clips, to be joined to a block
         self._num_keys = 0
         self._words = bytearray()
         self._valid = bytearray()
@@ -74,12 +78,16 @@ class CopyFinder:
         self._valid += np.packbits(fingerprint.is_valid).tobytes()
         keys = np.empty(len(fingerprint.keys), _KEY_DTYPE)
         keys["key"], keys["clip"], keys["step"] = fingerprint.keys, clip, fingerprint.key_steps
-        self._chunks.append(self._thinned(keys))
-        self._num_keys += len(self._chunks[-1])
+        self._waiting.append(self._thinned(keys))
+        self._num_keys += len(self._waiting[-1])
+        if len(self._waiting) == _CLIPS_PER_BLOCK:
+            self._blocks.append(np.concatenate(self._waiting))
+            self._waiting = []
         if self._num_keys > self._max_keys:
             self._density *= 2
-            self._chunks = [self._thinned(np.concatenate(self._chunks))]
-            self._num_keys = len(self._chunks[0])
+            self._blocks = [self._thinned(block) for block in self._blocks]
+            self._waiting = [self._thinned(keys) for keys in self._waiting]
+            self._num_keys = sum(map(len, self._all_blocks()))
 
     def matches(self) -> list[Match]:
         """All matches found, by first and second clip."""
@@ -103,29 +111,27 @@ class CopyFinder:
         kept: Keys = keys[mixed & np.uint32(self._density - 1) == 0]
         return kept
 
-    def _candidates(self) -> "list[tuple[int, int, list[int]]]":
+    def _candidates(self) -> Iterator[tuple[int, int, list[int]]]:
         """Pairs of clips, each with the shifts that most of their common keys ask for."""
-        if not self._chunks:
-            return []
-        keys = np.concatenate(self._chunks)
-        keys = keys[np.lexsort((keys["clip"], keys["key"]))]
-        pairs: list[NDArray[np.int64]] = []
-        for distance in range(1, NEIGHBOURS + 1):
-            first, second = keys[:-distance], keys[distance:]
-            places = np.flatnonzero(first["key"] == second["key"])
-            first, second = first[places], second[places]
-            shift = first["step"].astype(np.int64) - second["step"].astype(np.int64)
-            pairs.append(np.stack([first["clip"].astype(np.int64), second["clip"].astype(np.int64), shift], axis=1))
-        rows, votes = np.unique(np.concatenate(pairs), axis=0, return_counts=True)
-        rows = rows[np.lexsort((rows[:, 2], -votes, rows[:, 1], rows[:, 0]))]
-        if not len(rows):
-            return []
-        starts = np.flatnonzero(np.append(True, (rows[1:, :2] != rows[:-1, :2]).any(axis=1)))
-        stops = np.append(starts[1:], len(rows))
-        return [
-            (int(rows[start, 0]), int(rows[start, 1]), rows[start : min(stop, start + SHIFTS_TRIED), 2].tolist())
-            for start, stop in zip(starts, stops, strict=True)
-        ]
+        pairs = [np.empty((0, 3), np.int64)]
+        for part in range(_SORTED_PARTS):
+            keys = np.concatenate([np.empty(0, _KEY_DTYPE), *(_part_of(block, part) for block in self._all_blocks())])
+            pairs += _neighbours(keys[np.lexsort((keys["clip"], keys["key"]))])
+        rows = np.concatenate(pairs)
+        rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
+        is_new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))[: len(rows)]
+        starts = np.flatnonzero(is_new)
+        votes, rows = np.diff(np.append(starts, len(rows))), rows[starts]
+        order = np.lexsort((rows[:, 2], -votes, rows[:, 1], rows[:, 0]))
+        rows = rows[order]
+        is_other = np.append(True, (rows[1:, :2] != rows[:-1, :2]).any(axis=1))[: len(rows)]
+        starts = np.flatnonzero(is_other)
+        for start, stop in zip(starts, np.append(starts, len(rows))[1:], strict=True):
+            shifts = rows[start : min(stop, start + SHIFTS_TRIED), 2]
+            yield int(rows[start, 0]), int(rows[start, 1]), shifts.tolist()
+
+    def _all_blocks(self) -> list[Keys]:
+        return [*self._blocks, *self._waiting]
 
     def _decide(self, first: int, second: int, shifts: Sequence[int]) -> Match | None:
         words = self._words_of(first), self._words_of(second)
@@ -150,6 +156,23 @@ class CopyFinder:
         words = np.frombuffer(self._words, "<u2", count, 2 * first)
         packed = np.frombuffer(self._valid, np.uint8, -(-count // 8), first_byte)
         return words, np.unpackbits(packed, count=count).astype(np.bool_)
+
+
+def _part_of(keys: Keys, part: int) -> Keys:
+    found: Keys = keys[keys["key"] % _SORTED_PARTS == part]
+    return found
+
+
+def _neighbours(keys: Keys) -> list[NDArray[np.int64]]:
+    """Clips with a key in common, and how many steps apart: int64 [pairs, 3]. Keys come sorted by key, then clip."""
+    pairs = []
+    for distance in range(1, NEIGHBOURS + 1):
+        first, second = keys[:-distance], keys[distance:]
+        places = np.flatnonzero(first["key"] == second["key"])
+        first, second = first[places], second[places]
+        shift = first["step"].astype(np.int64) - second["step"].astype(np.int64)
+        pairs.append(np.stack([first["clip"].astype(np.int64), second["clip"].astype(np.int64), shift], axis=1))
+    return pairs
 
 
 def max_error_rate(num_steps: int) -> float:

@@ -342,3 +342,13 @@ def test_only_the_range_is_heard(tmp_path: Path) -> None:
 def test_settings_out_of_range(change: dict[str, float], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         InspectSettings(**change)  # type: ignore[arg-type]
+
+
+def test_a_store_in_which_every_clip_failed(tmp_path: Path) -> None:
+    table = pa.table({"media": [str(tmp_path / "no.wav")], "labels": [["dog"]]})
+    build_store(Manifest.from_table(table), tmp_path / "store", settings=BuildSettings(workers=1))
+    report = inspect_store(Store.open(tmp_path / "store"))
+    assert report.count("undecodable").share == 1
+    assert report.count("silent").share is None
+    assert report.labels.unused == ("dog",)
+    assert report.whole.num_frames == 0

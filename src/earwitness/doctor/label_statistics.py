@@ -59,5 +59,5 @@ def label_report(
             if (missing := tuple(c.label_id for c in counts if c.num_clips and not c.num_by_side[side]))
         },
         num_unlabelled=len(labels) - len(np.unique(pairs[:, 0])),
-        labels_per_clip=len(pairs) / len(labels),
+        labels_per_clip=len(pairs) / max(1, len(labels)),
     )

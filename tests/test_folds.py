@@ -5,9 +5,9 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 
-from earwitness.datasets.folds import with_folds
 from earwitness.errors import ManifestError, SettingsError
 from earwitness.manifest import Manifest
+from earwitness.subsets.splits import with_folds
 
 
 def manifest(**extra: list[object]) -> Manifest:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -272,3 +273,75 @@ def test_jsonl_is_plain_json(tmp_path: Path) -> None:
         "labels": ["x"],
         "fold": 2,
     }
+
+
+@pytest.mark.parametrize("row_group_size", [3, 1_000, 10**6])
+def test_parquet_is_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row_group_size: int) -> None:
+    monkeypatch.setattr("earwitness.manifest.PIECE_ROWS", 700)
+    size = 5_000
+    table = pa.table(
+        {
+            "media": [f"a{row}.wav" for row in range(size)],
+            "labels": [[f"label {row % 40}", f"label {row}"][: row % 3] for row in range(size)],
+            "start_seconds": [None if row < 3_000 else 1.5 for row in range(size)],
+        }
+    )
+    path = tmp_path / "m.parquet"
+    pyarrow.parquet.write_table(table, path, row_group_size=row_group_size)
+    manifest = read_manifest(path)
+    assert manifest.table["labels"].to_pylist() == table["labels"].to_pylist()
+    assert manifest.table["start_seconds"].to_pylist() == table["start_seconds"].to_pylist()
+    assert manifest.table["media"].to_pylist() == [f"{tmp_path}/{name}" for name in table["media"].to_pylist()]
+    assert manifest.label_counts() == Manifest.from_table(table).label_counts()
+    rows = np.array([0, 1, 1, 698, 701, 4_999])
+    assert manifest.take(rows).table.to_pylist() == [manifest.table.to_pylist()[row] for row in rows]
+    write_manifest(manifest, tmp_path / "again.parquet")
+    assert read_manifest(tmp_path / "again.parquet").table.to_pylist() == manifest.table.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("media", "", "row 4322: column media is empty"),
+        ("clip_id", "17", "row 4322: clip_id '17' already stands in row 18"),
+        ("labels", ["x", ""], r"row 4322: a label is empty; came \['x', ''\]"),
+        ("labels", None, "row 4322: labels is null"),
+        ("start_seconds", "soon", "row 4322: start_seconds='soon' is not a number"),
+        ("stop_seconds", "-1", "row 4322: stop_seconds=-1"),
+    ],
+)
+def test_a_bad_row_is_found_in_a_later_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str, value: object, message: str
+) -> None:
+    monkeypatch.setattr("earwitness.manifest.PIECE_ROWS", 700)
+    columns: dict[str, list[object]] = {
+        "media": [f"/{row}" for row in range(5_000)],
+        "clip_id": [str(row) for row in range(5_000)],
+        "labels": [["x", str(row % 3)] for row in range(5_000)],
+        "start_seconds": ["1"] * 5_000,
+        "stop_seconds": ["2"] * 5_000,
+    }
+    columns[column][4_321] = value
+    table = pa.table(columns)
+    pyarrow.parquet.write_table(table, tmp_path / "m.parquet", row_group_size=900)
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(tmp_path / "m.parquet")
+    with pytest.raises(ManifestError, match=message):
+        Manifest.from_table(table)
+
+
+def test_labels_of_any_dictionary_are_taken() -> None:
+    chunks = [
+        pa.ListArray.from_arrays([0, 2, 2], pa.array(["x", "y"]).dictionary_encode()),
+        pa.ListArray.from_arrays(
+            [0, 1], pa.DictionaryArray.from_arrays(pa.array([1], pa.int8()), pa.array(["unused", "y"]))
+        ).cast(pa.list_(pa.dictionary(pa.int32(), pa.string()))),
+    ]
+    table = pa.table({"media": ["/a", "/b", "/c"], "labels": pa.chunked_array(chunks)}).slice(0, 3)
+    manifest = Manifest.from_table(table)
+    assert manifest.table["labels"].to_pylist() == [["x", "y"], [], ["y"]]
+    assert manifest.label_counts() == {"y": 2, "x": 1}
+    with pytest.raises(ManifestError, match="row 2: a label is empty"):
+        Manifest.from_table(
+            pa.table({"media": ["/a", "/b"], "labels": pa.array([["x"], ["x", ""]]).cast(table["labels"].type)})
+        )

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from earwitness.errors import SelectionError
-from earwitness.selection import select_rows
+from earwitness.selection import columns_read, select_rows
 
 TABLE = pa.table(
     {
@@ -140,3 +140,38 @@ def test_a_condition_reads_nothing_but_its_table(tmp_path: Path) -> None:
         with pytest.raises(SelectionError):
             select_rows(TABLE, f"true); {statement}; select (true")
     assert [p.name for p in tmp_path.iterdir()] == ["secret.csv"]
+
+
+@pytest.mark.parametrize(
+    ("where", "columns"),
+    [
+        ("fold = 1", ["fold"]),
+        ("FOLD = 1 and clips.category is null", ["fold", "category"]),
+        ("list_contains(labels, 'dog')", ["labels"]),
+        ('"start time" between 1 and 2', ["start time"]),
+        ("true", ["fold"]),
+        ("fold = (select max(fold) from clips)", TABLE.column_names),
+        ("exists (select 1 from clips as other where other.fold = 1)", TABLE.column_names),
+        ("columns(*) is not null", TABLE.column_names),
+        ("#1 = 3", TABLE.column_names),
+        ("clips is not null", TABLE.column_names),
+        ("len([x for x in labels if x = 'dog']) > 0", TABLE.column_names),
+    ],
+)
+def test_what_a_condition_reads_is_enough(where: str, columns: list[str]) -> None:
+    assert columns_read(TABLE.schema, where) == columns
+    assert select_rows(TABLE.select(columns), where).tolist() == select_rows(TABLE, where).tolist()
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("fld = 1", "no column 'fld'; did you mean 'fold'"),
+        ("fold =", "syntax error"),
+        ("random() < 0.5", r"random\(\) is another one each time"),
+        (" ", "a condition is needed"),
+    ],
+)
+def test_a_bad_condition_is_refused_before_anything_is_read(where: str, message: str) -> None:
+    with pytest.raises(SelectionError, match=message):
+        columns_read(TABLE.schema, where)

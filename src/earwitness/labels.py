@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from earwitness.errors import LabelError
+from earwitness.files import replacing
 
 _ID_COLUMNS = ("id", "mid", "label", "label_id")
 _NAME_COLUMNS = ("name", "display_name")
@@ -126,6 +127,27 @@ def read_label_set(path: str | Path) -> LabelSet:
         return LabelSet.of(line.strip() for line in text.split("\n") if line.strip())
     except LabelError as error:
         raise LabelError(f"{path}: {error}") from error
+
+
+def write_label_set(label_set: LabelSet, path: str | Path) -> None:
+    """Write a label set as CSV with the columns `index, id, name`.
+
+    Raises:
+        LabelError: the suffix is another, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".csv":
+        raise LabelError(f"{path}: a label set is written as .csv; came {path.suffix or 'no suffix'}")
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["index", "id", "name"])
+    rows.writerows(zip(range(len(label_set)), label_set.ids, label_set.names, strict=True))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(text.getvalue().encode())
+    except OSError as error:
+        raise LabelError(f"{path}: the label set cannot be written ({error.strerror or error})") from error
 
 
 def read_model_labels(path: str | Path) -> LabelSet:

@@ -4,12 +4,18 @@ CSV keeps no types. Here every cell is text first, so that ids such as `007` or 
 the columns in which every cell is a number, or empty, become numbers (null where empty), all but those that
 the caller wants as text. JSON Lines and Parquet keep the types they were given.
 
+Text is UTF-8, unless a byte order mark at its beginning says UTF-16 or UTF-32, or the caller names another encoding.
+Nothing is guessed: a row that is not in that encoding is refused, with its number.
+
 Row numbers in messages count data rows from 1; a header and blank lines are not counted.
 """
 
+import codecs
 import csv
+import io
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,20 +27,37 @@ from earwitness.errors import ManifestError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
+_PARQUET_ROWS = 1 << 18
+
 _INTEGER = r"(0|-?[1-9][0-9]{0,17})"
 _DECIMAL = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][-+][0-9]+)?"
 """Texts taken for numbers. `007` is none, nor are 19 digits or `12e5`: those are names of something."""
 
 
-def read_table(path: Path, *, text_columns: Collection[str] = ()) -> pa.Table:
+_MARKS = (  # UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte order marks."""
+
+
+_END = "end of the file"
+"""Comes after the last line: whatever swallows it has no end."""
+
+
+def read_table(path: Path, *, text_columns: Collection[str] = (), encoding: str | None = None) -> pa.Table:
     """Read a table, in the format that its suffix names; a CSV may be separated by `,` or `;`.
 
     Args:
         path: ends in one of `TABLE_SUFFIXES`.
         text_columns: columns of a CSV or TSV that stay text whatever they hold, such as ids and labels.
+        encoding: of CSV, TSV and JSON Lines, such as `latin-1`; None: see above.
 
     Raises:
-        ManifestError: the file is missing, a folder, of another kind, damaged, not UTF-8, names a column
+        ManifestError: the file is missing, a folder, of another kind, damaged, not in its encoding, names a column
             twice, or a row has another number of columns than the header (the row is named).
     """
     suffix = path.suffix.lower()
@@ -47,20 +70,64 @@ def read_table(path: Path, *, text_columns: Collection[str] = ()) -> pa.Table:
         if not path.exists():
             raise ManifestError(f"{path}: there is no such file")
         if suffix in (".csv", ".tsv"):
-            return _with_numbers(_read_text_columns(path), but=text_columns)
+            return _with_numbers(_read_text_columns(path, text_encoding(path, encoding)), but=text_columns)
         if suffix == ".jsonl":
-            return _read_jsonl(path)
+            return _read_jsonl(path, text_encoding(path, encoding))
+        if suffix == ".parquet" and encoding is not None:
+            raise ManifestError(f"{path}: Parquet says itself how its text is encoded; leave --encoding away")
         if suffix == ".parquet":
-            return pyarrow.parquet.ParquetFile(path).read()  # read_table adds columns that folder names spell
+            return pa.concat_tables(_read_parquet(path, text_columns, rows=_PARQUET_ROWS))
     except UnicodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 text") from error
-    except pa.ArrowInvalid as error:
+        raise ManifestError(f"{path}: not {(encoding or 'UTF-8').upper()} text ({first_line(error)})") from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ManifestError(f"{path}: not a readable table ({first_line(error)})") from error
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from error
     raise ManifestError(
         f"{path}: a table ends in one of {', '.join(TABLE_SUFFIXES)}; came {path.suffix or 'no suffix'}"
     )
+
+
+def read_pieces(path: Path, *, text_columns: Collection[str] = (), rows: int) -> Iterator[pa.Table]:
+    """As `read_table`, some rows at a time; a Parquet file, which may be larger than memory, is read as it goes.
+
+    Raises:
+        ManifestError: as `read_table`, and midway where the file is damaged there.
+    """
+    if path.suffix.lower() == ".parquet" and path.is_file():
+        try:
+            yield from _read_parquet(path, text_columns, rows=rows)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise ManifestError(f"{path}: not a readable table ({first_line(error)})") from error
+        return
+    table = read_table(path, text_columns=text_columns)
+    for first in range(0, max(1, table.num_rows), rows):
+        yield table.slice(first, rows)
+
+
+def _read_parquet(path: Path, text_columns: Collection[str], *, rows: int) -> Iterator[pa.Table]:
+    """Pieces of a Parquet file, one at least; lists of text among `text_columns` come with a dictionary.
+
+    Read piece by piece also where the whole is wanted: Arrow reads no more than 2 GiB of text in lists at once.
+    """
+    with pyarrow.parquet.ParquetFile(path) as file:
+        columns = [file.schema.column(number) for number in range(len(file.schema))]
+        lists = [
+            column.path
+            for column in columns
+            if column.path.partition(".")[0] in text_columns
+            and (column.max_repetition_level, column.physical_type) == (1, "BYTE_ARRAY")
+        ]
+    with pyarrow.parquet.ParquetFile(path, read_dictionary=lists) as file:
+        batches: list[pa.RecordBatch] = []
+        for group in range(file.num_row_groups):  # a batch across two would have lists with two dictionaries
+            for batch in file.iter_batches(rows, row_groups=[group]):
+                batches.append(batch)
+                if sum(len(batch) for batch in batches) >= rows:
+                    yield pa.Table.from_batches(batches, file.schema_arrow)
+                    batches = []
+        if batches or not file.metadata.num_rows:
+            yield pa.Table.from_batches(batches, file.schema_arrow)
 
 
 def empty_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -73,25 +140,63 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _read_text_columns(path: Path) -> pa.Table:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        delimiter = _delimiter(path, file.readline())
-        file.seek(0)
-        header = next(csv.reader(file, delimiter=delimiter), [])
+def text_encoding(path: Path, encoding: str | None = None) -> str:
+    """Python's name of the encoding to read a text file in: the one given, else what its byte order mark says.
+
+    Raises:
+        ManifestError: there is no such encoding.
+        OSError: the file cannot be read.
+    """
+    if encoding is not None:
+        try:
+            io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        except LookupError as error:
+            raise ManifestError(
+                f"--encoding {encoding}: there is no such encoding; known are utf-8, utf-16, latin-1, cp1252, "
+                "shift_jis, gb18030 and Python's others"
+            ) from error
+    with path.open("rb") as file:
+        head = file.read(4)
+    marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    return marked if marked is not None and encoding in (None, "utf-8") else encoding or "utf-8"
+
+
+def arrow_encoding(encoding: str) -> str:
+    """Arrow's name of an encoding: it reads UTF-8 itself, with or without a mark, and leaves others to Python."""
+    return "utf8" if encoding.lower() in ("utf-8", "utf-8-sig") else encoding
+
+
+def _read_text_columns(path: Path, encoding: str) -> pa.Table:
+    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+        try:
+            delimiter = _delimiter(path, file.readline())
+            file.seek(0)
+            header = next(csv.reader(file, delimiter=delimiter), [])
+        except csv.Error as error:
+            raise ManifestError(f"{path}: its first line is no header ({error})") from error
+        except UnicodeError as error:
+            raise ManifestError(f"{path}: it is not {encoding} text ({first_line(error)})") from error
+    if fault := _not_in(encoding, header):
+        raise ManifestError(f"{path}: the header {fault}")
     for name in header:
         if header.count(name) > 1:
             raise ManifestError(f"{path}: column {name!r} stands there twice; rename one of them")
     try:
-        return pyarrow.csv.read_csv(
+        table = pyarrow.csv.read_csv(
             path,
+            read_options=pyarrow.csv.ReadOptions(encoding=arrow_encoding(encoding)),
             parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 strings_can_be_null=False, column_types=dict.fromkeys(header, pa.string())
             ),
         )
-    except pa.ArrowInvalid as error:
-        fault = _csv_fault(path, delimiter)
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        fault = _csv_fault(path, delimiter, encoding)
         raise ManifestError(f"{path}: {fault or first_line(error)}") from error
+    # a quote that is never closed swallows the rest of the file without a word of Arrow's
+    if table.num_rows and "\n" in table[header[-1]][-1].as_py() and (fault := _csv_fault(path, delimiter, encoding)):
+        raise ManifestError(f"{path}: {fault}")
+    return table
 
 
 def _delimiter(path: Path, first_line_of_file: str) -> str:
@@ -100,16 +205,47 @@ def _delimiter(path: Path, first_line_of_file: str) -> str:
     return ";" if first_line_of_file.count(";") > first_line_of_file.count(",") else ","
 
 
-def _csv_fault(path: Path, delimiter: str) -> str | None:
-    """Why Arrow refused a CSV, with the row; None where nothing is wrong with the number of columns."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = (row for row in csv.reader(file, delimiter=delimiter) if row)
-        width = len(next(rows, []))
-        if not width:
-            return "it is empty; a header and at least one row are needed"
-        for number, row in enumerate(rows, start=1):
-            if len(row) != width:
-                return f"row {number} has {len(row)} columns, the header has {width}"
+def _csv_fault(path: Path, delimiter: str, encoding: str) -> str | None:
+    """What is wrong with a CSV, with the row; None where it is neither its quotes, its columns nor its encoding."""
+    number = -1  # the header is row 0
+    width = 0
+    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+        try:
+            for row in csv.reader(chain(file, [_END]), delimiter=delimiter):
+                if not row:
+                    continue
+                number += 1
+                name = f"row {number}" if number else "the header"
+                if row == [_END]:
+                    break
+                if fault := _not_in(encoding, row):
+                    return f"{name} {fault}"
+                if row[-1].endswith(_END):
+                    return f'{name}: a quote (") opens a cell that is never closed'
+                width = width or len(row)
+                if len(row) != width:
+                    return f"{name} has {len(row)} columns, the header has {width}"
+        except UnicodeError as error:
+            return f"near row {number + 1} it is not {encoding} text ({first_line(error)})"
+        except csv.Error:  # cells of more than 131,072 signs
+            return f'row {number + 1}: a quote (") opens a cell that does not seem to be closed'
+    return None if width else "it is empty; a header and at least one row are needed"
+
+
+def _not_in(encoding: str, cells: Collection[str]) -> str | None:
+    """What to say of cells with bytes that the encoding does not have; None where there are none."""
+    text = " ".join(cells)
+    if text.isascii():
+        if "\0" in text:
+            return "holds zero bytes; if this is UTF-16 without its mark, say --encoding utf-16-le"
+        return None
+    if any("\udc80" <= sign <= "\udcff" for sign in text):
+        cell = next(cell for cell in cells if any("\udc80" <= sign <= "\udcff" for sign in cell))
+        shown = cell.encode(errors="surrogateescape")[:40].decode("ascii", "backslashreplace")
+        return (
+            f"is not {encoding.removesuffix('-sig').upper()} text (in '{shown}'); save the whole table in one "
+            "encoding, or name the one it is in: --encoding latin-1, for example"
+        )
     return None
 
 
@@ -125,12 +261,14 @@ def _with_numbers(table: pa.Table, *, but: Collection[str]) -> pa.Table:
     return table
 
 
-def _read_jsonl(path: Path) -> pa.Table:
+def _read_jsonl(path: Path, encoding: str) -> pa.Table:
     rows = []
-    with path.open(encoding="utf-8-sig") as lines:
+    with path.open(encoding=encoding, errors="surrogateescape") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
+            if fault := _not_in(encoding, (line,)):
+                raise ManifestError(f"{path}: line {number} {fault}")
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:

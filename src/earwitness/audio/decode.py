@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.audio.native import NativeStream
+from earwitness.audio.native import Listener, NativeStream
 from earwitness.audio.resample import MonoResampler, grid_period
 from earwitness.audio.seeking import enter
 from earwitness.audio.source import OpenMedia, Source
@@ -40,14 +40,16 @@ def decode(
     sample_rate_hz: int = 16_000,
     start_seconds: float | None = None,
     stop_seconds: float | None = None,
+    listener: Listener | None = None,
 ) -> "WaveformStream":
     """Decode the first audio stream of a media file.
 
     Args:
-        source: path, URL (anything with `://`, opened by fsspec), bytes, or binary file object.
+        source: path, URL (anything with `://`, opened by fsspec), bytes, binary file object, or `ByteRange` of a file.
         sample_rate_hz: of the waveform.
         start_seconds: from here; None is the beginning.
         stop_seconds: up to here, exclusive; None is the end.
+        listener: hears the channels at their own rate, from before the range to behind it; see `native.Listener`.
 
     Returns:
         A stream of float32 [samples] blocks. Read it to its end, close it, or use it as a context manager.
@@ -58,7 +60,13 @@ def decode(
         UndecodableError: missing, no media, refused; raised while iterating where decoding fails before any sample.
         SettingsError: the range is empty or negative.
     """
-    return WaveformStream(source, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, stop_seconds=stop_seconds)
+    return WaveformStream(
+        source,
+        sample_rate_hz=sample_rate_hz,
+        start_seconds=start_seconds,
+        stop_seconds=stop_seconds,
+        listener=listener,
+    )
 
 
 def read_waveform(
@@ -85,6 +93,7 @@ class WaveformStream(BlockStream[np.float32]):
         sample_rate_hz: int,
         start_seconds: float | None,
         stop_seconds: float | None,
+        listener: Listener | None = None,
     ) -> None:
         start = 0.0 if start_seconds is None else start_seconds
         if stop_seconds == np.inf:
@@ -97,6 +106,7 @@ class WaveformStream(BlockStream[np.float32]):
         self._stop = None if stop_seconds is None else round(stop_seconds * sample_rate_hz)
         self.num_samples = 0
         """Samples given out so far."""
+        self._listener = listener
         self._media = OpenMedia(source)
         try:
             self._native = self._open_track()
@@ -177,4 +187,4 @@ class WaveformStream(BlockStream[np.float32]):
             if entry is None and self._media.is_seekable:
                 self._media.reopen()
                 track = AudioTrack(self._media)
-        return NativeStream(track, entry=entry, listen_from_seconds=self._start_seconds)
+        return NativeStream(track, entry=entry, listen_from_seconds=self._start_seconds, listener=self._listener)

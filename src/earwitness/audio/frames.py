@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from earwitness.audio.decode import decode
 from earwitness.audio.logmel import BLOCK_FRAMES, LogMelStream, logmel
+from earwitness.audio.native import Listener
 from earwitness.audio.source import Source
 from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import SourceInfo
@@ -26,14 +27,16 @@ def media_frames(
     front_end: FrontEnd,
     start_seconds: float | None = None,
     stop_seconds: float | None = None,
+    listener: Listener | None = None,
 ) -> "FrameStream":
     """The log-mel frames of a media file or of a time range of it.
 
     Args:
-        source: path, URL, bytes or binary file object; see `decode`.
+        source: path, URL, bytes, binary file object or `ByteRange`; see `decode`.
         front_end: the constants.
         start_seconds: from here; None is the beginning.
         stop_seconds: up to here, exclusive; None is the end.
+        listener: see `decode`.
 
     Returns:
         A stream of float16 [frames, bands] blocks. Read it to its end, close it, or use it as a context manager.
@@ -41,7 +44,9 @@ def media_frames(
     Raises:
         MediaError: as `decode`.
     """
-    return FrameStream(source, front_end=front_end, start_seconds=start_seconds, stop_seconds=stop_seconds)
+    return FrameStream(
+        source, front_end=front_end, start_seconds=start_seconds, stop_seconds=stop_seconds, listener=listener
+    )
 
 
 def waveform_frames(waveform: NDArray[np.float32], *, front_end: FrontEnd) -> NDArray[np.float16]:
@@ -70,6 +75,7 @@ class FrameStream(BlockStream[np.float16]):
         front_end: FrontEnd,
         start_seconds: float | None,
         stop_seconds: float | None,
+        listener: Listener | None = None,
     ) -> None:
         self._front_end = front_end
         self._waveform = decode(
@@ -77,6 +83,7 @@ class FrameStream(BlockStream[np.float16]):
             sample_rate_hz=front_end.sample_rate_hz,
             start_seconds=start_seconds,
             stop_seconds=stop_seconds,
+            listener=listener,
         )
         self.num_frames = 0
         """Frames given out so far."""

@@ -43,6 +43,21 @@ def mean_of_channels(frame: av.AudioFrame) -> NDArray[np.float32]:
     return mono
 
 
+def channel_samples(frame: av.AudioFrame) -> list[NDArray[np.float32]]:
+    """The channels of a decoded frame, float32 [samples] each, full scale 1."""
+    if frame.format.is_planar and frame.layout.nb_channels > MAX_PLANES:
+        frame = _interleaved(frame)
+    sample_type, silence, full_scale = _SAMPLE_TYPES[frame.format.packed.name]
+    channels = []
+    for channel in _channels(frame, np.dtype(sample_type), frame.layout.nb_channels):
+        samples = channel.astype(np.float32)
+        if silence:
+            samples -= np.float32(silence)
+        samples *= np.float32(1.0 / full_scale)
+        channels.append(samples)
+    return channels
+
+
 def plane_samples(plane: Any, sample_type: DTypeLike, count: int) -> NDArray[Any]:
     """The samples of a frame's plane as an array that shares its memory; PyAV's types do not say that this goes."""
     return np.frombuffer(plane, sample_type, count)

@@ -9,7 +9,7 @@ container costs the rest. Only where nothing at all comes out is it an error.
 
 import functools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import av
 import av.error
@@ -23,6 +23,10 @@ from earwitness.audio.seeking import Entry
 from earwitness.audio.timeline import Timeline
 from earwitness.audio.track import AudioTrack
 from earwitness.errors import NoSamplesError, UndecodableError
+
+Listener = Callable[[av.AudioFrame, NDArray[np.float32], float], None]
+"""Hears what was decoded before it is resampled: a gathered frame of all channels, its mean, and the time in seconds
+after time zero at which it begins. Silence that is filled into gaps is not heard."""
 
 MAX_SAMPLE = 1e6
 """Samples beyond a million times full scale are damage, not sound, and would overflow the transform."""
@@ -49,15 +53,25 @@ class NativeStream:
         track: what to read.
         entry: where to begin, from `seeking.enter`; None is the beginning.
         listen_from_seconds: faults before this time after time zero are not warned of.
+        listener: is called with every block before it is given out.
     """
 
-    def __init__(self, track: AudioTrack, *, entry: Entry | None = None, listen_from_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        track: AudioTrack,
+        *,
+        entry: Entry | None = None,
+        listen_from_seconds: float = 0.0,
+        listener: Listener | None = None,
+    ) -> None:
         self.info = track.info
         self.start_position = entry.position if entry else 0
         """Samples of the file, at its own rate, before the first block."""
         self._track = track
         self._entry = entry
         self._listen_from_seconds = listen_from_seconds
+        self._listener = listener
+        self._heard_seconds = self.start_position / entry.sample_rate_hz if entry else 0.0
         self._timeline: Timeline | None = None
         self._fifo = av.AudioFifo()
         self._format: tuple[int, str, int] | None = None
@@ -147,6 +161,7 @@ class NativeStream:
         if silence:
             self._empty_fifo(partial=True)
             self._ready.append((frame.sample_rate, silence))
+            self._heard_seconds += silence / frame.sample_rate
         frame.pts = None  # the FIFO insists on gapless time stamps
         self._fifo.write(frame)
         if self._fifo.samples >= GATHER_SAMPLES:
@@ -171,6 +186,9 @@ class NativeStream:
             if not max(mono.max(), -mono.min()) <= MAX_SAMPLE:  # not a number fails it too
                 mono[~(np.abs(mono) <= MAX_SAMPLE)] = 0.0
                 self._warn(NOT_NUMBERS)
+            if self._listener is not None:
+                self._listener(frame, mono, self._heard_seconds)
+            self._heard_seconds += len(mono) / frame.sample_rate
             self._ready.append((frame.sample_rate, mono))
 
     def _warn(self, warning: str) -> None:

@@ -5,6 +5,9 @@ stand round that: a list of container formats (playlists, concat scripts and oth
 it), an empty protocol list, and an `io_open` that refuses every further file a demuxer asks for. A file called
 `http:evil` is a file; URLs are opened by fsspec.
 
+A member of a tar is read where it lies, as a `ByteRange` of the archive: FFmpeg sees a file that begins and ends with
+it, and nothing of its neighbours. It has no name of its own, so its format is told by its content alone.
+
 A name in front of every message: the path, the URL, a file object's `name`, or `<bytes>`.
 """
 
@@ -12,8 +15,9 @@ import errno
 import io
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
 import av
 import av.logging
@@ -23,7 +27,18 @@ from av.container import InputContainer
 from earwitness.audio.complaints import Message, listening
 from earwitness.errors import MissingExtraError, UndecodableError
 
-Source = str | os.PathLike[str] | bytes | BinaryIO
+
+@dataclass(frozen=True)
+class ByteRange:
+    """A range of the bytes of a file: media that lie uncompressed in an archive."""
+
+    media: str
+    """Path or URL of the file."""
+    offset_bytes: int
+    num_bytes: int
+
+
+Source = str | os.PathLike[str] | bytes | BinaryIO | ByteRange
 
 CONTAINER_FORMATS = (
     # video and audio containers
@@ -108,8 +123,36 @@ class _ForgivingReader:
             return -errno.EINVAL
 
 
+class _RangeReader:
+    """A range of a file as a read-only file of its own. Closing it closes the file."""
+
+    def __init__(self, file: BinaryIO, offset: int, num_bytes: int) -> None:
+        self._file, self._offset, self._num_bytes = file, offset, num_bytes
+        self._position = 0
+        self.close = file.close
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._num_bytes - self._position)
+        self._file.seek(self._offset + self._position)
+        read = self._file.read(left if size < 0 else min(size, left))
+        self._position += len(read)
+        return read
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._num_bytes}[whence]
+        if position < 0:
+            raise ValueError(f"a position of {position} is before the beginning")
+        self._position = position
+        return position
+
+    def tell(self) -> int:
+        return self._position
+
+
 def source_name(source: Source) -> str:
     """What messages call a source."""
+    if isinstance(source, ByteRange):
+        return f"{source.media}, bytes {source.offset_bytes} to {source.offset_bytes + source.num_bytes}"
     if isinstance(source, bytes):
         return "<bytes>"
     if isinstance(source, (str, os.PathLike)):
@@ -120,6 +163,8 @@ def source_name(source: Source) -> str:
 
 def _open_file(source: Source, name: str) -> tuple[BinaryIO, bool]:
     """The source as a binary file object, and whether it is ours to close."""
+    if isinstance(source, ByteRange):
+        return _open_range(source, name), True
     if isinstance(source, bytes):
         return io.BytesIO(source), True
     if isinstance(source, str) and "://" in source:
@@ -131,6 +176,19 @@ def _open_file(source: Source, name: str) -> tuple[BinaryIO, bool]:
     if not hasattr(source, "read"):
         raise TypeError(f"source must be a path, a URL, bytes or a binary file object, not {type(source).__name__}")
     return source, False
+
+
+def _open_range(source: ByteRange, name: str) -> BinaryIO:
+    file, _ = _open_file(source.media, source.media)
+    try:
+        size = file.seek(0, os.SEEK_END) if _is_seekable(file) else 0
+    except OSError as error:
+        file.close()
+        raise UndecodableError(f"{name}: cannot be read ({error.strerror or error})") from error
+    if size < source.offset_bytes + source.num_bytes:
+        file.close()
+        raise UndecodableError(f"{name}: the file ends at byte {size} (is it cut off, or another one?)")
+    return cast(BinaryIO, _RangeReader(file, source.offset_bytes, source.num_bytes))
 
 
 def _open_path(path: Path, name: str) -> BinaryIO:

@@ -60,6 +60,7 @@ class Evaluate:
             "patch_hop_frames": self.patch_hop_frames or model.front_end.patch_hop_frames,
             "store_fingerprint": store.fingerprint,
             "trained_on_fingerprint": model.provenance.get("store_fingerprint"),
+            "is_same_corpus": outcome.is_same_corpus,
         }
         if self.report is not None:
             write_evaluation_report(

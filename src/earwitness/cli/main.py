@@ -18,10 +18,13 @@ from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
 from earwitness.cli.evaluate import Evaluate
 from earwitness.cli.grid import Grid
+from earwitness.cli.inspect import Inspect
+from earwitness.cli.labels import Labels
 from earwitness.cli.manifest import Manifest
 from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
 from earwitness.cli.recipe_option import recipe_asked_for
+from earwitness.cli.subset import Subset
 from earwitness.cli.synth import Synth
 from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
@@ -35,6 +38,9 @@ def command_line(arguments: Sequence[str]) -> Any:
         Annotated[Demo, subcommand("demo")]
         | Annotated[Synth, subcommand("synth")]
         | Annotated[Manifest, subcommand("manifest")]
+        | Annotated[Labels, subcommand("labels")]
+        | Annotated[Subset, subcommand("subset")]
+        | Annotated[Inspect, subcommand("inspect")]
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
         | Annotated[Evaluate, subcommand("evaluate")]

@@ -1,17 +1,21 @@
 """`earwitness manifest`: a table of clips from what people have."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from tyro.conf import Positional, arg, subcommand
+from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
-from earwitness.cli.output import counted, print_json, remark
+from earwitness.cli.manifest_corpora import (
+    FromAudioSet,
+    FromEsc50,
+    FromFsd50k,
+    FromHuggingFace,
+    FromUrbanSound8k,
+    Output,
+)
+from earwitness.cli.output import remark
 from earwitness.errors import ManifestError
-
-if TYPE_CHECKING:
-    from earwitness.manifest import Manifest as ClipTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +26,7 @@ class FromTable:
     """The table, with a header."""
     media_column: str
     """Its column of paths or URLs."""
-    out: Path
-    """The manifest to write: .parquet, .csv or .jsonl."""
+    output: Output
     folds: int | None = None
     """Deal the clips to so many folds, in a column `fold`; clips of one `group`, or of one file, stay together."""
     label_column: str | None = None
@@ -38,29 +41,37 @@ class FromTable:
     """Its column of start times in seconds."""
     stop_column: str | None = None
     """Its column of stop times in seconds."""
-    json: bool = False
-    """Report as JSON."""
+    encoding: str | None = None
+    """Of its text, for example latin-1 or utf-16. None: UTF-8, or what a mark at its beginning says."""
 
     def run(self) -> int:
         """Make the manifest."""
+        from earwitness.datasets.adapted import Adapted
+        from earwitness.datasets.recognise import hint
         from earwitness.datasets.tables import manifest_from_table
 
-        manifest = manifest_from_table(
-            self.table,
-            media_column=self.media_column,
-            label_column=self.label_column,
-            label_separator=self.label_separator,
-            media_root=self.media_root,
-            clip_id_column=self.clip_id_column,
-            start_column=self.start_column,
-            stop_column=self.stop_column,
-        )
+        try:
+            manifest = manifest_from_table(
+                self.table,
+                media_column=self.media_column,
+                label_column=self.label_column,
+                label_separator=self.label_separator,
+                media_root=self.media_root,
+                clip_id_column=self.clip_id_column,
+                start_column=self.start_column,
+                stop_column=self.stop_column,
+                encoding=self.encoding,
+            )
+            adapted = Adapted.of(manifest)
+        except ManifestError as error:
+            root = " (--media-root says where relative paths begin)" if "looked for at" in str(error) else ""
+            raise ManifestError(f"{error}{root}{hint(self.table, but='table')}") from error
         glued = [label for label in manifest.label_counts() if any(sign in label for sign in ";|,")]
         if glued and self.label_separator is None:
             remark(
                 f"labels such as {glued[0]!r} hold signs that often stand between labels; --label-separator splits them"
             )
-        return _finish(manifest, self.out, folds=self.folds, as_json=self.json)
+        return self.output.finish(adapted, folds=self.folds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,37 +80,60 @@ class FromFolders:
 
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
     """Its sub-folders are the labels."""
-    out: Path
-    """The manifest to write: .parquet, .csv or .jsonl."""
+    output: Output
     folds: int | None = None
     """Deal the clips to so many folds, in a column `fold`."""
-    json: bool = False
-    """Report as JSON."""
 
     def run(self) -> int:
         """Make the manifest."""
+        from earwitness.datasets.adapted import Adapted
         from earwitness.datasets.folders import manifest_from_folders
+        from earwitness.datasets.recognise import recognised
 
         scan = manifest_from_folders(self.folder)
-        return _finish(scan.manifest, self.out, folds=self.folds, as_json=self.json, skipped=scan.skipped)
+        known = recognised(self.folder)
+        remarks = (f"{self.folder} looks like {known}, by its table instead of its folders",) if known else ()
+        adapted = Adapted(manifest=scan.manifest, missing=(), remarks=remarks)
+        return self.output.finish(adapted, folds=self.folds, skipped=scan.skipped)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FromEsc50:
-    """From ESC-50 or ESC-10 as published: meta/esc50.csv (or esc10.csv) beside audio/."""
+class FromWebDataset:
+    """From WebDataset's tar shards; sound is read where it lies in them."""
 
-    folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
-    """The folder that holds meta/ and audio/."""
-    out: Path
-    """The manifest to write: .parquet, .csv or .jsonl."""
-    json: bool = False
-    """Report as JSON."""
+    shards: Annotated[Positional[tuple[str, ...]], arg(metavar="SHARDS")]
+    """Tars, patterns such as 'train-{000..099}.tar', or folders of tars."""
+    output: Output
+    folds: int | None = None
+    """Deal the clips to so many folds, in a column `fold`; clips of one `group` stay together."""
+    media_extension: str | None = None
+    """The extension of the sound where a sample has several media files, such as flac. None: it has one."""
+    label_extension: str | None = None
+    """The member with the labels: json, cls or txt. None: cls, else json where the sample has it."""
+    label_key: str | None = None
+    """Where in the JSON the labels stand, such as tags or meta.tags. None: labels, label, tags or tag."""
+    label_separator: str | None = None
+    """What stands between the labels of one text. None: a text, or a line of a .txt, is one label."""
+    label_set: Path | None = None
+    """Labels in order (.csv or .txt), for numbers in .cls. None: numbers are labels as they stand."""
+    carry: UseAppendAction[tuple[str, ...]] = ()
+    """A key of the JSON that becomes a column, such as split; may be given several times."""
 
     def run(self) -> int:
         """Make the manifest."""
-        from earwitness.datasets.esc50 import manifest_from_esc50
+        from earwitness.datasets.webdataset import SampleSettings, manifest_from_webdataset
+        from earwitness.labels import read_label_set
 
-        return _finish(manifest_from_esc50(self.folder), self.out, as_json=self.json)
+        settings = SampleSettings(
+            media_extension=self.media_extension,
+            label_extension=self.label_extension,
+            label_key=self.label_key,
+            label_separator=self.label_separator,
+            carry=self.carry,
+        )
+        label_set = read_label_set(self.label_set) if self.label_set is not None else None
+        adapted = manifest_from_webdataset(self.shards, settings=settings, label_set=label_set)
+        return self.output.finish(adapted, folds=self.folds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,56 +143,15 @@ class Manifest:
     source: Annotated[
         Annotated[FromTable, subcommand("table")]
         | Annotated[FromFolders, subcommand("folder")]
-        | Annotated[FromEsc50, subcommand("esc50")],
+        | Annotated[FromAudioSet, subcommand("audioset")]
+        | Annotated[FromFsd50k, subcommand("fsd50k")]
+        | Annotated[FromUrbanSound8k, subcommand("urbansound8k")]
+        | Annotated[FromEsc50, subcommand("esc50")]
+        | Annotated[FromWebDataset, subcommand("webdataset")]
+        | Annotated[FromHuggingFace, subcommand("huggingface")],
         arg(name=""),
     ]
 
     def run(self) -> int:
         """Run the chosen adapter."""
         return self.source.run()
-
-
-def _finish(
-    manifest: "ClipTable", out: Path, *, folds: int | None = None, as_json: bool, skipped: Sequence[str] = ()
-) -> int:
-    from earwitness.datasets.folds import with_folds
-    from earwitness.datasets.media import missing_media
-    from earwitness.manifest import write_manifest
-
-    missing = missing_media(manifest)
-    if len(missing) == len(manifest):
-        raise ManifestError(
-            f"not one of the {len(manifest)} media files is there; the first was looked for at "
-            f"{manifest.table['media'][0]} (--media-root says where relative paths begin)"
-        )
-    if folds is not None:
-        manifest = with_folds(manifest, folds)
-    write_manifest(manifest, out)
-    counts = manifest.label_counts()
-    if as_json:
-        print_json(
-            {
-                "schema_version": 1,
-                "manifest": str(out),
-                "num_clips": len(manifest),
-                "label_counts": counts,
-                "missing_media": missing,
-                "skipped_files": list(skipped),
-            }
-        )
-        return 0
-    print(f"{out}: {counted(len(manifest), 'clip')}, {counted(len(counts), 'label')}")
-    if counts:
-        most = [f"{label} {count}" for label, count in list(counts.items())[:8]]
-        print(f"  clips a label: {', '.join(most)}{', ...' if len(counts) > 8 else ''}")
-    if skipped:
-        remark(
-            f"{len(skipped)} files were left out, as no media, hidden, or outside a label's folder: {_first(skipped)}"
-        )
-    if missing:
-        remark(f"{len(missing)} clips have no media file: {_first(missing)}. `prepare` will list them as failures.")
-    return 0
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
+from earwitness.cli.label_set_option import read_labels_of
 from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
 from earwitness.store.settings import BuildSettings
 
 if TYPE_CHECKING:
-    from earwitness.labels import LabelSet
     from earwitness.store.build import BuildSummary
 
 
@@ -37,7 +37,7 @@ class Prepare:
         from earwitness.store.parts import FAILURES_FILE
 
         manifest = read_manifest(self.manifest)
-        label_set = _read_label_set(self.label_set) if self.label_set is not None else None
+        label_set = read_labels_of(self.label_set) if self.label_set is not None else None
         started = time.monotonic()
         seconds_before: float | None = None  # sound that an earlier run has stored
         with progress_bar(total=len(manifest), unit="clip", title="prepare") as bar:
@@ -80,13 +80,3 @@ class Prepare:
             )
         if summary.num_stored:
             print_next("train", self.store, "RUN")
-
-
-def _read_label_set(path: Path) -> "LabelSet":
-    """The label set of a file of labels, of a model, or of a store."""
-    from earwitness.labels import read_label_set, read_model_labels
-    from earwitness.store.header import read_header
-
-    if path.suffix.lower() == ".safetensors":
-        return read_model_labels(path)
-    return read_header(path).label_set if path.is_dir() else read_label_set(path)

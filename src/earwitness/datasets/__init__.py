@@ -1,6 +1,8 @@
 """Adapters: what a user or a publisher has becomes a manifest.
 
-`tables`: any table with a column of media paths; `folders`: a folder per label; `esc50`: ESC-50 and ESC-10 as
-published; `media`: which files are media, and which listed ones are not there. An adapter only reads
-tables and names; no media file is opened.
+`tables`: any table with a column of media paths; `folders`: a folder per label; `audioset` (and `audioset_media`),
+`fsd50k`, `urbansound8k`, `esc50`: corpora as published; `webdataset` (and `shards`): tars, whose sound stays in them;
+`huggingface`: audio folders. `media`: which files are media, and which listed ones are not there; `recognise`: what
+a file looks like that was given to the wrong one; `adapted`: what an adapter gives back. An adapter reads tables and
+names only; no media file is opened.
 """

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earwitness.datasets.media import missing_media
+from earwitness.datasets.recognise import hint
+from earwitness.datasets.tables import needed_columns
 from earwitness.errors import ManifestError
 from earwitness.manifest import Manifest
 from earwitness.table_files import read_table
@@ -34,12 +36,11 @@ def manifest_from_esc50(folder: str | Path) -> Manifest:
     folder = Path(folder).resolve()
     path = next((folder / name for name in _TABLES if (folder / name).is_file()), None)
     if path is None:
-        raise ManifestError(f"{folder}: it holds neither {' nor '.join(_TABLES)}; is this ESC-50's folder?")
+        other = hint(folder, but="esc50") or "; is this ESC-50's folder?"
+        raise ManifestError(f"{folder}: it holds neither {' nor '.join(_TABLES)}{other}")
     table = read_table(path, text_columns=_TEXT_COLUMNS)
     names = table.column_names
-    missing = [name for name in _NEEDED_COLUMNS if name not in names]
-    if missing:
-        raise ManifestError(f"{path}: no column {missing[0]!r}; the columns are {', '.join(names)}")
+    needed_columns(table, _NEEDED_COLUMNS, path, adapter="esc50")
     core_names = {"filename": "clip_id", "src_file": "group"}
     table = table.rename_columns([core_names.get(name, name) for name in names])
     media = pc.binary_join_element_wise(str(folder / "audio"), table["clip_id"], "/")

@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from earwitness.datasets.media import MEDIA_SUFFIXES
+from earwitness.datasets.recognise import hint, refuse_published
 from earwitness.errors import ManifestError
 from earwitness.manifest import Manifest
 
@@ -36,12 +37,14 @@ def manifest_from_folders(folder: str | Path) -> FolderScan:
     """Make a manifest of all media files below the sub-folders of `folder`; the sub-folder is the label.
 
     Raises:
-        ManifestError: the folder is missing, cannot be read, or has no media file in any sub-folder.
+        ManifestError: the folder is missing, cannot be read, has no media file in any sub-folder, or is a published
+            corpus that comes with a table.
     """
     folder = Path(folder).resolve()
     if not folder.is_dir():
         reason = "this is a file" if folder.exists() else "there is no such folder"
-        raise ManifestError(f"{folder}: {reason}; a folder with a sub-folder per label is needed")
+        raise ManifestError(f"{folder}: {reason}; a folder with a sub-folder per label is needed{hint(folder)}")
+    refuse_published(folder)
     clip_ids, labels, skipped = [], [], []
     try:
         for entry in sorted(folder.iterdir()):
@@ -60,7 +63,7 @@ def manifest_from_folders(folder: str | Path) -> FolderScan:
     if not clip_ids:
         raise ManifestError(
             f"{folder}: no media file lies in a sub-folder of it ({len(skipped)} other entries skipped); "
-            "a sub-folder's name is the label: FOLDER/dog/a.wav"
+            f"a sub-folder's name is the label: FOLDER/dog/a.wav{hint(folder)}"
         )
     media = [f"{folder}/{name}" for name in clip_ids]
     table = pa.table({"clip_id": clip_ids, "media": media, "labels": labels})

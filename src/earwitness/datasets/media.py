@@ -1,8 +1,18 @@
-"""Media files by name: which suffixes are taken for media, and which files of a manifest are not there."""
+"""Media files by name: which suffixes are taken for media, which lie below a folder, and which files of a manifest are
+not there.
+"""
 
 import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
 
-from earwitness.manifest import Manifest, is_url
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from earwitness.errors import ManifestError
+from earwitness.manifest import RANGE_COLUMNS, Manifest, is_url
 
 _SOUND = (
     "aac ac3 aif aifc aiff alac amr ape au caf dts eac3 flac gsm m4a m4b mka mp2 mp3 mpc oga ogg opus ra snd "
@@ -14,16 +24,73 @@ MEDIA_SUFFIXES = frozenset(f".{name}" for name in f"{_SOUND} {_FILM}".split())
 """Lower-case suffixes of files that a folder scan takes for media. What is in a file is found when it is
 decoded; a table may list files of any name."""
 
+_ANY_SIZE = np.iinfo(np.int64).max
+_NOT_THERE = -1
+
 
 def missing_media(manifest: Manifest) -> list[str]:
-    """Ids of the clips whose media path names no file, in the manifest's order; URLs are not looked up."""
-    is_there: dict[str, bool] = {}
-    missing = []
-    clips = zip(manifest.table["clip_id"].to_pylist(), manifest.table["media"].to_pylist(), strict=True)
-    for clip_id, media in clips:
-        if media not in is_there:
-            # os.path: unlike Path's, it takes a name that is too long or forbidden for one that is not there
-            is_there[media] = is_url(media) or os.path.isfile(media)  # noqa: PTH113
-        if not is_there[media]:
-            missing.append(clip_id)
-    return missing
+    """Ids of the clips whose media path names no file, or a range of bytes that the file does not reach, in the
+    manifest's order; URLs are not looked up.
+    """
+    table = manifest.table
+    media = table["media"].combine_chunks().dictionary_encode()
+    if isinstance(media, pa.ChunkedArray):
+        media = media.unify_dictionaries().combine_chunks()
+    sizes = np.array([_size(name) for name in media.dictionary.to_pylist()], np.int64)
+    needed = np.zeros(len(manifest), np.int64)
+    if RANGE_COLUMNS.keys() <= set(table.column_names):
+        stops = pc.add(*(table[name] for name in RANGE_COLUMNS))
+        needed = pc.fill_null(stops, 0).to_numpy()
+    is_missing = sizes[media.indices.to_numpy()] < needed
+    return list(table["clip_id"].filter(pa.array(is_missing)).to_pylist())
+
+
+def media_below(folder: Path) -> list[str]:
+    """Paths below `folder`, with `/`, of all media files at any depth, sorted; hidden files and folders are left out,
+    and so are names that are no UTF-8 text. Links are followed, each folder is entered once.
+
+    Raises:
+        ManifestError: it is no folder, or cannot be read.
+    """
+    if not folder.is_dir():
+        reason = "this is a file" if folder.exists() else "there is no such folder"
+        raise ManifestError(f"{folder}: {reason}; a folder of media files is needed")
+    try:
+        found = [path for path in _files_below(str(folder), "", set()) if _is_text(path)]
+    except OSError as error:
+        raise ManifestError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
+    return sorted(found)
+
+
+def _files_below(folder: str, prefix: str, entered: set[tuple[int, int]]) -> Iterator[str]:
+    status = os.stat(folder)  # noqa: PTH116 - os.path's functions, by text: millions of files are looked at
+    place = (status.st_dev, status.st_ino)
+    if place in entered:
+        return
+    entered.add(place)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _files_below(entry.path, f"{prefix}{entry.name}/", entered)
+            elif os.path.splitext(entry.name)[1].lower() in MEDIA_SUFFIXES:  # noqa: PTH122
+                yield prefix + entry.name
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _size(media: str) -> int:
+    if is_url(media):
+        return int(_ANY_SIZE)
+    try:
+        status = os.stat(media)  # noqa: PTH116 - a name that is too long or forbidden is not there
+    except (OSError, ValueError):
+        return _NOT_THERE
+    return status.st_size if stat.S_ISREG(status.st_mode) else _NOT_THERE

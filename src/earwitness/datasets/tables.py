@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from earwitness.datasets.recognise import hint
 from earwitness.errors import ManifestError
 from earwitness.manifest import CORE_COLUMNS, Manifest, is_url
 from earwitness.table_files import empty_to_null, read_table
@@ -27,6 +28,7 @@ def manifest_from_table(
     clip_id_column: str | None = None,
     start_column: str | None = None,
     stop_column: str | None = None,
+    encoding: str | None = None,
 ) -> Manifest:
     """Make a manifest of a CSV, TSV, JSON Lines or Parquet file.
 
@@ -42,6 +44,7 @@ def manifest_from_table(
             rows have start times, of `media@start`, such as `film.mp4@12.5`.
         start_column: seconds; empty is the beginning.
         stop_column: seconds; empty is the end.
+        encoding: of the text, such as `latin-1`; None: UTF-8, or what a byte order mark says.
 
     Raises:
         ManifestError: the file cannot be read, a column is not there (names the nearest), `media_root` is no
@@ -55,7 +58,7 @@ def manifest_from_table(
         "start_seconds": start_column,
         "stop_seconds": stop_column,
     }
-    read = read_table(path, text_columns={*CORE_COLUMNS, *(name for name in named.values() if name)})
+    read = read_table(path, text_columns={*CORE_COLUMNS, *filter(None, named.values())}, encoding=encoding)
     columns = {
         core: _column(read, name or core, path) for core, name in named.items() if name or core in read.column_names
     }
@@ -73,30 +76,47 @@ def manifest_from_table(
     return Manifest.from_table(pa.table(columns), source=str(path), folder=_root(path, media_root))
 
 
+def needed_columns(table: pa.Table, names: Iterable[str], path: Path, *, adapter: str) -> None:
+    """Refuse a published table that lacks one of the columns by which it is read.
+
+    Raises:
+        ManifestError: names the first one.
+    """
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise ManifestError(
+            f"{path}: no column {missing[0]!r}; the columns are {', '.join(table.column_names)}"
+            f"{hint(path, but=adapter)}"
+        )
+
+
 def _column(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
     if name in table.column_names:
         return table[name]
     nearest = get_close_matches(name, table.column_names, n=1)
-    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    raise ManifestError(f"{path}: no column {name!r}{hint}; the columns are {', '.join(table.column_names)}")
+    meant = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    raise ManifestError(f"{path}: no column {name!r}{meant}; the columns are {', '.join(table.column_names)}")
 
 
 def _root(path: Path, media_root: str | Path | None) -> Path:
     root = path.parent if media_root is None else Path(media_root)
     if not root.is_dir():
-        hint = " (URLs belong into the table)" if is_url(str(media_root)) else ""
-        raise ManifestError(f"{media_root}: the media root must be a folder{hint}")
+        where = " (URLs belong into the table)" if is_url(str(media_root)) else ""
+        raise ManifestError(f"{media_root}: the media root must be a folder{where}")
     return root.resolve()
 
 
 def _split_labels(cells: pa.ChunkedArray, separator: str | None) -> pa.ChunkedArray:
-    rows: Iterable[Iterable[object]]
+    kind = pa.list_(pa.string())
     if pa.types.is_nested(cells.type):
-        rows = (labels or () for labels in cells.to_pylist())
-    else:
-        texts = pc.fill_null(pc.cast(cells, pa.string()), "").to_pylist()
-        rows = (text.split(separator) if separator else (text,) for text in texts)
-    return pa.chunked_array([[_clean(labels) for labels in rows]], pa.list_(pa.string()))
+        return pa.chunked_array([[_clean(labels or ()) for labels in cells.to_pylist()]], kind)
+    chunks = []
+    for chunk in pc.fill_null(pc.cast(cells, pa.string()), "").chunks:
+        encoded = chunk.dictionary_encode()  # most texts stand there many times
+        texts = encoded.dictionary.to_pylist()
+        split = [_clean(text.split(separator) if separator else (text,)) for text in texts]
+        chunks.append(pa.array(split, kind).take(encoded.indices))
+    return pa.chunked_array(chunks, kind)
 
 
 def _clean(labels: Iterable[object]) -> list[str]:

@@ -19,7 +19,7 @@ from earwitness.errors import RunError, SelectionError
 from earwitness.experiments.evaluating import evaluate_model
 from earwitness.models.model_file import load_model
 from earwitness.store.read import Store
-from earwitness.training.clips import clip_groups
+from earwitness.training.clips import num_shared_groups
 from earwitness.training.loop import TrainProgress, train
 from earwitness.training.run_folder import write_json
 from earwitness.training.settings import TrainSettings
@@ -160,8 +160,7 @@ def _folds(store: Store, column: str, where: str | None) -> list[Any]:
 
 def _shared_groups(store: Store, held_out: str, learnt: str | None) -> list[str]:
     """A sentence where recordings lie on both sides; nothing to say where they do not."""
-    sides = [set(clip_groups(store, store.select(where))) for where in (held_out, learnt)]
-    shared = len(sides[0] & sides[1])
+    shared = num_shared_groups(store, store.select(held_out), store.select(learnt))
     if not shared:
         return []
     return [f"{shared} groups (recordings) have clips on both sides, so the figures may flatter the model"]

@@ -40,6 +40,8 @@ class ModelEvaluation:
     """[clips, labels] of the baseline."""
     timeline: TimelineEvaluation | None
     """Against true events; None where none were given."""
+    is_same_corpus: bool | None
+    """Whether the store is the one that the model was trained on, by fingerprint; None where the model does not say."""
     notes: tuple[str, ...]
     """What a reader of the figures must know, as sentences; empty where there is nothing."""
 
@@ -81,6 +83,7 @@ def evaluate_model(
     targets = store.targets(clips)
     truth = TrueTimelines.read(events_path, store, clips, front_end) if events_path is not None else None
     scorer = PatchScorer(model.network, device=choose_device(device))
+    is_same_corpus = _is_same_corpus(model.provenance, store)
     notes = list(truth.notes) if truth is not None else []
     with FrameReader(store) as reader:
         scores = score_clips(
@@ -96,7 +99,8 @@ def evaluate_model(
         notes += doubts
         baseline = baseline_result = None
         if isinstance(training, str):
-            notes.append(f"No baseline, and no look for clips that were learnt from: {training}.")
+            why = _corpora_differ(model.provenance, store) if is_same_corpus is False else training
+            notes.append(f"No baseline, and no look for clips that were learnt from: {why}.")
         else:
             learnt = training.train
             baseline_result = baseline_scores(
@@ -131,6 +135,7 @@ def evaluate_model(
         baseline=baseline,
         baseline_scores=baseline_result,
         timeline=truth.judge(scores) if truth is not None else None,
+        is_same_corpus=is_same_corpus,
         notes=tuple(notes),
     )
 
@@ -153,11 +158,28 @@ def _learnt_before(model: Model, store: Store) -> tuple[npt.NDArray[np.int64], l
     return clips, doubts
 
 
+def _is_same_corpus(provenance: Mapping[str, Any], store: Store) -> bool | None:
+    fingerprint = provenance.get("store_fingerprint")
+    return None if fingerprint is None else bool(fingerprint == store.fingerprint)
+
+
+def _corpora_differ(provenance: Mapping[str, Any], store: Store) -> str:
+    """Both corpora side by side."""
+    clips = provenance.get("clips") or {}
+    learnt = f", {clips['num_train']:,} clips learnt from" if "num_train" in clips else ""
+    there, here = str(provenance["store_fingerprint"])[:12], store.fingerprint[:12]
+    return (
+        f"the model was trained on another corpus (fingerprint {there}{learnt}) than this store (fingerprint {here}, "
+        f"{store.num_clips:,} clips)"
+    )
+
+
 def training_clips(provenance: Mapping[str, Any], store: Store) -> TrainingClips | str:
     """The clips of this store that a model of this provenance learnt from and watched, or why they cannot be told."""
-    if "store_fingerprint" not in provenance:
+    is_same_corpus = _is_same_corpus(provenance, store)
+    if is_same_corpus is None:
         return "the model does not say what it was trained on"
-    if provenance["store_fingerprint"] != store.fingerprint:
+    if not is_same_corpus:
         return "the model was trained on another store"
     try:
         clips = choose_clips(store, TrainSettings.from_dict(provenance["settings"]))

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from earwitness.errors import LabelError
 from earwitness.files import replacing
 from earwitness.labels import LabelSet
-from earwitness.manifest import Manifest
+from earwitness.manifest import RANGE_COLUMNS, Manifest, plain_labels
 from earwitness.parallel import Failure, Outcome, run_tasks
 from earwitness.store.claim import claimed, existing_header
 from earwitness.store.decode import ClipTask, decode_clip
@@ -44,6 +44,9 @@ from earwitness.store.settings import BuildSettings
 from earwitness.store.versions import decoder_versions
 
 _SPOOL_FOLDER = "tmp"
+
+_PLACES = ("media", "start_seconds", "stop_seconds", *RANGE_COLUMNS)
+"""Columns of the manifest that say where a clip's sound lies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,10 +228,14 @@ class _Build:
         for part in missing:
             rows = self._rows_of(part)
             self.open_parts[part] = _OpenPart([None] * len(rows), len(rows))
-            columns = self.manifest.table.select(["media", "start_seconds", "stop_seconds"])
-            for row, values in zip(rows, columns.slice(rows.start, len(rows)).to_pylist(), strict=True):
+            table = self.manifest.table.slice(rows.start, len(rows))
+            columns = table.select([name for name in _PLACES if name in table.column_names]).to_pylist()
+            for row, values in zip(rows, columns, strict=True):
                 yield ClipTask(
-                    row=row, spool_path=str(self._spool_path(row)), front_end=self.header.front_end, **values
+                    row=row,
+                    spool_path=str(self._spool_path(row)),
+                    front_end=self.header.front_end,
+                    **(dict.fromkeys(_PLACES) | values),
                 )
 
     def _spool_path(self, row: int) -> Path:
@@ -250,7 +257,7 @@ class _Build:
 
     def _commit(self, part: int, results: list[DecodedClip | Failure]) -> None:
         rows = self._rows_of(part)
-        table = self.manifest.table.slice(rows.start, len(rows))
+        table = plain_labels(self.manifest.table.slice(rows.start, len(rows)))
 
         def append_frames(place: int, append: Callable[[npt.NDArray[Any] | bytes], None]) -> None:
             spool_path = self._spool_path(rows[place])
@@ -314,7 +321,7 @@ def _labels_of(manifest: Manifest, label_set: LabelSet | None) -> LabelSet:
             raise LabelError(f"{manifest.source}: no clip has a label; give a label set if that is meant")
         return LabelSet.of(sorted(used))
     if not used <= label_set.index_of.keys():
-        for row, labels in enumerate(column.to_pylist(), start=1):
+        for row, labels in enumerate((labels for chunk in column.chunks for labels in chunk.to_pylist()), start=1):
             try:
                 label_set.indices(labels)
             except LabelError as error:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.audio.frames import media_frames
+from earwitness.audio.source import ByteRange, Source
 from earwitness.front_end import FrontEnd
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.files import write_error
@@ -27,9 +28,19 @@ class ClipTask:
     media: str
     start_seconds: float | None
     stop_seconds: float | None
+    media_offset_bytes: int | None
+    """Where in the file the media begins; None where it is the whole file."""
+    media_num_bytes: int | None
     spool_path: str
     """Where its frames go: raw float16, row after row."""
     front_end: FrontEnd
+
+    @property
+    def source(self) -> Source:
+        """What to decode."""
+        if self.media_offset_bytes is None or self.media_num_bytes is None:
+            return self.media
+        return ByteRange(self.media, self.media_offset_bytes, self.media_num_bytes)
 
 
 def decode_clip(task: ClipTask) -> DecodedClip:
@@ -42,7 +53,7 @@ def decode_clip(task: ClipTask) -> DecodedClip:
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(
             media_frames(
-                task.media,
+                task.source,
                 front_end=task.front_end,
                 start_seconds=task.start_seconds,
                 stop_seconds=task.stop_seconds,

@@ -15,6 +15,7 @@ that begins at some frame gets what was made of it.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,9 +98,13 @@ class Embeddings(LabelledClips):
         return table
 
     @property
-    def clips(self) -> pa.Table:
-        """One row a clip: the columns of the store's clips, and where each lies among the embeddings."""
-        return self._clips
+    def clips_schema(self) -> pa.Schema:
+        """The columns of the store's clips, and where each lies among the embeddings."""
+        return self._clips.schema
+
+    def read_clips(self, columns: Sequence[str]) -> pa.Table:
+        """Some columns of `clips`, which are all in memory here."""
+        return self._clips.select(list(columns))
 
     @property
     def model_path(self) -> Path:

@@ -10,8 +10,8 @@ Clips are numbered from 0 over the stored rows of the manifest, in its order.
 
 The fingerprint is over what a training or an evaluation can see of the store: how sound becomes frames, the label
 set, and for each stored clip, in order, its number of frames, its labels and every column of the manifest but
-`media`. So a corpus that moved, or was built in parts of another size or by other workers, has the same
-fingerprint; one with a corrected fold or group has another. Frames are not read for it.
+`media` and the range of bytes in it. So a corpus that moved, or was built in parts of another size or by other
+workers, has the same fingerprint; one with a corrected fold or group has another. Frames are not read for it.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import StoreError
+from earwitness.manifest import RANGE_COLUMNS
 from earwitness.store.files import replacing_npy
 from earwitness.store.header import StoreHeader
 from earwitness.store.parts import ADDED_COLUMNS, read_stored_rows
@@ -39,7 +40,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "label_indices": np.dtype("<i4"),
 }
 
-_NOT_IN_FINGERPRINT = {"media", *ADDED_COLUMNS} - {"num_frames", "label_indices"}
+_NOT_IN_FINGERPRINT = {"media", *RANGE_COLUMNS, *ADDED_COLUMNS} - {"num_frames", "label_indices"}
 
 
 @dataclass(frozen=True)

@@ -152,17 +152,38 @@ def read_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> 
     """
     path = rows_path(folder, part)
     try:
-        return pyarrow.parquet.read_table(path, columns=None if columns is None else list(columns))
+        # not `read_table`, which takes five times as long to open a file and reads folder names as columns
+        with pyarrow.parquet.ParquetFile(path) as file:
+            return file.read(None if columns is None else list(columns), use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})") from error
+        raise _damaged(path, error) from error
+
+
+def read_schema(folder: Path, part: int) -> pa.Schema:
+    """Names and types of all columns of a part.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    path = rows_path(folder, part)
+    try:
+        return pyarrow.parquet.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
 
 
 def read_stored_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Like `read_rows`, stored clips only; the failure columns are left out."""
     wanted = None if columns is None else [*columns, "failure_kind"]
     table = read_rows(folder, part, wanted)
-    table = table.filter(pc.is_null(table["failure_kind"]))
-    return table.drop_columns([name for name in FAILURE_COLUMNS if name in table.column_names])
+    if table["failure_kind"].null_count < table.num_rows:
+        table = table.filter(pc.is_null(table["failure_kind"]))
+    table = table.drop_columns([name for name in FAILURE_COLUMNS if name in table.column_names])
+    return table if columns is None else table.select(list(columns))
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})")
 
 
 def count_part(folder: Path, part: int) -> PartCounts:

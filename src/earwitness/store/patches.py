@@ -9,6 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import SettingsError
+from earwitness.store.runs import RunFinder
+
+_CLIPS_AT_ONCE = 1 << 20
+"""Counted at a time, so that counting needs no memory to speak of beside the counts."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -31,21 +35,34 @@ class PatchIndex:
         """int64 [n]: clips, as given."""
         self.patch_frames = patch_frames
         self.hop_frames = hop_frames
-        frames = np.asarray(frames_per_clip)[self.clips]
-        self.patches_per_clip: Indices = np.maximum(0, (frames - patch_frames) // hop_frames + 1)
-        """int64 [n]: patches of each of `clips`; 0 where the clip is shorter than a patch."""
-        self._stops = np.cumsum(self.patches_per_clip)
+        frames_per_clip = np.asarray(frames_per_clip)
+        self._firsts = np.zeros(len(self.clips) + 1, dtype=np.int64)
+        """The first patch of each clip, and behind the last clip the number of patches."""
+        for start in range(0, len(self.clips), _CLIPS_AT_ONCE):
+            frames = frames_per_clip[self.clips[start : start + _CLIPS_AT_ONCE]]
+            self._firsts[start + 1 : start + 1 + len(frames)] = np.maximum(0, (frames - patch_frames) // hop_frames + 1)
+        np.cumsum(self._firsts, out=self._firsts)
+        self._finder = RunFinder(self._firsts[1:])
 
     @property
     def num_patches(self) -> int:
         """Patches of all the clips together."""
-        return int(self._stops[-1]) if len(self._stops) else 0
+        return int(self._firsts[-1])
 
     @property
     def first_patches(self) -> Indices:
         """int64 [n]: the number of the first patch of each of `clips`."""
-        first: Indices = self._stops - self.patches_per_clip
-        return first
+        return self._firsts[:-1]
+
+    @property
+    def patches_per_clip(self) -> Indices:
+        """int64 [n]: patches of each of `clips`; 0 where the clip is shorter than a patch."""
+        return np.diff(self._firsts)
+
+    def patches_of(self, rows: Indices) -> Indices:
+        """How many patches the clips in these rows of `clips` have, in the shape of `rows`."""
+        patches: Indices = self._firsts[rows + 1] - self._firsts[rows]
+        return patches
 
     def locate(self, patch_numbers: Indices) -> tuple[Indices, Indices]:
         """Clip and first frame within it, int64 [n] each, of the patches with these numbers.
@@ -58,6 +75,6 @@ class PatchIndex:
             raise IndexError(
                 f"patch numbers must lie in [0, {self.num_patches}); came {numbers.min()} to {numbers.max()}"
             )
-        rows = np.searchsorted(self._stops, numbers, side="right")
-        within = numbers - (self._stops[rows] - self.patches_per_clip[rows])
+        rows = self._finder.find(numbers)
+        within = numbers - self._firsts[rows]
         return self.clips[rows], within * self.hop_frames

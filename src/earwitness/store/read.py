@@ -1,6 +1,7 @@
 """A finished store: its clips, their labels, and what failed. Frames are read by `reading.FrameReader`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +14,23 @@ import pyarrow.compute as pc
 from earwitness.errors import StoreError
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
-from earwitness.selection import select_rows
+from earwitness.selection import columns_read, select_rows
 from earwitness.store.header import StoreHeader, Totals, read_header
 from earwitness.store.index import StoreIndex, open_index
-from earwitness.store.parts import FAILURES_FILE, PLACE_COLUMNS, read_rows, read_stored_rows, rows_path
+from earwitness.store.parts import (
+    FAILURE_COLUMNS,
+    FAILURES_FILE,
+    PLACE_COLUMNS,
+    read_rows,
+    read_schema,
+    read_stored_rows,
+    rows_path,
+)
 
 Indices = npt.NDArray[np.int64]
 
 _READING_THREADS = 8
+_PARTS_AT_ONCE = 64
 
 
 class LabelledClips(ABC):
@@ -42,8 +52,17 @@ class LabelledClips(ABC):
 
     @property
     @abstractmethod
+    def clips_schema(self) -> pa.Schema:
+        """Names and types of the columns of `clips`; little is read for it."""
+
+    @abstractmethod
+    def read_clips(self, columns: Sequence[str]) -> pa.Table:
+        """Some columns of `clips`: what to ask for where there are many millions."""
+
+    @cached_property
     def clips(self) -> pa.Table:
-        """One row a clip: all columns of the manifest and those of `parts.CLIP_COLUMNS`."""
+        """One row a clip: all columns of the manifest and those of `parts.CLIP_COLUMNS`. All of it, in memory."""
+        return self.read_clips(self.clips_schema.names)
 
     def select(self, where: str | None, *, option: str = "--where") -> Indices:
         """Ascending numbers of the clips for which an SQL condition over `clips` holds; all where it is None.
@@ -55,7 +74,8 @@ class LabelledClips(ABC):
         """
         if where is None:
             return np.arange(self.num_clips, dtype=np.int64)
-        return select_rows(self.clips, where, option=option)
+        needed = columns_read(self.clips_schema, where, option=option)
+        return select_rows(self.read_clips(needed), where, option=option)
 
     def targets(self, clips: Indices) -> npt.NDArray[np.bool_]:
         """Bool [len(clips), labels]: which labels each of these clips carries."""
@@ -110,14 +130,28 @@ class Store(LabelledClips):
         return self.totals.num_frames
 
     @cached_property
-    def clips(self) -> pa.Table:
-        """One row for each stored clip: all columns of the manifest and those of `parts.CLIP_COLUMNS`."""
+    def clips_schema(self) -> pa.Schema:
+        """See `LabelledClips`; the first part has it."""
+        hidden = {*PLACE_COLUMNS, *FAILURE_COLUMNS}
+        return pa.schema([field for field in read_schema(self.folder, 0) if field.name not in hidden])
 
-        def read(part: int) -> pa.Table:
-            return read_stored_rows(self.folder, part).drop_columns(list(PLACE_COLUMNS))
+    def read_clips(self, columns: Sequence[str]) -> pa.Table:
+        """Some columns of `clips`, from all parts.
 
+        Raises:
+            StoreError: a part is missing or damaged.
+        """
+
+        def read(parts: range) -> pa.Table:
+            tables = [read_stored_rows(self.folder, part, columns) for part in parts]
+            return pa.concat_tables(tables).combine_chunks()  # millions of small chunks would be slow to go through
+
+        shares = [
+            range(first, min(first + _PARTS_AT_ONCE, self.num_parts))
+            for first in range(0, self.num_parts, _PARTS_AT_ONCE)
+        ]
         with ThreadPoolExecutor(_READING_THREADS) as threads:
-            return pa.concat_tables(threads.map(read, range(self.num_parts)))
+            return pa.concat_tables(threads.map(read, shares))
 
     def failures(self) -> pa.Table:
         """The rows of the manifest that are not stored: clip_id, media, kind (of `FAILURE_KINDS`), reason."""

@@ -48,3 +48,17 @@ for (const head of document.querySelectorAll("table.sortable thead th:not(.with-
     head.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
   });
 }
+
+// a field above a table leaves only the rows that hold what is typed
+for (const table of document.querySelectorAll("table.searchable")) {
+  const field = document.createElement("input");
+  field.type = "search";
+  field.className = "search";
+  field.placeholder = `Search ${table.dataset.noun}`;
+  field.setAttribute("aria-label", field.placeholder);
+  table.before(field);
+  field.addEventListener("input", () => {
+    const wanted = field.value.trim().toLowerCase();
+    for (const row of table.tBodies[0].rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+  });
+}

@@ -1,0 +1,89 @@
+"""What the sub-commands of `earwitness manifest` have in common: where the result goes, and what is said of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earwitness.cli.output import counted, print_json, remark
+from earwitness.errors import ManifestError
+
+if TYPE_CHECKING:
+    from earwitness.datasets.adapted import Adapted
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestOutput:
+    """Where the manifest goes."""
+
+    out: Path
+    """The manifest to write: .parquet, .csv or .jsonl."""
+    drop_missing: bool = False
+    """Leave clips without media out of the manifest, instead of letting `prepare` list them as failures."""
+    missing_out: Path | None = None
+    """Write the ids of all clips without media here, one a line."""
+    json: bool = False
+    """Report as JSON."""
+
+    def finish(self, adapted: "Adapted", *, folds: int | None = None, skipped: Sequence[str] = ()) -> int:
+        """Write the manifest and say what it holds and what is missing."""
+        from earwitness.manifest import write_manifest
+        from earwitness.subsets.splits import with_folds
+
+        manifest = (adapted.without_missing() if self.drop_missing else adapted).manifest
+        if folds is not None:
+            manifest = with_folds(manifest, folds)
+        if self.missing_out is not None:
+            _write_lines(self.missing_out, adapted.missing)
+        write_manifest(manifest, self.out)
+        counts = manifest.label_counts()
+        if self.json:
+            print_json(
+                {
+                    "schema_version": 1,
+                    "manifest": str(self.out),
+                    "num_clips": len(manifest),
+                    "label_counts": counts,
+                    "missing_media": list(adapted.missing),
+                    "skipped_files": list(skipped),
+                    "remarks": list(adapted.remarks),
+                }
+            )
+            return 0
+        print(f"{self.out}: {counted(len(manifest), 'clip')}, {counted(len(counts), 'label')}")
+        if counts:
+            most = [f"{label} {count:,}" for label, count in list(counts.items())[:8]]
+            print(f"  clips a label: {', '.join(most)}{', ...' if len(counts) > 8 else ''}")
+        for sentence in adapted.remarks:
+            remark(f"{sentence}.")
+        if skipped:
+            remark(
+                f"{len(skipped)} files were left out, as no media, hidden, or outside a label's folder: "
+                f"{first_few(skipped)}"
+            )
+        self._say_missing(adapted)
+        return 0
+
+    def _say_missing(self, adapted: "Adapted") -> None:
+        if not adapted.wants_media:
+            remark("No media were looked for: this manifest is for counting and choosing; --media DIR finds them.")
+        elif adapted.missing:
+            fate = "They were left out." if self.drop_missing else "`prepare` will list them as failures."
+            where = f" All are named in {self.missing_out}." if self.missing_out is not None else ""
+            remark(f"{len(adapted.missing):,} clips have no media file: {first_few(adapted.missing)}. {fate}{where}")
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Three names, and whether there are more."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    from earwitness.files import replacing
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.writelines(f"{line}\n".encode() for line in lines)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be written ({error.strerror or error})") from error

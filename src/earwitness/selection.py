@@ -105,8 +105,8 @@ def _rows_where(table: pa.Table, condition: _Condition) -> npt.NDArray[np.int64]
     """Ascending row numbers of the rows for which a condition is true."""
     if condition.changing:
         raise SelectionError(
-            f"{condition.said}: {condition.changing} is another one each time, and a selection must give the same clips "
-            "every time. To draw clips for good: md5_number_lower(clip_id) % 10 < 6"
+            f"{condition.said}: {condition.changing} is another one each time, and a selection must give the same "
+            "clips every time. To draw clips for good: md5_number_lower(clip_id) % 10 < 6"
         )
     row_column = "_row"
     while row_column in table.column_names:

@@ -345,3 +345,22 @@ def test_labels_of_any_dictionary_are_taken() -> None:
         Manifest.from_table(
             pa.table({"media": ["/a", "/b"], "labels": pa.array([["x"], ["x", ""]]).cast(table["labels"].type)})
         )
+
+
+def test_json_lines_are_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earwitness.table_files._JSON_ROWS", 10)
+    rows: list[dict[str, object]] = [{} for _ in range(15)]
+    rows += [{"media": f"/{row}", "x": row, "labels": []} for row in range(15, 40)]
+    rows += [{"x": row + 0.5, "late": None, "media": f"/{row}", "labels": ["a"]} for row in range(40, 60)]
+    rows += [{"media": "/60", "late": {"a": 1}}, {"media": "/61", "late": {"b": [None]}}]
+    (tmp_path / "t.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
+    table = read_table(tmp_path / "t.jsonl")
+    assert table.column_names == ["media", "x", "labels", "late"]
+    assert table.select(["media", "x", "labels"]).to_pylist() == [
+        {name: row.get(name) for name in ("media", "x", "labels")} for row in rows
+    ]
+    assert table["late"].to_pylist()[-3:] == [None, {"a": 1, "b": None}, {"a": None, "b": [None]}]
+    with (tmp_path / "t.jsonl").open("a") as file:
+        file.write('\n{"media": "/62", "x": "y"}')
+    with pytest.raises(ManifestError, match=r"t.jsonl: (a|the)? ?column.* mixes kinds of values"):
+        read_table(tmp_path / "t.jsonl")

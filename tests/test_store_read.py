@@ -20,7 +20,7 @@ from earwitness.store import reading
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.header import StoreHeader, Totals, digest_table, read_header, write_header
 from earwitness.store.index import write_index
-from earwitness.store.parts import PARTS_FOLDER, frames_path, rows_path, write_part
+from earwitness.store.parts import PARTS_FOLDER, frames_path, read_stored_rows, rows_path, write_part
 from earwitness.store.patches import PatchIndex
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
@@ -388,3 +388,25 @@ def test_the_digest_does_not_follow_chunks():
     assert digest_table(table) == digest_table(chunked)
     assert digest_table(table) != digest_table(table.slice(1))
     assert digest_table(table) != digest_table(table.rename_columns(["id", "labels"]))
+
+
+def test_a_condition_reads_only_its_columns(made, monkeypatch):
+    store = Store.open(made[0])
+    read = []
+
+    def recorded(folder, part, columns=None):
+        read.append(tuple(columns))
+        return read_stored_rows(folder, part, columns)
+
+    monkeypatch.setattr("earwitness.store.read.read_stored_rows", recorded)
+    assert store.select("fold = 1 and Labels is not null").tolist() == [
+        n for n, row in enumerate(STORED) if row % 3 == 1
+    ]
+    assert set(read) == {("labels", "fold")}
+    assert len(read) == store.num_parts
+    assert store.read_clips(["num_frames", "clip_id"]).column_names == ["num_frames", "clip_id"]
+    assert store.clips.column_names == store.clips_schema.names
+    read.clear()
+    with pytest.raises(SelectionError, match="did you mean 'fold'"):
+        store.select("fld = 1")
+    assert read == []

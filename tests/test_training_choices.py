@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 import tyro
@@ -23,6 +24,7 @@ from earwitness.models.registry import create_network
 from earwitness.store.read import Store
 from earwitness.training.augment import Augmentation, Draws, augmented
 from earwitness.training.averaging import AveragedNetwork
+from earwitness.training.clips import TrainingClips, _share_of_groups, clip_groups, num_shared_groups
 from earwitness.training.distributed import Processes
 from earwitness.training.learner import make_optimizer
 from earwitness.training.learning_rate import learning_rate
@@ -457,3 +459,83 @@ class TestRecipe:
         with pytest.raises(SystemExit):
             parsed(["train", "S", "R", "--recipe", "large-data"])
         assert "small-data" in capsys.readouterr().err
+
+
+class TestGroups:
+    """Against the same, written out over Python's lists."""
+
+    @staticmethod
+    def made(rng: np.random.Generator, groups: str | None) -> Any:
+        size = 700
+        columns: dict[str, Any] = {
+            "clip_id": [f"clip {row} ü" for row in range(size)],
+            "media": [f"/m{number}" for number in rng.integers(0, 200, size)],
+        }
+        numbers = rng.integers(0, 40, size).tolist()
+        if groups == "some":  # one is called as a medium is
+            columns["group"] = [[None, "", f"g{number}", f"/m{number}"][number % 4] for number in numbers]
+        elif groups == "text":
+            columns["group"] = [f"g{number}" for number in numbers]
+        elif groups == "numbers":
+            columns["group"] = [None if number < 5 else number for number in numbers]
+        elif groups == "fractions":
+            columns["group"] = [None if number < 5 else number / 4 for number in numbers]
+        table = pa.table(columns)
+        table = pa.concat_tables([table.slice(0, 300), table.slice(300)])
+
+        class Clips:
+            clips_schema = table.schema
+            num_clips = size
+
+            def read_clips(self, names: Sequence[str]) -> pa.Table:
+                return table.select(list(names))
+
+        return table, Clips()
+
+    @staticmethod
+    def written_out(table: pa.Table, clips: np.ndarray) -> list[str]:
+        rows = table.take(clips).to_pylist()
+        first_id: dict[str, str] = {}
+        for row in rows:
+            first_id.setdefault(row["media"], row["clip_id"])
+        return [
+            f"media of {first_id[row['media']]}" if row.get("group") in (None, "") else f"group {row['group']}"
+            for row in rows
+        ]
+
+    @pytest.mark.parametrize("groups", [None, "some", "text", "numbers", "fractions"])
+    @pytest.mark.parametrize("share", [0.05, 0.5, 1.0])
+    def test_choice(self, groups: str | None, share: float) -> None:
+        rng = np.random.default_rng(3)
+        table, store = self.made(rng, groups)
+        clips = np.sort(rng.choice(700, 500, replace=False))
+        expected = self.written_out(table, clips)
+        found = clip_groups(store, clips)
+        assert [found.names[int(number)].as_py() for number in found.numbers] == expected
+        names = sorted(set(expected), key=lambda name: hashlib.sha256(f"9/{name}".encode()).digest())
+        watched: set[str] = set()
+        for name in names[:-1]:
+            if sum(group in watched for group in expected) >= share * len(clips) - 0.5:
+                break
+            watched.add(name)
+        chosen = _share_of_groups(store, clips, share=share, seed=9)
+        assert chosen.tolist() == [int(clip) for clip, group in zip(clips, expected, strict=True) if group in watched]
+
+    @pytest.mark.parametrize("groups", [None, "some", "text"])
+    def test_shared_groups(self, groups: str | None) -> None:
+        table, store = self.made(np.random.default_rng(4), groups)
+        sides = np.arange(0, 350), np.arange(350, 700, 5)
+        own = [
+            {row["media"] if row.get("group") in (None, "") else ("group", row["group"]) for row in side}
+            for side in (table.take(clips).to_pylist() for clips in sides)
+        ]
+        assert num_shared_groups(store, *sides) == len(own[0] & own[1]) > 0
+
+    def test_digests(self) -> None:
+        table, store = self.made(np.random.default_rng(5), None)
+        sides = [np.arange(0, 700, 3), np.arange(0)]
+        described = TrainingClips(train=sides[0], validation=sides[1]).describe(store)
+        for side, clips in zip(("train", "validation"), sides, strict=True):
+            ids = b"".join(clip_id.encode() + b"\0" for clip_id in table["clip_id"].take(clips).to_pylist())
+            assert described[f"{side}_digest"] == hashlib.sha256(ids).hexdigest()[:16]
+            assert described[f"num_{side}"] == len(clips)

@@ -17,6 +17,7 @@ from earwitness.errors import EarwitnessError, StoreError
 from earwitness.files import replacing
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
+from earwitness.store.column_json import column_json
 
 FILE_NAME = "store.json"
 FORMAT = "earwitness store"
@@ -159,5 +160,5 @@ def digest_table(table: pa.Table) -> str:
     for first_row in range(0, table.num_rows, _DIGEST_ROWS):
         rows = table.slice(first_row, _DIGEST_ROWS)
         for column in rows.columns:
-            digest.update(json.dumps(column.to_pylist(), default=str).encode())
+            digest.update(column_json(column))
     return digest.hexdigest()[:16]

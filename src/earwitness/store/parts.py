@@ -72,9 +72,14 @@ class PartCounts:
     num_samples: int
 
 
+def frames_name(part: int) -> str:
+    """The name of the `.npy` of a part."""
+    return f"part-{part:06d}.npy"
+
+
 def frames_path(folder: Path, part: int) -> Path:
     """The `.npy` of a part."""
-    return folder / PARTS_FOLDER / f"part-{part:06d}.npy"
+    return folder / PARTS_FOLDER / frames_name(part)
 
 
 def rows_path(folder: Path, part: int) -> Path:

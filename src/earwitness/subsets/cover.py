@@ -12,7 +12,7 @@ one by one, in a few dozen sorts. Ties are decided by `order` alone.
 
 A corpus with many more rows than are wanted is not looked at whole each time: the choice is made among a core, about
 four times what is wanted of every label, to which rows outside that the prices find worth more than they cost are
-added until there are none (column generation). The bound holds for all rows.
+added until they hardly matter (column generation). The bound holds for all rows.
 
 Reference: V. V. Vazirani, "Approximation Algorithms", 2001, chapters 2 and 13. The batches are our own.
 """
@@ -34,6 +34,8 @@ _CORE_ROWS = 1_000_000
 _CORE_SHARE = 4
 """A core has about this many times what is wanted of every label."""
 _CORE_ROUNDS = 6
+_NEAR = 0.9995
+"""The core is large enough when the bound for all rows is so near the bound for the core."""
 _MARGINS = (0.0, 0.01)
 """Choices begin from the rows that are worth more by this than the 1 they cost."""
 
@@ -186,9 +188,9 @@ def _choose_from_core(
             missing.append(np.flatnonzero(is_over) + piece.start)
             worth.append(sums[is_over])
         best_bound = max(best_bound, bound)
-        new, new_worth = np.concatenate(missing), np.concatenate(worth)
-        if not len(new):
+        if bound >= _NEAR * prices.bound:
             break
+        new, new_worth = np.concatenate(missing), np.concatenate(worth)
         most = int(np.count_nonzero(is_core))
         if len(new) > most:  # those that are worth most
             new = new[new_worth >= np.partition(new_worth, -most)[-most]]

@@ -91,7 +91,7 @@ def incidence_of(manifest: Manifest, label_ids: Sequence[str]) -> Incidence:
             known = pc.fill_null(pc.index_in(flat.dictionary, value_set=value_set), -1)
             codes = known.to_numpy(zero_copy_only=False).astype(np.int64)[flat.indices.to_numpy()]
             rows = np.asarray(pc.list_parent_indices(lists), np.int64)
-            keys = np.unique((rows * len(label_ids) + codes)[codes >= 0])
-            rows, codes = np.divmod(keys, max(len(label_ids), 1))
+            keys = np.sort((rows * len(label_ids) + codes)[codes >= 0])
+            rows, codes = np.divmod(keys[np.diff(keys, prepend=-1) > 0], max(len(label_ids), 1))
             parts.append((np.bincount(rows, minlength=len(lists)), codes))
     return Incidence.from_parts(parts, len(label_ids))

@@ -41,9 +41,11 @@ def label_report(
             num_by_side={side: int(by_side[number, place]) for place, side in enumerate(side_names)},
         )
         for number, label_id in enumerate(ids)
+        if totals[number]  # the dictionary of a subset still has the labels that only other clips carry
     ]
     counts.sort(key=lambda count: (-count.num_clips, count.label_id))
-    unused = [label_id for label_id in names if label_id not in set(ids)]
+    used = {count.label_id for count in counts}
+    unused = [label_id for label_id in names if label_id not in used]
     counts += [
         LabelCount(label_id=i, name=names[i], num_clips=0, prior=0.0, num_by_side=dict.fromkeys(side_names, 0))
         for i in unused
@@ -51,7 +53,7 @@ def label_report(
     return LabelReport(
         counts=tuple(counts),
         unused=tuple(unused),
-        unknown=tuple(sorted(set(ids) - names.keys())) if label_set is not None else (),
+        unknown=tuple(sorted(used - names.keys())) if label_set is not None else (),
         too_few=tuple(count.label_id for count in counts if 0 < count.num_clips < min_clips),
         missing_on_a_side={
             side: missing

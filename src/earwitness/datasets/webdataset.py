@@ -165,7 +165,7 @@ class _Reader:
     def _json(self, sample: str, file: BinaryIO, members: dict[str, Member]) -> dict[str, Any]:
         try:
             values = json.loads(_text(sample, file, members["json"]))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"{sample}: its .json is not JSON ({error})") from error
         if not isinstance(values, dict):
             raise ManifestError(f"{sample}: its .json is not a JSON object of keys and values")

@@ -32,6 +32,10 @@ KINDS = {
 """Every kind of finding, in the order in which they are shown, with what it means."""
 
 
+MOST_RELATED = 50
+"""Other clips named with a finding: where thousands are copies of one another, each would name all others."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One flaw of one clip."""
@@ -52,7 +56,7 @@ class Finding:
     at_seconds: float | None = None
     """Where in the clip to listen, from the clip's beginning; None: anywhere."""
     related: tuple[str, ...] = ()
-    """Ids of other clips that belong to it: the other copies."""
+    """Ids of other clips that belong to it: other copies, or one on each other side; `MOST_RELATED` of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,11 @@ def is_silent(clip: ClipMeasures, settings: InspectSettings) -> bool:
     return dbfs(power) < settings.silent_dbfs
 
 
+def is_silent_in_frames(clip: ClipMeasures, settings: InspectSettings) -> bool:
+    """Whether networks see nothing of it: silence, channels that cancel, sound outside the bands."""
+    return dbfs(clip.frames.loudest_power) < settings.silent_dbfs
+
+
 def judge(clip: ClipMeasures, settings: InspectSettings) -> list[Verdict]:
     """All that is wrong with a clip in itself."""
     verdicts = _of_decoding(clip)

@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 KINDS = {
     "undecodable": "gives no sound at all",
     "partly_decoded": "the decoder complained, or left something out",
-    "truncated": "ends before its header, or the table, says",
+    "truncated": "ends before its header, or the table, says; or, if it is Ogg, without the mark of its end",
     "very_short": "shorter than the doctor's least length",
     "silent": "silence from beginning to end",
     "mostly_silent": "silence in most of its length",

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from earwitness.audio.decode import ENDS_EARLY
-from earwitness.audio.native import ENDS_BEFORE_HEADER
+from earwitness.audio.native import ENDS_BEFORE_HEADER, ENDS_UNMARKED
 from earwitness.doctor.clips import ClipMeasures
 from earwitness.doctor.settings import InspectSettings
 from earwitness.doctor.sound import SoundMeasures
 
-TRUNCATION_WARNINGS = (ENDS_EARLY, ENDS_BEFORE_HEADER)
+TRUNCATION_WARNINGS = (ENDS_EARLY, ENDS_BEFORE_HEADER, ENDS_UNMARKED)
 MAX_OFFSET = 0.03
 """-30 dBFS: offsets of sound cards lie below a tenth of it."""
 DEAD_SHARE = 1e-5

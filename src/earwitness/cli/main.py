@@ -30,7 +30,6 @@ from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-
 _RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid"})
 
 

@@ -1,9 +1,9 @@
 """One inspection: takes in what was measured of clips, in any order, and puts the report together at the end."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa

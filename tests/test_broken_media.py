@@ -1,6 +1,7 @@
 """Broken and hostile media made here: a clear refusal, or what came is kept with a warning."""
 
 import io
+import re
 from pathlib import Path
 
 import av
@@ -9,7 +10,13 @@ import numpy as np
 import pytest
 
 from earwitness.audio.decode import decode, read_waveform
-from earwitness.audio.native import DECODER_COMPLAINED, ENDS_BEFORE_HEADER, NOT_NUMBERS, SKIPPED_PACKETS
+from earwitness.audio.native import (
+    DECODER_COMPLAINED,
+    ENDS_BEFORE_HEADER,
+    ENDS_UNMARKED,
+    NOT_NUMBERS,
+    SKIPPED_PACKETS,
+)
 from earwitness.audio.source import CONTAINER_FORMATS
 from earwitness.errors import MissingExtraError, NoAudioError, NoSamplesError, UndecodableError
 from made_media import encode, sweep, wav
@@ -68,6 +75,24 @@ def test_rates_and_channels_outside_the_limits_are_refused(rate, channels):
 def test_rates_and_channels_at_the_limits_are_read():
     assert len(read_waveform(wav(np.zeros(100), 1_000))) == 1_600
     assert len(read_waveform(wav(np.zeros((480, 64)), 768_000))) == 10
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.opus", "libopus"), ("a.oga", "flac")])
+def test_ogg_that_is_cut_off_has_no_end(folder, name, codec):
+    """At any byte, between pages too; whatever follows its end, and however little of it is read."""
+    whole = encode(folder / name, codec, 48_000, sweep(48_000, 6.0, channels=1)).read_bytes()
+    pages = [match.start() for match in re.finditer(b"OggS", whole)]
+    for data in (whole, whole + b"TAG" + bytes(125)):
+        with decode(data) as blocks:
+            assert sum(map(len, blocks)) > 5.9 * 16_000
+        assert blocks.warnings == ()
+    for end in (pages[-1], pages[-1] + 3, pages[-1] + 26, pages[-1] + 40, len(whole) - 1, len(whole) * 9 // 10):
+        with decode(whole[:end]) as blocks:
+            assert sum(map(len, blocks)) > 0
+        assert ENDS_UNMARKED in blocks.warnings
+        with decode(whole[:end], stop_seconds=1.0) as blocks:
+            assert sum(map(len, blocks)) == 16_000
+        assert ENDS_UNMARKED not in blocks.warnings
 
 
 def test_what_came_before_an_error_is_kept(folder):

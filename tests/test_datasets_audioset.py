@@ -233,6 +233,7 @@ BAD = [
     ("", "it is empty"),
     ("\n\n", "it lists no segment|it is empty"),
     ("YTID,start_seconds,end_seconds,positive_labels\n", "it lists no segment"),
+    (ORIGINAL.replace('"/m/012xff"', "\"['/m/012xff', '/m/1']\""), "row 2 is not a segment"),
     (ORIGINAL[:-20], "row 5 is not a segment: '01234567890, 130.000, '"),
     (ORIGINAL.replace("50.000", "fifty"), "row 2 is not a segment: '_Zhe-Vpy1s_, fifty"),
     (ORIGINAL.replace("60.000", "5.000"), "row 2: the segment stops before it starts"),

@@ -67,6 +67,15 @@ BAD = [
     ("t.csv", b'file,tags\na,x\nb,"y\nc,z\n', {}, r'row 2: a quote \("\) opens a cell that is never closed'),
     ("t.csv", b'file,tags\na,x\n"b,y\nc,z\n', {}, r'row 2: a quote \("\) opens a cell that is never closed'),
     ("t.csv", b'file,tags\na,x\nb,"y' + b"\nc,z" * 60_000, {}, r'row 2: a quote \("\) opens a cell that does not seem'),
+    ("t.jsonl", b'{"file": "a"}\n{"file": 1' + 5_000 * b"1" + b"}\n", {}, r"line 2 cannot be read \(.*4300 digits"),
+    ("t.jsonl", b'{"file": ' + 100_000 * b"[", {}, r"line 1 cannot be read \(.*recursion"),
+    (
+        "t.jsonl",
+        b'{"file": "a", "tags": {"x": 1}}',
+        {},
+        r"column tags: its cells are struct<x: int64>; a text, or a list",
+    ),
+    ("t.jsonl", b'{"file": "a", "tags": [{"x": 1}]}', {}, r"column tags: its cells are list<.*; a text, or a list"),
     ("t.csv", b"file,tags\r\na,x\r\nb\r\n", {}, "row 2 has 1 columns, the header has 2"),
 ]
 

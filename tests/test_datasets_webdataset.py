@@ -119,6 +119,17 @@ def test_several_shards(tmp_path: Path) -> None:
         adapt(tmp_path / "t-{000..003}.tar")
 
 
+def test_shards_of_one_name_in_several_folders(tmp_path: Path) -> None:
+    """As corpora come that have a folder for each part, with samples numbered anew in each."""
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        shard(tmp_path / part / "000.tar", {"0.wav": b"x", "0.cls": part})
+    manifest = adapt(tmp_path / "train", tmp_path / "test")
+    assert manifest.table["clip_id"].to_pylist() == ["train/000/0", "test/000/0"]
+    with pytest.raises(ManifestError, match="'000/0' already stands in row 1"):
+        adapt(tmp_path / "train", tmp_path / "train")
+
+
 def test_brace_patterns() -> None:
     def names(pattern: str) -> list[str]:
         return [str(path) for path in expand(pattern)]

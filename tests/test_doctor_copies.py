@@ -1,5 +1,6 @@
 """Copies: found through codecs, gain, shifts and cuts; other sounds, silence and steady hums are not taken for them."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,17 @@ from scipy.signal import resample_poly
 
 from earwitness.audio.decode import read_waveform
 from earwitness.audio.frames import waveform_frames
+from earwitness.doctor.clips import ClipMeasures
 from earwitness.doctor.copies import CopyFinder, Match, groups, max_error_rate
+from earwitness.doctor.findings import MOST_RELATED
 from earwitness.doctor.fingerprints import NUM_BITS, STEP_SECONDS, Fingerprint
 from earwitness.doctor.frames import FrameMeasures, FrameMeter
 from earwitness.doctor.inspect import inspect_manifest
+from earwitness.doctor.inspection import Corpus, Inspection
 from earwitness.doctor.settings import InspectSettings
 from earwitness.front_end import FrontEnd
 from earwitness.manifest import Manifest
+from earwitness.report.doctor_page import _begins
 from made_flaws import int16, lively
 from made_media import encode
 
@@ -36,6 +41,11 @@ def found(sounds: list[np.ndarray], *, max_keys: int = 1_000_000) -> list[Match]
         frames = measured(sound)
         finder.add(clip, frames.fingerprint, digest=frames.digest)
     return finder.matches()
+
+
+def clips_of(matches: list[Match]) -> list[list[int]]:
+    """The groups without what joins them."""
+    return [clips for clips, _ in groups(matches)]
 
 
 def others(count: int, *, first_seed: int = 100, seconds: float = 4.0) -> list[np.ndarray]:
@@ -76,7 +86,7 @@ def test_within_a_longer_clip_and_overlapping() -> None:
     pairs = {(match.first, match.second): match for match in matches}
     assert pairs.keys() >= {(0, 1), (0, 2)}
     assert pairs[0, 1].shift_steps * STEP_SECONDS == pytest.approx(3.0, abs=STEP_SECONDS)
-    assert groups(matches) == [[0, 1, 2]]
+    assert clips_of(matches) == [[0, 1, 2]]
 
 
 def test_narrowed_copy() -> None:
@@ -114,7 +124,7 @@ def test_copies_by_the_hundred_are_one_group() -> None:
     rng = np.random.default_rng(0)
     copies = [sound + 0.0005 * rng.standard_normal(len(sound)) for _ in range(60)]
     matches = found([*copies, *others(3)])
-    assert groups(matches) == [list(range(60))]
+    assert clips_of(matches) == [list(range(60))]
     assert len(matches) < 60 * 40
 
 
@@ -159,8 +169,63 @@ def test_the_shorter_the_fewer_errors() -> None:
 def test_groups_are_connected_clips() -> None:
     pairs = [(1, 2), (5, 9), (2, 7), (8, 9), (7, 1), (30, 31)]
     matches = [Match(first=a, second=b, error_rate=0, shift_steps=0, shared_steps=9) for a, b in pairs]
-    assert groups(matches) == [[1, 2, 7], [5, 8, 9], [30, 31]]
+    assert groups(matches) == [
+        ([1, 2, 7], [matches[0], matches[2], matches[4]]),
+        ([5, 8, 9], [matches[1], matches[3]]),
+        ([30, 31], [matches[5]]),
+    ]
     assert groups([]) == []
+
+
+def test_channels_that_cancel_are_no_copies(tmp_path: Path) -> None:
+    """What is left of them is silence, which is all the same, in frames and so in a store."""
+    rows = []
+    for number, sound in enumerate(others(2)):
+        wavfile.write(tmp_path / f"{number}.wav", RATE, np.stack([int16(sound), -int16(sound)], axis=1))
+        rows.append({"media": str(tmp_path / f"{number}.wav"), "labels": ["x"]})
+    report = inspect_manifest(Manifest.from_table(pa.Table.from_pylist(rows)), settings=InspectSettings(workers=1))
+    assert report.count("cancelling_channels").num_clips == 2
+    assert report.duplicates == ()
+
+
+def test_many_copies_name_some_of_each_other() -> None:
+    """Thousands of copies of one sound must not each name all others."""
+    num_clips = 3_000
+    table = pa.table(
+        {
+            "clip_id": [f"c{number}" for number in range(num_clips)],
+            "media": ["x.wav"] * num_clips,
+            "start_seconds": pa.nulls(num_clips, pa.float64()),
+            "stop_seconds": pa.nulls(num_clips, pa.float64()),
+            "labels": [["a"]] * num_clips,
+            "split": [str(number % 3) for number in range(num_clips)],
+        }
+    )
+    corpus = Corpus(name="made", is_store=False, manifest_digest=None, fingerprint=None, table=table)
+    inspection = Inspection(corpus, InspectSettings(), num_bands=64)
+    same = measured(others(1)[0])
+    for row in range(num_clips):
+        inspection.add(
+            ClipMeasures(
+                row=row,
+                seconds=4.0,
+                is_padded=False,
+                frames=same,
+                sound=None,
+                warnings=(),
+                media_rate_hz=RATE,
+                edge=None,
+                upper_hz=None,
+            )
+        )
+    started = time.process_time()
+    report = inspection.report(is_sample=False, seconds_taken=0.0)
+    assert _begins(report.duplicates[0]).keys() == set(table["clip_id"].to_pylist())
+    assert time.process_time() - started < 10
+    found = {(finding.kind, finding.clip_id): finding.related for finding in report.findings}
+    assert found["duplicate", "c1"] == ("c0", *(f"c{number}" for number in range(2, MOST_RELATED + 1)))
+    assert found["split_leak", "c2999"] == ("c0", "c1")
+    assert len(report.duplicates[0].clips) == num_clips
 
 
 def test_copies_in_a_corpus_and_over_its_split(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the doctor says of a corpus as a whole: labels, sides, samples, sources; and of ESC-10, which is real."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,13 @@ from earwitness.doctor.label_statistics import label_report
 from earwitness.doctor.settings import InspectSettings
 from earwitness.doctor.sides import leaks_by_name
 from earwitness.doctor.tallies import distribution, interval
-from earwitness.errors import ManifestError
+from earwitness.errors import ManifestError, SettingsError
 from earwitness.labels import LabelSet
+from earwitness.manifest import read_manifest, write_manifest
+from earwitness.report.doctor_summary import summary
+from earwitness.report.doctor_words import num_clips_found
 from earwitness.store.read import Store
+from made_manifests import manifest_of
 
 
 def test_labels_by_hand() -> None:
@@ -43,6 +48,18 @@ def test_labels_by_hand() -> None:
     assert report.labels_per_clip == pytest.approx(5 / 5)
 
 
+def test_a_subset_has_holes_where_its_corpus_had_labels(tmp_path: Path) -> None:
+    """Labels of clips that were left out are in the dictionary still, in memory and in Parquet."""
+    subset = manifest_of([["dog"], ["cat"], ["bird"]]).take(np.array([0, 1]))
+    write_manifest(subset, tmp_path / "subset.parquet")
+    for manifest in (subset, read_manifest(tmp_path / "subset.parquet")):
+        labels = manifest.table["labels"]
+        report = label_report(labels, [None] * 2, label_set=LabelSet.of(["dog", "cat", "bird"]), min_clips=1)
+        assert report.unused == ("bird",)
+        assert [count.num_clips for count in report.counts] == [1, 1, 0]
+        assert len(label_report(labels, [None] * 2, label_set=None, min_clips=1).counts) == 2
+
+
 def test_no_label_at_all() -> None:
     report = label_report(pa.chunked_array([[[], []]], pa.list_(pa.string())), [None] * 2, label_set=None, min_clips=2)
     assert report.counts == report.unused == report.unknown == ()
@@ -63,6 +80,13 @@ def test_leaks_of_groups_and_media() -> None:
         2: ("its medium 'b.wav' is on '2' here and on '1' elsewhere", (1,)),
         3: ("its group 'x' is on '2' here and on '1' elsewhere", (0,)),
     }
+
+
+def test_leaks_of_groups_of_any_kind() -> None:
+    media = [f"{number}.wav" for number in range(4)]
+    for groups in ([1, 2, 1, 2], [1.5, None, 1.5, 2.0], [["x"], ["y"], ["x"], None]):
+        table = pa.table({"media": media, "group": groups})
+        assert leaks_by_name(table, ["a", "a", "b", "a"]).keys() == {0, 2}
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 50), (1, 50), (25, 50), (49, 50), (50, 50), (3, 1_000)])
@@ -126,6 +150,18 @@ def test_samples(made_store: Store) -> None:
     assert halves[0].count("duplicate").high is None
     assert halves[0].count("unlabelled").high == 0
     assert not inspect_store(made_store, settings=InspectSettings(sample=99)).is_sample
+    with pytest.raises(SettingsError, match=r"seed=-1 must be 0 or more"):
+        InspectSettings(sample=5, seed=-1)
+
+
+def test_what_a_sample_did_not_scan_is_no_share_of_it(made_sounds: MadeSounds) -> None:
+    clips = manifest_of([[]] * 40, media=made_sounds.manifest.table["media"].to_pylist()[:1] * 40)
+    report = inspect_manifest(clips, settings=InspectSettings(sample=2, workers=1))
+    assert report.count("unlabelled").num_clips == 40
+    assert num_clips_found(report) <= 2
+    words = summary(report)
+    assert "Unlabelled: 40 clips, 100 %\n" in words
+    assert not re.search(r"\d{4} %", words)
 
 
 def test_workers_of_a_store_change_nothing(made_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

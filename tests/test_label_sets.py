@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,6 +180,16 @@ def test_a_map_does_to_a_column_what_it_does_to_each_clip(
     assert mapped.label_counts() == dict(
         sorted(Counter(label for labels in expected for label in labels).items(), key=lambda item: (-item[1], item[0]))
     )
+
+
+def test_labels_of_a_subset_are_changed(tmp_path: Path) -> None:
+    """Its column of labels still has the dictionary of the whole corpus, in memory and in Parquet."""
+    subset = manifest_of([["a"], ["a", "b"], ["rare"]]).take(np.array([0, 1]))
+    write_manifest(subset, tmp_path / "subset.parquet")
+    for manifest in (subset, read_manifest(tmp_path / "subset.parquet")):
+        found = relabel(manifest, most_frequent=1)
+        assert labels_by_clip(found.manifest) == {"c0": ["a"], "c1": ["a"]}
+        assert found.counts_before == {"a": 2, "b": 1}
 
 
 def test_every_other_column_stays() -> None:

@@ -349,6 +349,9 @@ def test_every_clip_gets_a_part_the_same_in_any_order(clips: list[list[str]], nu
 
 
 def test_splits_refused() -> None:
+    listed = manifest_of([["a"], ["b"]], group=[["x"], ["y"]])
+    with pytest.raises(ManifestError, match=r"column group is list<item: string>; a group is named by a text"):
+        split_manifest(listed, {"a": 0.5, "b": 0.5})
     corpus = manifest_of([["a"]] * 4, group=["g", "g", "h", "h"], split=["x"] * 4)
     with pytest.raises(SettingsError, match="two parts at least"):
         split_manifest(corpus, {"train": 1.0})

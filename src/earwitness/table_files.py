@@ -280,6 +280,8 @@ def _read_jsonl(path: Path, encoding: str) -> pa.Table:
                 raise ManifestError(
                     f"{path}: line {number} is not JSON ({error.msg} at column {error.colno})"
                 ) from error
+            except (ValueError, RecursionError) as error:  # a number of 4,301 digits; a thousand brackets
+                raise ManifestError(f"{path}: line {number} cannot be read ({first_line(error)})") from error
             if not isinstance(row, dict):
                 raise ManifestError(f"{path}: line {number} is not a JSON object of columns")
             rows.append(row)

@@ -41,6 +41,7 @@ CORRUPT_PACKETS = "the container marks packets as corrupt"
 NOT_NUMBERS = "samples that are not finite numbers were set to zero"
 BROKE_OFF = "reading broke off with an error"
 ENDS_BEFORE_HEADER = "ends before the length that its header states"
+ENDS_UNMARKED = "ends without the mark that Ogg puts at its end"
 
 MISSING_SECONDS = 1.0
 """A track that ends this much before its header says is a broken download; encoders err by less."""
@@ -114,6 +115,8 @@ class NativeStream:
         stated_seconds = self._track.stated_seconds
         if stated_seconds is not None and stated_seconds - self._timeline.seconds > MISSING_SECONDS:
             self._warn(ENDS_BEFORE_HEADER)
+        if self._track.lacks_end:
+            self._warn(ENDS_UNMARKED)
 
     def _take_packet(self, complaints: list[Message]) -> None:
         try:

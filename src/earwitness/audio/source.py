@@ -56,6 +56,10 @@ playlist named `.mp4` from opening other files."""
 BUFFER_BYTES = 65_536
 """What FFmpeg asks of the file object at a time."""
 
+_MOST_OGG_PAGE_BYTES = 65_307
+_OGG_HEADER_BYTES, _OGG_FLAGS, _OGG_LAST = 27, 5, 0x04
+"""RFC 3533: a page's header, then as many lengths as its last byte says; the place of its flags; the last page's."""
+
 _TEXT_BYTES = frozenset({*range(32, 127), *b"\t\n\r\f\x1b"})
 
 
@@ -84,6 +88,22 @@ class OpenMedia:
     def is_seekable(self) -> bool:
         """The file can be read from any place."""
         return _is_seekable(self._file)
+
+    @property
+    def lacks_ogg_end(self) -> bool:
+        """It is Ogg, and its last page is cut through, or not marked as the last one of a stream."""
+        if self.container.format.name != "ogg" or not self.is_seekable:
+            return False
+        try:
+            size = self._file.seek(0, os.SEEK_END)
+            self._file.seek(max(0, size - _MOST_OGG_PAGE_BYTES))
+            tail = self._file.read(_MOST_OGG_PAGE_BYTES)
+        except (OSError, ValueError):
+            return False
+        page = tail[tail.rfind(b"OggS") :]
+        is_last = len(page) > _OGG_FLAGS and bool(page[_OGG_FLAGS] & _OGG_LAST)
+        lengths = page[_OGG_HEADER_BYTES:][: page[_OGG_HEADER_BYTES - 1]] if len(page) >= _OGG_HEADER_BYTES else b""
+        return not is_last or len(page) < _OGG_HEADER_BYTES + len(lengths) + sum(lengths)
 
     def reopen(self) -> None:
         """Begin anew; only where `is_seekable`."""

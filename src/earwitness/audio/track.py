@@ -45,6 +45,7 @@ class AudioTrack:
         self.name = media.name
         self.is_seekable = media.is_seekable
         self.is_container_damaged = media.is_damaged
+        self._media = media
         self._container = media.container
         if not self._container.streams.audio:
             raise NoAudioError(f"{self.name}: has no audio stream")
@@ -66,6 +67,11 @@ class AudioTrack:
         """Where the header says that the track ends, after time zero; None where it does not, or FFmpeg guesses."""
         self.packets: Iterator[av.Packet[Any]] = self._container.demux(self._stream)
         """From the beginning, or from where `seek` went."""
+
+    @property
+    def lacks_end(self) -> bool:
+        """The container marks where it ends, and this one does not; to be asked when all is read."""
+        return self._media.lacks_ogg_end
 
     def seek(self, seconds: float) -> None:
         """Go on near a time after time zero; where exactly, time stamps say."""

@@ -30,6 +30,8 @@ from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
+_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid"})
+
 
 def command_line(arguments: Sequence[str]) -> Any:
     """The type of all commands. A recipe named among the arguments decides the defaults of those that train."""
@@ -79,7 +81,8 @@ def main() -> None:
     except EarwitnessError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        print("\nearwitness: stopped; synth, prepare and train go on from there when called again", file=sys.stderr)
+        again = "; the same command goes on from there" if arguments[:1] and arguments[0] in _RESUMABLE else ""
+        print(f"\nearwitness: stopped{again}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, `head` for example, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

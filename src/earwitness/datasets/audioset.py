@@ -35,7 +35,7 @@ from earwitness.table_files import arrow_encoding, first_line, text_encoding
 
 _ROW = (
     r'^"?(?P<ytid>[A-Za-z0-9_-]{11})"?\s*[,\t]\s*"?(?P<start>[0-9]+(?:\.[0-9]+)?)"?\s*[,\t]\s*'
-    r'"?(?P<stop>[0-9]+(?:\.[0-9]+)?)"?\s*[,\t]\s*"?(?P<labels>[^"]*[^"\s,])"?\s*$'
+    r'"?(?P<stop>[0-9]+(?:\.[0-9]+)?)"?\s*[,\t]\s*"?(?P<labels>[^"\[\]]*[^"\s,\[\]])"?\s*$'
 )
 _HEADER = re.compile(r'^\W*ytid"?\s*[,\t]', re.IGNORECASE)
 

@@ -119,7 +119,7 @@ def _uploaders(folder: Path, parts: list[str]) -> dict[str, str]:
         try:
             clips = json.loads(path.read_text(encoding="utf-8"))
             found.update({clip: str(values["uploader"]) for clip, values in clips.items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
             raise ManifestError(
                 f"{path}: damaged, not a JSON object of clips with their uploaders ({error})"
             ) from error

@@ -66,7 +66,10 @@ def manifest_from_table(
         if core in columns and columns[core].type in (pa.string(), pa.large_string()):
             columns[core] = empty_to_null(pc.utf8_trim_whitespace(pc.cast(columns[core], pa.string())))
     if "labels" in columns:
-        columns["labels"] = _split_labels(columns["labels"], label_separator)
+        try:
+            columns["labels"] = _split_labels(columns["labels"], label_separator)
+        except TypeError as error:
+            raise ManifestError(f"{path}: column {label_column or 'labels'}: {error}") from error
     if "clip_id" not in columns:
         columns["clip_id"] = _made_ids(columns["media"], columns.get("start_seconds"))
     used = {name or core for core, name in named.items()}
@@ -109,6 +112,9 @@ def _root(path: Path, media_root: str | Path | None) -> Path:
 def _split_labels(cells: pa.ChunkedArray, separator: str | None) -> pa.ChunkedArray:
     kind = pa.list_(pa.string())
     if pa.types.is_nested(cells.type):
+        of = getattr(cells.type, "value_type", None)  # of a struct there is none
+        if of is None or pa.types.is_nested(of):
+            raise TypeError(f"its cells are {cells.type}; a text, or a list of texts, is needed")
         return pa.chunked_array([[_clean(labels or ()) for labels in cells.to_pylist()]], kind)
     chunks = []
     for chunk in pc.fill_null(pc.cast(cells, pa.string()), "").chunks:

@@ -9,10 +9,12 @@ A sample with a media file becomes a clip, whose sound stays in the tar: `media`
     .json   a text, a number, or a list of them, under a key; `a.b` is a key within a key
     .txt    one label a line, or several separated by `label_separator`
 
-The clip's id is the sample's key; where keys repeat over the shards, `SHARD/KEY`. `shard` is the name of its tar.
+The clip's id is the sample's key; where keys repeat over the shards, `SHARD/KEY`, and where names of shards repeat over
+folders, `FOLDER/SHARD/KEY`. `shard` is the name of its tar.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +82,8 @@ def manifest_from_webdataset(
         )
     ids = [row["key"] for row in reader.rows]
     if len(set(ids)) < len(ids):
-        ids = [f"{Path(row['shard']).stem}/{row['key']}" for row in reader.rows]
+        names = _shard_names(list(dict.fromkeys(row["media"] for row in reader.rows)))
+        ids = [f"{names[row['media']]}/{row['key']}" for row in reader.rows]
     columns: dict[str, Any] = {
         "clip_id": ids,
         "media": [row["media"] for row in reader.rows],
@@ -93,6 +96,15 @@ def manifest_from_webdataset(
         columns[key] = _one_kind([row["carried"][key] for row in reader.rows])
     manifest = Manifest.from_table(pa.table(columns), source=", ".join(shards))
     return Adapted(manifest=manifest, missing=(), remarks=reader.remarks())
+
+
+def _shard_names(paths: list[str]) -> dict[str, str]:
+    """What to call each shard: its name without the suffix, or its path below the folder that holds all of them."""
+    names = {path: Path(path).stem for path in paths}
+    if len(set(names.values())) == len(paths):
+        return names
+    above = os.path.commonpath(paths)
+    return {path: Path(path).relative_to(above).with_suffix("").as_posix() for path in paths}
 
 
 class _Reader:
@@ -165,7 +177,7 @@ class _Reader:
     def _json(self, sample: str, file: BinaryIO, members: dict[str, Member]) -> dict[str, Any]:
         try:
             values = json.loads(_text(sample, file, members["json"]))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"{sample}: its .json is not JSON ({error})") from error
         if not isinstance(values, dict):
             raise ManifestError(f"{sample}: its .json is not a JSON object of keys and values")

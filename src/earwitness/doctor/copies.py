@@ -180,8 +180,8 @@ def max_error_rate(num_steps: int) -> float:
     return min(MAX_ERROR_RATE, 0.30 - 0.75 / float(np.sqrt(num_steps)))
 
 
-def groups(matches: Sequence[Match]) -> list[list[int]]:
-    """Connected clips, ascending in each; the largest group first, then by its first clip."""
+def groups(matches: Sequence[Match]) -> list[tuple[list[int], list[Match]]]:
+    """Connected clips, ascending in each, and what connects them; the largest group first, then by its first clip."""
     leader: dict[int, int] = {}
 
     def lead(clip: int) -> int:
@@ -193,7 +193,9 @@ def groups(matches: Sequence[Match]) -> list[list[int]]:
     for match in matches:
         first, second = sorted((lead(match.first), lead(match.second)))
         leader[second] = first
-    members: dict[int, list[int]] = {}
+    members: dict[int, tuple[list[int], list[Match]]] = {}
     for clip in sorted(leader):
-        members.setdefault(lead(clip), []).append(clip)
-    return sorted(members.values(), key=lambda clips: (-len(clips), clips[0]))
+        members.setdefault(lead(clip), ([], []))[0].append(clip)
+    for match in matches:
+        members[lead(match.first)][1].append(match)
+    return sorted(members.values(), key=lambda group: (-len(group[0]), group[0][0]))

@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 KINDS = {
     "undecodable": "gives no sound at all",
     "partly_decoded": "the decoder complained, or left something out",
-    "truncated": "ends before its header, or the table, says",
+    "truncated": "ends before its header, or the table, says; or, if it is Ogg, without the mark of its end",
     "very_short": "shorter than the doctor's least length",
     "silent": "silence from beginning to end",
     "mostly_silent": "silence in most of its length",
@@ -30,6 +30,10 @@ KINDS = {
     "unlabelled": "carries no label",
 }
 """Every kind of finding, in the order in which they are shown, with what it means."""
+
+
+MOST_RELATED = 50
+"""Other clips named with a finding: where thousands are copies of one another, each would name all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class Finding:
     at_seconds: float | None = None
     """Where in the clip to listen, from the clip's beginning; None: anywhere."""
     related: tuple[str, ...] = ()
-    """Ids of other clips that belong to it: the other copies."""
+    """Ids of other clips that belong to it: other copies, or one on each other side; `MOST_RELATED` of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 """One inspection: takes in what was measured of clips, in any order, and puts the report together at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,7 @@ from earwitness.doctor.clips import ClipMeasures
 from earwitness.doctor.copies import CopyFinder, Match, groups
 from earwitness.doctor.findings import (
     KINDS,
+    MOST_RELATED,
     CorpusReport,
     DuplicateClip,
     DuplicateGroup,
@@ -19,10 +22,10 @@ from earwitness.doctor.findings import (
     NotChecked,
 )
 from earwitness.doctor.fingerprints import SPAN_SECONDS, STEP_SECONDS
-from earwitness.doctor.judging import UNSEEN_IN_FRAMES, Verdict, dbfs, is_silent, judge
+from earwitness.doctor.judging import UNSEEN_IN_FRAMES, Verdict, dbfs, is_silent, is_silent_in_frames, judge
 from earwitness.doctor.label_statistics import label_report
 from earwitness.doctor.settings import InspectSettings
-from earwitness.doctor.sides import folders, leaks_by_name, source_column, split_column, texts
+from earwitness.doctor.sides import leaks_by_name, media_folder, source_column, split_column, text_of, texts
 from earwitness.doctor.tallies import DISTRIBUTIONS, SourceTally, distribution, interval
 from earwitness.labels import LabelSet
 from earwitness.parallel import Failure
@@ -43,6 +46,13 @@ class Corpus:
     label_set: LabelSet | None = None
 
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_Copies = Sequence[tuple[Sequence[int], Sequence[Match]]]
+"""Groups of clips of the same sound, and what joins them."""
+
+
 class Inspection:
     """Collects measures and failures of the clips of one corpus.
 
@@ -60,26 +70,25 @@ class Inspection:
         self._split_column = split_column(self._table, settings)
         self._source_column = source_column(self._table, settings, self._split_column)
         self._sides = texts(self._table, self._split_column) if self._split_column else [None] * num_rows
-        self._sources = texts(self._table, self._source_column) if self._source_column else folders(self._table)
         self._verdicts: list[tuple[int, Verdict]] = []
         self._tally = SourceTally(num_bands)
         self._copies = CopyFinder()
-        self._values = {name: np.full(num_rows, np.nan) for name in DISTRIBUTIONS}
+        self._values: dict[str, list[float]] = {name: [] for name in DISTRIBUTIONS}
 
     def add(self, clip: ClipMeasures) -> None:
         """Take in a clip."""
         verdicts = judge(clip, self._settings)
         self._verdicts += [(clip.row, verdict) for verdict in verdicts]
-        self._tally.add(self._sources[clip.row] or "", clip.frames)
-        if not is_silent(clip, self._settings):
+        self._tally.add(self._source(clip.row), clip.frames)
+        if not (is_silent(clip, self._settings) or is_silent_in_frames(clip, self._settings)):
             self._copies.add(clip.row, clip.frames.fingerprint, digest=clip.frames.digest)
         sound = clip.sound
-        self._values["length"][clip.row] = clip.seconds
-        self._values["level"][clip.row] = dbfs(sound.power if sound is not None else clip.frames.power)
-        self._values["band_edge"][clip.row] = np.nan if clip.upper_hz is None else clip.upper_hz
+        self._values["length"].append(clip.seconds)
+        self._values["level"].append(dbfs(sound.power if sound is not None else clip.frames.power))
+        if clip.upper_hz is not None:
+            self._values["band_edge"].append(clip.upper_hz)
         if sound is not None:
-            share = sound.clipping.flat_share if sound.clipping.is_clipped else 0.0
-            self._values["clipped_share"][clip.row] = share
+            self._values["clipped_share"].append(sound.clipping.flat_share if sound.clipping.is_clipped else 0.0)
         self.num_scanned += 1
         self.num_with_findings += bool(verdicts)
         self.seconds_of_sound += clip.seconds
@@ -93,9 +102,9 @@ class Inspection:
     def report(self, *, is_sample: bool, seconds_taken: float) -> CorpusReport:
         """All that was found."""
         corpus, settings = self._corpus, self._settings
-        matches = self._copies.matches()
-        duplicates = [self._group(clips, matches) for clips in groups(matches)]
-        findings = self._findings(matches)
+        copies = groups(self._copies.matches())
+        duplicates = [self._group(clips, matches) for clips, matches in copies]
+        findings = self._findings(copies)
         return CorpusReport(
             source=corpus.name,
             scanned="store" if corpus.is_store else "manifest",
@@ -121,42 +130,49 @@ class Inspection:
             whole=self._tally.whole(),
             sources=tuple(self._tally.sources()),
             distributions=tuple(
-                distribution(name, values)
+                distribution(name, np.array(values))
                 for name, values in self._values.items()
                 if not (corpus.is_store and name == "clipped_share")
             ),
         )
 
-    def _findings(self, matches: Sequence[Match]) -> list[Finding]:
+    def _source(self, row: int) -> str:
+        if self._source_column is None:
+            return media_folder(self._cell("media", row))
+        return text_of(self._cell(self._source_column, row)) or ""
+
+    def _findings(self, copies: _Copies) -> list[Finding]:
         """By kind, then in the order of the corpus."""
         lengths = self._table["labels"].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
         rows: list[tuple[int, Verdict, tuple[str, ...]]] = [(row, verdict, ()) for row, verdict in self._verdicts]
         rows += [(int(row), Verdict(kind="unlabelled", detail="no label"), ()) for row in np.flatnonzero(lengths == 0)]
-        rows += self._copies_found(matches)
+        rows += self._copies_found(copies)
         order = {kind: number for number, kind in enumerate(KINDS)}
         rows.sort(key=lambda entry: (order[entry[1].kind], entry[0]))
         found = [self._finding(row, verdict, related) for row, verdict, related in rows]
         undecodable = sum(finding.kind == "undecodable" for finding in found)
         return [*found[:undecodable], *self._corpus.failures, *found[undecodable:]]
 
-    def _copies_found(self, matches: Sequence[Match]) -> list[tuple[int, Verdict, tuple[str, ...]]]:
+    def _copies_found(self, copies: _Copies) -> list[tuple[int, Verdict, tuple[str, ...]]]:
         """Copies, and what is on several sides."""
-        best: dict[int, tuple[Match, int]] = {}
-        for match in matches:
-            for clip, other in ((match.first, match.second), (match.second, match.first)):
-                if clip not in best or match.error_rate < best[clip][0].error_rate:
-                    best[clip] = match, other
         leaks = leaks_by_name(self._table, self._sides) if self._split_column else {}
         rows: list[tuple[int, Verdict, tuple[str, ...]]] = []
-        for clips in groups(matches):
+        for clips, matches in copies:
+            best: dict[int, tuple[Match, int]] = {}
+            for match in matches:
+                for clip, other in ((match.first, match.second), (match.second, match.first)):
+                    if clip not in best or match.error_rate < best[clip][0].error_rate:
+                        best[clip] = match, other
             ids = {clip: self._cell("clip_id", clip) for clip in clips}
-            sides = {self._sides[clip] for clip in clips} - {None}
+            first_of_side: dict[str, int] = {}
+            for clip in clips:
+                if (side := self._sides[clip]) is not None:
+                    first_of_side.setdefault(side, clip)
             for clip in clips:
                 match, other = best[clip]
-                related = tuple(name for number, name in ids.items() if number != clip)
-                rows.append((clip, _copy_verdict(match, clip, ids[other]), related))
-                if len(sides) > 1 and (side := self._sides[clip]) is not None:
-                    far = [number for number in clips if self._sides[number] not in (None, side)]
+                rows.append((clip, _copy_verdict(match, clip, ids[other]), _first_but(ids, clip)))
+                if len(first_of_side) > 1 and (side := self._sides[clip]) is not None:
+                    far = _first_but(first_of_side, side)
                     words = f"the same sound is on {side!r} here and on {self._sides[far[0]]!r} as {ids[far[0]]}"
                     verdict = Verdict(kind="split_leak", detail=words)
                     rows.append((clip, verdict, tuple(ids[number] for number in far)))
@@ -178,7 +194,6 @@ class Inspection:
             )
             for clip in clips
         ]
-        inside = set(clips)
         return DuplicateGroup(
             clips=tuple(members),
             pairs=tuple(
@@ -190,7 +205,6 @@ class Inspection:
                     shared_seconds=_shared_seconds(match),
                 )
                 for match in matches
-                if match.first in inside
             ),
             has_other_labels=len({frozenset(member.labels) for member in members}) > 1,
             leaks=len({member.side for member in members} - {None}) > 1,
@@ -249,6 +263,11 @@ class Inspection:
 
     def _cell(self, column: str, row: int):  # type: ignore[no-untyped-def]  # whatever the column holds
         return self._table[column][row].as_py()
+
+
+def _first_but(values: Mapping[Key, Value], own: Key) -> tuple[Value, ...]:
+    """The first values, but for that of one's own key; `MOST_RELATED` at most."""
+    return tuple(islice((value for key, value in values.items() if key != own), MOST_RELATED))
 
 
 def _copy_verdict(match: Match, clip: int, other_id: str) -> Verdict:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from earwitness.audio.decode import ENDS_EARLY
-from earwitness.audio.native import ENDS_BEFORE_HEADER
+from earwitness.audio.native import ENDS_BEFORE_HEADER, ENDS_UNMARKED
 from earwitness.doctor.clips import ClipMeasures
 from earwitness.doctor.settings import InspectSettings
 from earwitness.doctor.sound import SoundMeasures
 
-TRUNCATION_WARNINGS = (ENDS_EARLY, ENDS_BEFORE_HEADER)
+TRUNCATION_WARNINGS = (ENDS_EARLY, ENDS_BEFORE_HEADER, ENDS_UNMARKED)
 MAX_OFFSET = 0.03
 """-30 dBFS: offsets of sound cards lie below a tenth of it."""
 DEAD_SHARE = 1e-5
@@ -40,6 +40,11 @@ def is_silent(clip: ClipMeasures, settings: InspectSettings) -> bool:
     """Whether its loudest tenth of a second, in any channel, lies below the threshold."""
     power = clip.sound.loudest_power if clip.sound is not None else clip.frames.loudest_power
     return dbfs(power) < settings.silent_dbfs
+
+
+def is_silent_in_frames(clip: ClipMeasures, settings: InspectSettings) -> bool:
+    """Whether networks see nothing of it: silence, channels that cancel, sound outside the bands."""
+    return dbfs(clip.frames.loudest_power) < settings.silent_dbfs
 
 
 def judge(clip: ClipMeasures, settings: InspectSettings) -> list[Verdict]:

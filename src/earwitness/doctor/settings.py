@@ -53,6 +53,8 @@ class InspectSettings:
         ):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} must be positive")
+        if self.seed < 0:
+            raise SettingsError(f"seed={self.seed} must be 0 or more")
         if not 0 <= self.max_quiet_share <= 1:
             raise SettingsError(f"max_quiet_share={self.max_quiet_share} must lie between 0 and 1")
         if self.sample is not None and self.sample < 1:

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from earwitness.doctor.settings import InspectSettings
 from earwitness.errors import ManifestError
 from earwitness.manifest import own_media
+from earwitness.manifest_rows import PIECE_ROWS
+from earwitness.text_hashes import text_hashes
 
 SPLIT_COLUMNS = ("split", "fold")
 SOURCE_COLUMN = "source"
@@ -37,12 +41,23 @@ def source_column(table: pa.Table, settings: InspectSettings, split: str | None)
 
 def texts(table: pa.Table, column: str) -> list[str | None]:
     """The cells of a column as text; empty ones are None."""
-    return [None if cell is None or cell == "" else str(cell) for cell in table[column].to_pylist()]
+    known: dict[str | None, str | None] = {}  # each text once in memory, however many clips have it
+    cells = table[column]
+    return [
+        known.setdefault(text, text)
+        for first in range(0, len(cells), PIECE_ROWS)
+        for text in map(text_of, cells.slice(first, PIECE_ROWS).to_pylist())
+    ]
 
 
-def folders(table: pa.Table) -> list[str]:
-    """The folder of each clip's media."""
-    return [str(PurePosixPath(media).parent) for media in table["media"].to_pylist()]
+def text_of(cell: object) -> str | None:
+    """A cell as text; an empty one is None."""
+    return None if cell is None or cell == "" else str(cell)
+
+
+def media_folder(media: str) -> str:
+    """The folder of a medium."""
+    return str(PurePosixPath(media).parent)
 
 
 def leaks_by_name(table: pa.Table, sides: Sequence[str | None]) -> dict[int, tuple[str, tuple[int, ...]]]:
@@ -52,20 +67,39 @@ def leaks_by_name(table: pa.Table, sides: Sequence[str | None]) -> dict[int, tup
         By row: a sentence, and a row of each other side.
     """
     found: dict[int, tuple[str, tuple[int, ...]]] = {}
-    names: list[tuple[str, list[str | None]]] = [("medium", own_media(table).to_pylist())]
+    names = [("medium", own_media(table))]
     if "group" in table.column_names:
-        names.insert(0, ("group", texts(table, "group")))
-    for what, cells in names:
+        names.insert(0, ("group", table["group"]))
+    for what, column in names:
         first_rows: dict[str, dict[str, int]] = {}
-        for row, (cell, side) in enumerate(zip(cells, sides, strict=True)):
+        places = []
+        for row in _on_several_sides(column, sides):
+            cell, side = text_of(column[row].as_py()), sides[row]
             if cell is not None and side is not None:
                 first_rows.setdefault(cell, {}).setdefault(side, row)
-        for row, (cell, side) in enumerate(zip(cells, sides, strict=True)):
-            if cell is None or side is None or row in found or len(first_rows[cell]) < 2:
+                places.append((row, cell, side))
+        for row, cell, side in places:
+            if row in found or len(first_rows[cell]) < 2:
                 continue
             others = {other: first for other, first in first_rows[cell].items() if other != side}
             words = f"its {what} {cell!r} is on {side!r} here and on {', '.join(map(repr, sorted(others)))} elsewhere"
             found[row] = words, tuple(others.values())
+    return found
+
+
+def _on_several_sides(column: pa.ChunkedArray, sides: Sequence[str | None]) -> list[int]:
+    """Ascending rows whose cell stands on several sides; by hashes, since a corpus may have many million media."""
+    number_of_side = {side: number for number, side in enumerate(dict.fromkeys(sides))}
+    numbers = np.array([number_of_side[side] for side in sides], np.int64)
+    rows = np.flatnonzero(numbers != number_of_side.get(None, -1))
+    if pa.types.is_nested(column.type):
+        column = pa.chunked_array([[text_of(cell) for cell in column.to_pylist()]], pa.string())
+    hashes = text_hashes(pc.fill_null(pc.cast(column, pa.string()), ""))[rows]
+    order = np.argsort(hashes)
+    is_same = hashes[order[1:]] == hashes[order[:-1]]
+    is_other_side = numbers[rows[order[1:]]] != numbers[rows[order[:-1]]]
+    several = hashes[order[1:]][is_same & is_other_side]
+    found: list[int] = rows[np.isin(hashes, several)].tolist()
     return found
 
 

@@ -273,18 +273,17 @@ class _Teller:
 
 def _begins(group: DuplicateGroup) -> dict[str, float]:
     """When each clip of a group begins, on the clock of its first: so that players play the same moment."""
-    begins = {group.clips[0].clip_id: 0.0}
-    pairs = list(group.pairs)
-    while pairs:
-        joined = [pair for pair in pairs if pair.first in begins or pair.second in begins]
-        if not joined:
-            break
-        for pair in joined:
-            if pair.first in begins:
-                begins.setdefault(pair.second, begins[pair.first] + pair.shift_seconds)
-            else:
-                begins[pair.first] = begins[pair.second] - pair.shift_seconds
-            pairs.remove(pair)
+    later: dict[str, list[tuple[str, float]]] = {clip.clip_id: [] for clip in group.clips}
+    for pair in group.pairs:
+        later[pair.first].append((pair.second, pair.shift_seconds))
+        later[pair.second].append((pair.first, -pair.shift_seconds))
+    reached = [group.clips[0].clip_id]
+    begins = {reached[0]: 0.0}
+    for clip_id in reached:  # grows as it goes
+        for other, shift in later[clip_id]:
+            if other not in begins:
+                begins[other] = begins[clip_id] + shift
+                reached.append(other)
     return {clip.clip_id: begins.get(clip.clip_id, 0.0) for clip in group.clips}
 
 
@@ -353,4 +352,4 @@ def _limits(snippets: Mapping[Excerpt, Snippet]) -> str:
 
 def _in_order(side: str) -> tuple[float, str]:
     """Numbers by value, before words."""
-    return (float(side), "") if side.replace(".", "", 1).isdigit() else (float("inf"), side)
+    return (float(side), "") if side.replace(".", "", 1).isdecimal() else (float("inf"), side)

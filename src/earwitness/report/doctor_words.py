@@ -64,8 +64,11 @@ def worst_first(report: CorpusReport, *, found_only: bool = True) -> list[KindCo
 
 
 def num_clips_found(report: CorpusReport) -> int:
-    """Clips with one finding or more."""
-    return len({finding.clip_id for finding in report.findings})
+    """Scanned clips with one finding or more. Of a sample, what was found over all clips, by their labels and names
+    alone, does not count: most of those were not scanned.
+    """
+    kinds = {count.kind for count in report.counts if not report.is_sample or count.num_examined == report.num_scanned}
+    return len({finding.clip_id for finding in report.findings if finding.kind in kinds})
 
 
 def percent(share: float | None) -> str:
@@ -80,8 +83,8 @@ def percent(share: float | None) -> str:
 
 
 def interval_words(count: KindCount, *, is_sample: bool) -> str:
-    """The range of a share where only a sample was scanned: `9.1 % to 21 %`; else empty."""
-    if not is_sample or count.low is None or count.high is None:
+    """The range of a share where only a sample was scanned: `9.1 % to 21 %`; empty where the share is exact."""
+    if not is_sample or count.low is None or count.high is None or count.low == count.high:
         return ""
     return f"{percent(count.low)} to {percent(count.high)}"
 

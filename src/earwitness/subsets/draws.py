@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from earwitness.errors import ManifestError
 from earwitness.manifest import Manifest, own_media
 from earwitness.manifest_rows import PIECE_ROWS
 from earwitness.text_hashes import text_hashes
@@ -37,7 +38,11 @@ def _group_names(table: pa.Table) -> pa.ChunkedArray:
     media = pc.binary_join_element_wise("media", own_media(table), " ")
     if "group" not in table.column_names:
         return media
-    groups = pc.cast(table["group"], pa.string())
+    try:
+        groups = pc.cast(table["group"], pa.string())
+    except pa.ArrowNotImplementedError as error:
+        kind = table["group"].type
+        raise ManifestError(f"column group is {kind}; a group is named by a text or a number") from error
     has_group = pc.fill_null(pc.not_equal(groups, ""), False)
     return pc.if_else(has_group, pc.binary_join_element_wise("group", groups, " "), media)
 

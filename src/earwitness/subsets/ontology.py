@@ -39,7 +39,7 @@ def read_ontology(path: str | Path) -> Ontology:
         nodes = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise LabelError(f"{path}: the ontology cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LabelError(f"{path}: the ontology is not JSON text ({error})") from error
     try:
         names = {node["id"]: str(node["name"]) for node in nodes}

@@ -120,7 +120,7 @@ def relabel(
 
 
 def apply_map(manifest: Manifest, label_map: LabelMap) -> Manifest:
-    """Replace each label by what the map gives for it; the map has all labels of the manifest."""
+    """Replace each label by what the map gives for it; the map has all labels that clips carry."""
     new_ids = list(dict.fromkeys(new for labels in label_map.values() for new in labels))
     code_of = {label: code for code, label in enumerate(new_ids)}
     dictionary = pa.array(new_ids, pa.string())
@@ -181,7 +181,8 @@ def _check_known(labels: Iterable[str], ontology: Ontology, source: str) -> tupl
 def _mapped(labels: pa.ListArray, label_map: LabelMap, code_of: Mapping[str, int], ids: pa.Array) -> pa.ListArray:
     flat = labels.flatten()
     rows = np.asarray(pc.list_parent_indices(labels), np.int64)
-    targets = [label_map[label] for label in flat.dictionary.to_pylist()]
+    # after a subset was taken, the dictionary still has labels that no clip carries
+    targets = [label_map.get(label, ()) for label in flat.dictionary.to_pylist()]
     offsets = np.cumsum([0, *map(len, targets)])
     codes = np.array([code_of[new] for labels in targets for new in labels], np.int64)
     old = flat.indices.to_numpy().astype(np.int64)

@@ -9,6 +9,7 @@
     │   ├── NoAudioError          opened, but holds no audio stream
     │   ├── NoSamplesError        has an audio stream, but not one sample came out
     │   └── UndecodableError      missing, not media, refused, or broken beyond use
+    │   ├── TooLargeError         asks for more memory than there is, or than is allowed
     ├── CorpusError           a made corpus that cannot be written, or a folder that holds something else
     ├── StoreError            a store that cannot be read or written, or does not fit the model
     ├── ModelError            an unknown network, a damaged or foreign model file
@@ -71,6 +72,12 @@ class UndecodableError(MediaError):
     """The file is missing, is no media file, was refused, or is broken beyond use."""
 
     kind = "undecodable"
+
+
+class TooLargeError(MediaError):
+    """The file asks for more memory than there is, or than is allowed."""
+
+    kind = "memory_limit"
 
 
 class CorpusError(EarwitnessError):

@@ -10,6 +10,7 @@ way the samples lie on the grid of the whole file (see `resample`; and `seeking`
 """
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from earwitness.audio.native import NativeStream
 from earwitness.audio.resample import MonoResampler, grid_period
 from earwitness.audio.seeking import enter
-from earwitness.audio.source import OpenMedia, Source
+from earwitness.audio.source import OpenMedia, Source, source_name
 from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import AudioTrack, SourceInfo
-from earwitness.errors import NoSamplesError, SettingsError
+from earwitness.errors import NoSamplesError, SettingsError, TooLargeError
 
 PRE_ROLL_SECONDS = 1.0
 """Decoded and thrown away before a time range: AAC is wrong for 0.1 s after a seek, MP3 and Opus need some frames."""
@@ -56,6 +57,7 @@ def decode(
         NoAudioError: no audio stream.
         NoSamplesError: raised while iterating; not one sample, or none in the range.
         UndecodableError: missing, no media, refused; raised while iterating where decoding fails before any sample.
+        TooLargeError: there is not the memory that it asks for; also raised while iterating.
         SettingsError: the range is empty or negative.
     """
     return WaveformStream(source, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, stop_seconds=stop_seconds)
@@ -97,12 +99,13 @@ class WaveformStream(BlockStream[np.float32]):
         self._stop = None if stop_seconds is None else round(stop_seconds * sample_rate_hz)
         self.num_samples = 0
         """Samples given out so far."""
-        self._media = OpenMedia(source)
-        try:
-            self._native = self._open_track()
-        except BaseException:
-            self._media.close()
-            raise
+        with _memory_lacks_by_name(source_name(source)):
+            self._media = OpenMedia(source)
+            try:
+                self._native = self._open_track()
+            except BaseException:
+                self._media.close()
+                raise
         self._warnings: list[str] = []
         self._blocks = self._range()
 
@@ -147,7 +150,7 @@ class WaveformStream(BlockStream[np.float32]):
         """Blocks at our rate, each with its place in the whole waveform; the first lies well before the range."""
         resampler: MonoResampler | None = None
         position, skipped = 0, 0
-        for rate, block in self._native.blocks():
+        for rate, block in self._native_blocks():
             if resampler is None and self._native.start_position:
                 # begin where native samples meet the grid of the whole file
                 step = grid_period(rate, self._sample_rate_hz)
@@ -166,6 +169,10 @@ class WaveformStream(BlockStream[np.float32]):
         if resampler is not None:
             yield position, resampler.flush()
 
+    def _native_blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        with _memory_lacks_by_name(self._media.name):
+            yield from self._native.blocks()
+
     def _open_track(self) -> NativeStream:
         """The track from the beginning, or from well before the range where that can be trusted."""
         track, entry = AudioTrack(self._media), None
@@ -178,3 +185,12 @@ class WaveformStream(BlockStream[np.float32]):
                 self._media.reopen()
                 track = AudioTrack(self._media)
         return NativeStream(track, entry=entry, listen_from_seconds=self._start_seconds)
+
+
+@contextmanager
+def _memory_lacks_by_name(name: str) -> Iterator[None]:
+    """FFmpeg takes the sizes that a file states for true; what cannot be had is the file's fault, and it is named."""
+    try:
+        yield
+    except MemoryError as error:
+        raise TooLargeError(f"{name}: asks for more memory than there is, or than is allowed") from error

@@ -21,7 +21,7 @@ from earwitness.audio.seeking import enter
 from earwitness.audio.source import OpenMedia, Source, source_name
 from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import AudioTrack, SourceInfo
-from earwitness.errors import NoSamplesError, SettingsError, TooLargeError
+from earwitness.errors import MediaError, NoSamplesError, SettingsError, TooLargeError
 
 PRE_ROLL_SECONDS = 1.0
 """Decoded and thrown away before a time range: AAC is wrong for 0.1 s after a seek, MP3 and Opus need some frames."""
@@ -58,6 +58,7 @@ def decode(
         NoSamplesError: raised while iterating; not one sample, or none in the range.
         UndecodableError: missing, no media, refused; raised while iterating where decoding fails before any sample.
         TooLargeError: there is not the memory that it asks for; also raised while iterating.
+        TransientError: its disk or network failed; also raised while iterating, at the latest at the end.
         SettingsError: the range is empty or negative.
     """
     return WaveformStream(source, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, stop_seconds=stop_seconds)
@@ -135,9 +136,15 @@ class WaveformStream(BlockStream[np.float32]):
                     self.num_samples += len(part)
                     yield part
                 if self._stop is not None and position >= self._stop:
-                    return
+                    break
+        except MediaError:
+            self._media.require_reads()  # or they are to blame, not the media
+            raise
         finally:
             self._media.close()
+        self._media.require_reads()
+        if self._stop is not None and position >= self._stop:
+            return
         if self.num_samples == 0:
             raise NoSamplesError(
                 f"{self._media.name}: the range begins at {self._start_seconds:g} s, "

@@ -22,6 +22,7 @@ from earwitness.cli.manifest import Manifest
 from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
 from earwitness.cli.recipe_option import recipe_asked_for
+from earwitness.cli.store import StoreCare
 from earwitness.cli.synth import Synth
 from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
@@ -36,6 +37,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Synth, subcommand("synth")]
         | Annotated[Manifest, subcommand("manifest")]
         | Annotated[Prepare, subcommand("prepare")]
+        | Annotated[StoreCare, subcommand("store")]
         | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]

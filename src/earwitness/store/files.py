@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,11 @@ def _write_npy_header(file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, .
         file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     )
     return file.tell()
+
+
+def new_digest() -> "hashlib.blake2b":
+    """A digest to notice damage by: 16 hex digits."""
+    return hashlib.blake2b(digest_size=8)
 
 
 def write_error(path: Path, error: OSError) -> StoreError:

@@ -74,6 +74,8 @@ class Store(LabelledClips):
     def __init__(self, folder: Path, header: StoreHeader, totals: Totals, index: StoreIndex) -> None:
         """Use `Store.open`."""
         self.folder = folder
+        self.data_folder = folder / header.data_folder
+        """Where its parts and index lie."""
         self.front_end = header.front_end
         self.label_set = header.label_set
         self.fingerprint = header.fingerprint or ""
@@ -95,12 +97,13 @@ class Store(LabelledClips):
         folder = Path(folder)
         header = read_header(folder)
         if header.totals is None:
-            num_built = sum(rows_path(folder, part).exists() for part in range(header.num_parts))
+            num_built = sum(rows_path(folder / header.data_folder, part).exists() for part in range(header.num_parts))
             raise StoreError(
                 f"{folder}: the store is unfinished ({num_built} of {header.num_parts} parts); "
-                "run the same prepare command again"
+                "run the same command again, prepare or store"
             )
-        return cls(folder, header, header.totals, open_index(folder, num_clips=header.totals.num_clips))
+        index = open_index(folder / header.data_folder, num_clips=header.totals.num_clips)
+        return cls(folder, header, header.totals, index)
 
     @property
     def num_frames(self) -> int:
@@ -112,7 +115,7 @@ class Store(LabelledClips):
         """One row for each stored clip: all columns of the manifest and those of `parts.CLIP_COLUMNS`."""
 
         def read(part: int) -> pa.Table:
-            return read_stored_rows(self.folder, part).drop_columns(list(PLACE_COLUMNS))
+            return read_stored_rows(self.data_folder, part).drop_columns(list(PLACE_COLUMNS))
 
         with ThreadPoolExecutor(_READING_THREADS) as threads:
             return pa.concat_tables(threads.map(read, range(self.num_parts)))
@@ -121,7 +124,7 @@ class Store(LabelledClips):
         """The rows of the manifest that are not stored: clip_id, media, kind (of `FAILURE_KINDS`), reason."""
 
         def read(part: int) -> pa.Table:
-            rows = read_rows(self.folder, part, ["clip_id", "media", "failure_kind", "failure_reason"])
+            rows = read_rows(self.data_folder, part, ["clip_id", "media", "failure_kind", "failure_reason"])
             return rows.filter(pc.is_valid(rows["failure_kind"]))
 
         with ThreadPoolExecutor(_READING_THREADS) as threads:

@@ -185,10 +185,9 @@ class Verify:
         if not self.repair:
             remark("--repair marks what is damaged, so that it can be made again")
         elif report.parts:
-            manifest = self.store / "manifest.parquet"
             remark(
-                "marked; these clips are made again by the prepare command that built the store, with "
-                f"--retry-failures damaged (where the manifest is gone: {manifest})"
+                "marked; `earwitness prepare MANIFEST STORE --retry-failures damaged` makes these clips again, with "
+                f"the manifest that the store was built from, or {report.manifest}"
             )
         else:
             remark("repaired")
@@ -197,7 +196,7 @@ class Verify:
 
 @dataclass(frozen=True, kw_only=True)
 class Compact:
-    """Write a store again without what was dropped, in parts of even size. Needs room for the new one beside the old."""
+    """Write a store again without what was dropped, in parts of even size. Needs room for both at a time."""
 
     store: Folder
     """The store."""

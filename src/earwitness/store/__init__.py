@@ -4,6 +4,7 @@ settings.py        what can be chosen about building
 failure_budget.py  how many clips may fail before a build stops
 header.py          store.json: what the store holds, and whether it is finished
 files.py           arrays written piece by piece; what to say where nothing can be written
+tables.py          Parquet with checksums
 parts.py           a part: frames of up to some thousand clips (.npy) and one row for each of them (.parquet)
 kept_manifest.py   the manifest as a store keeps it
 difference.py      how two manifests differ, in words

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from earwitness.errors import LabelError, ManifestError, StoreError
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest
-from earwitness.store.build import manifest_labels
 from earwitness.store.claim import claimed
 from earwitness.store.complete import BuildSummary, Progress, make_missing_parts, summary
 from earwitness.store.difference import absent_rows, changed_column, common_rows
@@ -84,7 +83,7 @@ def append_clips(
             new = absent_rows(manifest.table, there)
             pairs = common_rows(there, manifest.table)
             changed = [before["clip_id"] for before, after in pairs if changed_column(before, after)]
-            label_set = _grown(header.label_set, Manifest(new, manifest.source), grow=grow_labels)
+            label_set = _grown(header.label_set, new, manifest.source, grow=grow_labels)
             if new.num_rows:
                 table = pa.concat_tables([there, _in_shape(new, there.schema, manifest.source)])
                 grown = replace(
@@ -112,14 +111,16 @@ def append_clips(
     )
 
 
-def _grown(label_set: LabelSet, new: Manifest, *, grow: bool) -> LabelSet:
-    used = set(pc.unique(pc.list_flatten(new.table["labels"])).to_pylist())
-    more = sorted(used - label_set.index_of.keys())
+def _grown(label_set: LabelSet, new: pa.Table, source: str, *, grow: bool) -> LabelSet:
+    more = sorted(set(pc.unique(pc.list_flatten(new["labels"])).to_pylist()) - label_set.index_of.keys())
     if more and not grow:
-        try:
-            manifest_labels(new, label_set)
-        except LabelError as error:
-            raise LabelError(f"{error}; --grow-labels puts new labels behind those of the store") from error
+        for clip_id, labels in zip(new["clip_id"].to_pylist(), new["labels"].to_pylist(), strict=True):
+            try:
+                label_set.indices(labels)
+            except LabelError as error:
+                raise LabelError(
+                    f"{source}: clip {clip_id!r}: {error}; --grow-labels puts new labels behind those of the store"
+                ) from error
     return LabelSet((*label_set.ids, *more), (*label_set.names, *more))
 
 

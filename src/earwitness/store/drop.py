@@ -60,9 +60,8 @@ def drop_clips(folder: str | Path, *, where: str | None = None, clip_ids: Sequen
             if new := pc.indices_nonzero(is_new).to_pylist():
                 places[part] = new
         if unknown := [clip_id for clip_id in wanted if clip_id not in found]:
-            raise StoreError(
-                f"{folder}: {len(unknown)} of {len(wanted)} clips are not in it; the first: {unknown[0]!r}"
-            )
+            count = f"{len(unknown)} of {len(wanted)} clips"
+            raise StoreError(f"{folder}: {count} are not in it, nothing was dropped; the first: {unknown[0]!r}")
         if places:
             header = begin_change(folder, header)
             for part, new in places.items():

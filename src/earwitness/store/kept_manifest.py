@@ -7,28 +7,26 @@ store: those of an `append` that has hardly begun. A store of version 1 has none
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from earwitness.errors import StoreError
-from earwitness.files import replacing
 from earwitness.store.header import StoreHeader
 from earwitness.store.parts import manifest_columns, read_rows
+from earwitness.store.tables import read_parquet, write_parquet
 
 FILE_NAME = "manifest.parquet"
 
 
 def keep_manifest(folder: Path, header: StoreHeader, table: pa.Table) -> None:
     """Put a manifest beside the parts, in place of one that may be there."""
-    with replacing(folder / header.data_folder / FILE_NAME) as file:
-        pyarrow.parquet.write_table(table, file, compression="zstd", write_page_checksum=True)
+    write_parquet(folder / header.data_folder / FILE_NAME, table.combine_chunks())
 
 
 def kept_manifest(folder: Path, header: StoreHeader) -> pa.Table | None:
     """The rows that the store was made from; None where neither the manifest nor all parts are there."""
     data_folder = folder / header.data_folder
     try:
-        table = pyarrow.parquet.read_table(data_folder / FILE_NAME, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
+        table = read_parquet(data_folder / FILE_NAME)
+    except StoreError:
         table = None
     if table is not None and table.num_rows >= header.num_rows:
         return table.slice(0, header.num_rows)

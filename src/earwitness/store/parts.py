@@ -29,13 +29,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
 
 from earwitness.errors import ManifestError, StoreError
-from earwitness.files import replacing
 from earwitness.parallel import Failure
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.files import replacing_npy
+from earwitness.store.tables import read_parquet, write_parquet
 from earwitness.table_files import first_line
 
 PARTS_FOLDER = "parts"
@@ -146,7 +145,7 @@ def write_part(
         for row, result in enumerate(results):
             if isinstance(result, DecodedClip):
                 append_frames(row, append)
-    table = rows.replace_schema_metadata(None)
+    table = rows
     for name, kind in ADDED_COLUMNS.items():
         table = table.append_column(name, pa.nulls(table.num_rows, kind))
     _write_rows(folder, part, _with_results(table, dict(enumerate(results)), label_indices, first_frame=0))
@@ -216,8 +215,7 @@ def _with_results(
 
 
 def _write_rows(folder: Path, part: int, table: pa.Table) -> None:
-    with replacing(rows_path(folder, part)) as file:
-        pyarrow.parquet.write_table(table.combine_chunks(), file, compression="zstd", write_page_checksum=True)
+    write_parquet(rows_path(folder, part), table.combine_chunks())
 
 
 def copy_raw_frames(spool_path: Path, append: Append) -> None:
@@ -227,7 +225,9 @@ def copy_raw_frames(spool_path: Path, append: Append) -> None:
             append(piece)
 
 
-def copy_frames(path: Path, first_frame: int, num_frames: int, num_bands: int, append: Append) -> None:
+def copy_frames(
+    path: Path, first_frame: int, num_frames: int, num_bands: int, append: Callable[[bytes], object]
+) -> None:
     """Append some frames of a part's `.npy`, in pieces of bounded size.
 
     Raises:
@@ -258,13 +258,7 @@ def read_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> 
     Raises:
         StoreError: the file is missing or damaged.
     """
-    path = rows_path(folder, part)
-    try:
-        table = pyarrow.parquet.read_table(
-            path, columns=None if columns is None else list(columns), page_checksum_verification=True
-        )
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})") from error
+    table = read_parquet(rows_path(folder, part), columns)
     if columns is None and "frames_digest" not in table.column_names:  # of version 1
         place = table.column_names.index("failure_kind")
         table = table.add_column(place, "frames_digest", pa.nulls(table.num_rows, pa.string()))
@@ -316,7 +310,7 @@ def committed_counts(folder: Path, part: int, *, num_rows: int, num_bands: int) 
     if not rows_path(folder, part).exists():
         return None
     try:
-        rows = read_rows(folder, part, _COUNTED_COLUMNS)
+        rows = read_rows(folder, part)
         frames = np.load(frames_path(folder, part), mmap_mode="r")
     except (StoreError, OSError, ValueError, EOFError):
         return None  # damaged from outside: built again

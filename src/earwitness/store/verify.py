@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from earwitness.errors import StoreError
 from earwitness.parallel import Failure
@@ -33,7 +32,7 @@ from earwitness.store.parts import (
     read_rows,
     rows_path,
 )
-from earwitness.table_files import first_line
+from earwitness.store.tables import read_parquet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +57,8 @@ class VerifyReport:
     num_without_checksum: int
     """Of these, clips stored by an earlier version, of which only the place could be checked."""
     parts: tuple[PartFault, ...]
+    manifest: str
+    """Where the store keeps its manifest."""
     is_manifest_lost: bool
     others: tuple[str, ...]
     """Faults of manifest and index, in sentences."""
@@ -128,6 +129,7 @@ def _look(folder: Path, header: StoreHeader, progress: Callable[[int, int], None
     if all(fault.clips for fault in faults):
         others += _faults_of_index(data_folder, header)
     return VerifyReport(
+        manifest=str(data_folder / MANIFEST_FILE),
         is_manifest_lost=is_manifest_lost,
         num_parts=header.num_parts,
         num_clips=num_clips,
@@ -141,10 +143,7 @@ def _read_manifest(path: Path, header: StoreHeader) -> pa.Table | None:
     """The manifest that is kept; None where an earlier version kept none."""
     if not path.exists():
         return None
-    try:
-        table = pyarrow.parquet.read_table(path, page_checksum_verification=True).slice(0, header.num_rows)
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: cannot be read ({first_line(error)})") from error
+    table = read_parquet(path).slice(0, header.num_rows)
     if digest_table(table) != header.manifest_digest:
         raise StoreError(f"{path}: its rows are not those that the store was made from")
     return table

@@ -1,0 +1,35 @@
+"""Tables of a store: Parquet with checksums, written whole or not at all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from earwitness.errors import StoreError
+from earwitness.files import replacing
+from earwitness.table_files import first_line
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table of a store, its checksums verified.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    try:
+        table = pyarrow.parquet.read_table(
+            path, columns=None if columns is None else list(columns), page_checksum_verification=True
+        )
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})") from error
+    # Parquet calls what is in a list `element`, Arrow `item`; by whom a table was written shall not show in its bytes
+    kinds = [pa.list_(field.type.value_type) if pa.types.is_list(field.type) else field.type for field in table.schema]
+    return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Put a table of a store in its place, with checksums."""
+    with replacing(path) as file:
+        table = table.replace_schema_metadata(None)
+        pyarrow.parquet.write_table(table, file, compression="zstd", write_page_checksum=True)

@@ -34,8 +34,9 @@ CLIPS_PER_PART = 4
 WORKERS = 2
 SHARE_OF_PARENTS = 1 / 3
 """Kills that hit the parent alone, whose workers must then end by themselves."""
-GONE_WITHIN_SECONDS = 5.0
-"""Processes that live longer after a kill are orphans."""
+GONE_WITHIN_SECONDS = 30.0
+"""Processes that live longer after a kill are orphans. A worker whose parent is killed while it still starts ends once
+its imports are done: a second of processor time, for which it may have to wait."""
 
 _KILLED_AT_A_STEP = """
 import os, signal, sys
@@ -79,10 +80,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         manifest = make_corpus(Path(folder) / "corpus", arguments.clips)
         reference = Path(folder) / "reference"
-        whole_seconds = min(run_through(manifest, reference), run_through(manifest, Path(folder) / "again"))
-        if differences := compare(reference, Path(folder) / "again", manifest):
-            print(f"two builds that ran through differ: {differences}")
-            return 1
+        whole_seconds = run_through(manifest, reference)
         rows = pq.read_table(manifest).num_rows
         print(f"{rows} clips, parts of {CLIPS_PER_PART}, {WORKERS} workers; run through: {whole_seconds:.1f} s")
         found = Found()
@@ -98,6 +96,8 @@ def main() -> int:
                 print(found.faults[-1], flush=True)
             found.num_builds += 1
             remove(store)
+            if found.num_builds % 10 == 0:
+                print(f"{found.num_builds} builds, {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     show(found, time.perf_counter() - started)
     return 1 if found.faults or found.num_orphans else 0
 
@@ -143,7 +143,8 @@ def kill_at_random(manifest: Path, store: Path, whole_seconds: float, chance: ra
     while True:
         build = start(["-m", "earwitness"], manifest, store)
         try:
-            status = build.wait(chance.uniform(0.0, 1.1 * whole_seconds))
+            # later and later moments: it must come to an end on a machine that has become busy, too
+            status = build.wait(chance.uniform(0.0, (1.1 + 0.1 * num_kills) * whole_seconds))
         except subprocess.TimeoutExpired:
             if chance.random() < SHARE_OF_PARENTS:
                 build.kill()
@@ -239,7 +240,8 @@ def compare(reference: Path, store: Path, manifest: Path) -> str:
             continue
         if name.endswith(".parquet"):
             rows = pq.read_table(store / name)
-            clip_ids += rows["clip_id"].to_pylist()
+            if name.startswith("parts/"):
+                clip_ids += rows["clip_id"].to_pylist()
             if not rows.equals(pq.read_table(reference / name)):
                 return f"{name} has other rows"
         elif (store / name).read_bytes() != (reference / name).read_bytes():

@@ -85,9 +85,7 @@ class Append:
         if self.json:
             print_json({"schema_version": 1, "store": str(self.store), **asdict(done)})
         else:
-            print(
-                f"{self.store}: {counted(done.num_added, 'row')} added, {counted(done.num_there, 'row')} there before"
-            )
+            print(f"{self.store}: {counted(done.num_added, 'row')} added, {done.num_there:,} were there before")
             if done.num_new_labels:
                 print(f"  {counted(done.num_new_labels, 'new label')}")
             _print_store(done.store)

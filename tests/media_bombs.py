@@ -135,7 +135,6 @@ def bombs():
         + flac_block(129, bytes(0xFFFFFF))
         + silent_flac(128)[42:],
         "many frames.ape": ape(0x7FFFFFF),
-        "cover 200 MB.mp3": cover(200_000_000) + SECOND,
     }
 
 

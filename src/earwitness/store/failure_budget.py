@@ -8,9 +8,12 @@ finished store would have too many.
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from earwitness.errors import SettingsError
-from earwitness.store.parts import PartCounts
+
+if TYPE_CHECKING:
+    from earwitness.store.parts import PartCounts
 
 _LEAST_OF_A_SHARE = 10
 
@@ -35,7 +38,7 @@ class FailureBudget:
         """Clips of a manifest of `num_rows` that may fail."""
         return self._count if self._count is not None else max(_LEAST_OF_A_SHARE, math.floor(self._share * num_rows))
 
-    def objection(self, counts: PartCounts, *, num_rows: int) -> str:
+    def objection(self, counts: "PartCounts", *, num_rows: int) -> str:
         """Why to stop now, and how to go on; empty where failures are within the budget."""
         failures = {kind: number for kind, number in counts.failures.items() if kind != "dropped"}
         number = sum(failures.values())

@@ -23,13 +23,17 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         )
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})") from error
-    # Parquet calls what is in a list `element`, Arrow `item`; by whom a table was written shall not show in its bytes
-    kinds = [pa.list_(field.type.value_type) if pa.types.is_list(field.type) else field.type for field in table.schema]
-    return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
+    return _with_plain_lists(table)
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Put a table of a store in its place, with checksums."""
+    table = _with_plain_lists(table.replace_schema_metadata(None))
     with replacing(path) as file:
-        table = table.replace_schema_metadata(None)
         pyarrow.parquet.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def _with_plain_lists(table: pa.Table) -> pa.Table:
+    """Parquet calls what is in a list `element`, Arrow `item`; where a table came from shall not show in its bytes."""
+    kinds = [pa.list_(field.type.value_type) if pa.types.is_list(field.type) else field.type for field in table.schema]
+    return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from earwitness.store.build import build_store
 from earwitness.store.decode import ClipTask, decode_clip
 from earwitness.store.difference import manifest_difference
 from earwitness.store.failure_budget import FailureBudget
+from earwitness.store.merge import merge_stores
 from earwitness.store.parts import PartCounts
 from earwitness.store.read import Store
 from earwitness.store.settings import BuildSettings, DecodeSettings
@@ -233,6 +235,20 @@ def test_a_disk_that_vanishes(sounds, tmp_path):
 
     with pytest.raises(StoreError, match=r"cannot be written \(No such file or directory\)"):
         build_store(manifest, tmp_path / "store", settings=BuildSettings(workers=1, clips_per_part=2), progress=vanish)
+
+
+def test_a_disk_that_is_full_while_stores_are_copied(sounds, tmp_path):
+    for name, row in (("one", 0), ("two", 1)):
+        manifest = Manifest(manifest_of(sounds, ["good.wav"] * 2).table.slice(row, 1))
+        build_store(manifest, tmp_path / name, settings=BuildSettings(workers=1))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(StoreError, match=r"merged: cannot be written \(File too large\); make room"):
+            merge_stores([tmp_path / "one", tmp_path / "two"], tmp_path / "merged")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert merge_stores([tmp_path / "one", tmp_path / "two"], tmp_path / "merged").num_stored == 2
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")

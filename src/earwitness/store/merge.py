@@ -35,7 +35,7 @@ from earwitness.store.parts import (
     PARTS_FOLDER,
     Append,
     committed_counts,
-    copy_frames,
+    frame_pieces,
     frames_path,
     manifest_columns,
     read_rows,
@@ -263,12 +263,9 @@ def _write_copy(
     def append_frames(place: int, append: Append) -> None:
         clip, result, digest = copied[place], results[place], new_digest()
         assert isinstance(result, DecodedClip)
-
-        def append_and_digest(frames: Any) -> None:
-            digest.update(frames)
-            append(frames)
-
-        copy_frames(clip.path, clip.first_frame, result.num_frames, num_bands, append_and_digest)
+        for piece in frame_pieces(clip.path, clip.first_frame, result.num_frames, num_bands):
+            digest.update(piece)
+            append(piece)
         if result.frames_digest not in (None, digest.hexdigest()):
             raise StoreError(
                 f"{clip.path}: damaged, the frames of clip {clip.clip_id!r} are not those that were stored; "

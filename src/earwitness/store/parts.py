@@ -20,7 +20,7 @@ compacted.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,7 +180,8 @@ def change_part(
         path = frames_path(folder, part)
         with replacing_npy(path, dtype=FRAME_DTYPE, row_shape=(num_bands,)) as append:
             if first_frame:
-                copy_frames(path, 0, first_frame, num_bands, append)
+                for piece in frame_pieces(path, 0, first_frame, num_bands):
+                    append(piece)
             for row, result in results.items():
                 if isinstance(result, DecodedClip) and append_frames:
                     append_frames(row, append)
@@ -225,10 +226,8 @@ def copy_raw_frames(spool_path: Path, append: Append) -> None:
             append(piece)
 
 
-def copy_frames(
-    path: Path, first_frame: int, num_frames: int, num_bands: int, append: Callable[[bytes], object]
-) -> None:
-    """Append some frames of a part's `.npy`, in pieces of bounded size.
+def frame_pieces(path: Path, first_frame: int, num_frames: int, num_bands: int) -> Iterator[bytes]:
+    """Some frames of a part's `.npy`, as bytes, in pieces of bounded size.
 
     Raises:
         StoreError: the file is missing or damaged, or does not reach so far.
@@ -246,7 +245,7 @@ def copy_frames(
                 piece = file.read(min(_COPY_BYTES, remaining))
                 if not piece:
                     raise StoreError(f"{path}: it ends too early; the store is damaged")
-                append(piece)
+                yield piece
                 remaining -= len(piece)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})") from error

@@ -26,7 +26,7 @@ from earwitness.store.kept_manifest import FILE_NAME as MANIFEST_FILE
 from earwitness.store.kept_manifest import keep_manifest, kept_manifest
 from earwitness.store.parts import (
     change_part,
-    copy_frames,
+    frame_pieces,
     frames_path,
     manifest_columns,
     read_rows,
@@ -164,7 +164,8 @@ def _fault_of_frames(path: Path, row: dict[str, object], header: StoreHeader) ->
     assert isinstance(first_frame, int)
     assert isinstance(num_frames, int)
     try:
-        copy_frames(path, first_frame, num_frames, header.front_end.num_bands, digest.update)
+        for piece in frame_pieces(path, first_frame, num_frames, header.front_end.num_bands):
+            digest.update(piece)
     except StoreError as error:
         return str(error)
     return "" if row["frames_digest"] in (None, digest.hexdigest()) else f"{path}: frames do not match their checksum"

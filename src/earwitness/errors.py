@@ -13,6 +13,7 @@
     │   └── TransientError        its disk or network failed; another time it may be read
     ├── CorpusError           a made corpus that cannot be written, or a folder that holds something else
     ├── StoreError            a store that cannot be read or written, or does not fit the model
+    ├── ClusterError          a cluster that does not answer, or cannot do the work
     ├── ModelError            an unknown network, a damaged or foreign model file
     ├── RunError              a run folder that cannot be started, resumed or read
     │   └── DivergedError         a training whose loss is no longer a number
@@ -97,6 +98,10 @@ class CorpusError(EarwitnessError):
 
 class StoreError(EarwitnessError):
     """A store cannot be read, written or used with this model."""
+
+
+class ClusterError(EarwitnessError):
+    """A cluster does not answer, or cannot do the work."""
 
 
 class ModelError(EarwitnessError):

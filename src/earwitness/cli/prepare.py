@@ -5,16 +5,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
+from earwitness.errors import SettingsError
 from earwitness.store.settings import BuildSettings
 
 if TYPE_CHECKING:
     from earwitness.labels import LabelSet
     from earwitness.store.complete import BuildProgress, BuildSummary
+    from earwitness.store.part_jobs import Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,11 @@ class Prepare:
     store: Annotated[Positional[Path], arg(metavar="STORE")]
     """The folder to make. An interrupted one is finished."""
     settings: Annotated[BuildSettings, arg(name="")]
+    engine: Literal["local", "ray"] = "local"
+    """Who decodes: the processes of this machine, or a Ray cluster, part by part."""
+    ray_address: str = "local"
+    """The cluster of --engine ray: HOST:PORT of its head, auto for the one that this machine belongs to, or local for
+    one of this machine alone."""
     label_set: Path | None = None
     """The labels in order: a .csv or .txt, a model (.safetensors) or another store. None: those of the store, where
     it is there already, or else the manifest's own, sorted."""
@@ -42,15 +49,20 @@ class Prepare:
         from earwitness.store.parts import FAILURES_FILE
         from earwitness.store.retry import RETRIED_KINDS, retry_failures
 
+        engine = self._engine()
         manifest = read_manifest(self.manifest)
         label_set = _read_label_set(self.label_set) if self.label_set is not None else None
         with build_bar("prepare", total=len(manifest)) as progress:
-            summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set, progress=progress)
+            summary = build_store(
+                manifest, self.store, settings=self.settings, label_set=label_set, engine=engine, progress=progress
+            )
         retried = None
         if self.retry_failures is not None:
             kinds = self.retry_failures or RETRIED_KINDS
             with build_bar("retry") as progress:
-                retried = retry_failures(self.store, kinds=kinds, settings=self.settings, progress=progress)
+                retried = retry_failures(
+                    self.store, kinds=kinds, settings=self.settings, engine=engine, progress=progress
+                )
             was_complete = summary.was_complete and not retried.num_tried
             summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set)
         else:
@@ -69,6 +81,16 @@ class Prepare:
             count = f"{summary.num_failed} of {summary.num_clips}"
             remark(f"{count} clips are not stored; the reasons are in {failures_path}{again}")
         return 0 if summary.num_stored else 1
+
+    def _engine(self) -> "Engine":
+        from earwitness.store.cluster import LOCAL, cluster_engine
+        from earwitness.store.local import make_parts
+
+        if self.engine == "ray":
+            return cluster_engine(self.ray_address)
+        if self.ray_address != LOCAL:
+            raise SettingsError(f"--ray-address {self.ray_address} is for --engine ray")
+        return make_parts
 
     def _print(self, summary: "BuildSummary", *, was_complete: bool) -> None:
         print(

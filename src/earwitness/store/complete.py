@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earwitness.errors import StoreError
-from earwitness.files import replacing
+from earwitness.files import PARTIAL_SUFFIX, replacing
 from earwitness.store.claim import claimed
 from earwitness.store.failure_budget import FailureBudget
 from earwitness.store.files import write_error
@@ -32,6 +32,7 @@ from earwitness.store.parts import (
     committed_counts,
     count_part,
     read_rows,
+    remove_rows,
     rows_path,
 )
 from earwitness.store.settings import DecodeSettings
@@ -121,6 +122,7 @@ def make_missing_parts(
     for part, rows in enumerate(header.part_rows):
         counts = committed_counts(data_folder, part, num_rows=len(rows), num_bands=header.front_end.num_bands)
         if counts is None:
+            remove_rows(data_folder, part)
             missing.append((part, rows))
         else:
             before += counts
@@ -159,7 +161,8 @@ def run_jobs(
     budget = FailureBudget(settings.max_failures) if settings.max_failures is not None else None
     counts = before
     spool_folder = folder / _SPOOL_FOLDER
-    shutil.rmtree(spool_folder, ignore_errors=True)  # what an earlier run left
+    data_folder = folder / header.data_folder
+    _remove_leftovers(data_folder, spool_folder)  # of an earlier run
     try:
         with contextlib.closing(engine(jobs, spool_folder, settings)) as increments:
             for increment in itertools.chain([PartCounts()], increments):  # failures of earlier runs may be too many
@@ -179,8 +182,14 @@ def run_jobs(
                 if budget and (objection := budget.objection(counts, num_rows=header.num_rows)):
                     raise StoreError(f"{folder}: {objection}")
     finally:
-        shutil.rmtree(spool_folder, ignore_errors=True)
+        _remove_leftovers(data_folder, spool_folder)
     return counts
+
+
+def _remove_leftovers(data_folder: Path, spool_folder: Path) -> None:
+    shutil.rmtree(spool_folder, ignore_errors=True)
+    for partial in (data_folder / PARTS_FOLDER).glob(f"*{PARTIAL_SUFFIX}"):
+        partial.unlink(missing_ok=True)
 
 
 def finish_store(folder: Path, header: StoreHeader) -> StoreHeader:

@@ -17,15 +17,15 @@ from earwitness.files import replacing
 
 @contextlib.contextmanager
 def replacing_npy(
-    path: Path, *, dtype: npt.DTypeLike, row_shape: tuple[int, ...] = ()
+    path: Path, *, dtype: npt.DTypeLike, row_shape: tuple[int, ...] = (), writer: str = ""
 ) -> Iterator[Callable[[npt.NDArray[Any] | bytes], None]]:
     """Write an `.npy` array [rows, *row_shape] piece by piece, by plain writes, its length not known before.
 
-    Gives a function that appends rows: an array, or the raw bytes of one.
+    Gives a function that appends rows: an array, or the raw bytes of one. For `writer` see `replacing`.
     """
     dtype = np.dtype(dtype)
     row_bytes = dtype.itemsize * int(np.prod(row_shape, dtype=np.int64))
-    with replacing(path) as file:
+    with replacing(path, writer=writer) as file:
         header_bytes = _write_npy_header(file, dtype, (0, *row_shape))
 
         def append(rows: npt.NDArray[Any] | bytes) -> None:

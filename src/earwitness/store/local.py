@@ -11,7 +11,7 @@ import socket
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
-from earwitness.parallel import run_tasks
+from earwitness.parallel import run_tasks, usable_cpus
 from earwitness.store.decode import ClipTask, decode_clip
 from earwitness.store.part_jobs import PartJob, Result, counts_of
 from earwitness.store.parts import Append, PartCounts, copy_raw_frames
@@ -53,7 +53,7 @@ def make_parts(
     outcomes = run_tasks(
         decode_clip,
         tasks(),
-        workers=settings.workers,
+        workers=settings.workers or usable_cpus(),
         timeout_seconds=settings.timeout_seconds,
         cpu_limit_seconds=settings.cpu_limit_seconds,
         memory_limit_bytes=settings.memory_limit_mib * 2**20,

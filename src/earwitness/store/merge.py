@@ -39,6 +39,7 @@ from earwitness.store.parts import (
     frames_path,
     manifest_columns,
     read_rows,
+    remove_rows,
     write_part,
 )
 from earwitness.table_files import first_line
@@ -220,6 +221,7 @@ def _copy(
         if committed_counts(data_folder, part, num_rows=len(rows), num_bands=num_bands):
             num_resumed += 1
         else:
+            remove_rows(data_folder, part)
             part_rows = table.slice(rows.start, len(rows))
             indices = [target.label_set.indices(labels) for labels in part_rows["labels"].to_pylist()]
             _write_copy(data_folder, part, part_rows, indices, copied, num_bands)

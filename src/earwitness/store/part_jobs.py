@@ -34,6 +34,8 @@ class PartJob:
     front_end: FrontEnd
     places: tuple[int, ...] | None = None
     """The rows to decode, in a part that is there already; None: all of one that is not."""
+    writer: str = ""
+    """Who makes the part, where several processes may at a time; see `files.replacing`."""
 
     def commit(self, results: Mapping[int, Result], append_frames: Callable[[int, Append], None]) -> None:
         """Write the part, once something became of all rows to decode; see `parts.write_part`."""
@@ -46,6 +48,7 @@ class PartJob:
                 results=[results[place] for place in range(self.rows.num_rows)],
                 append_frames=append_frames,
                 num_bands=self.front_end.num_bands,
+                writer=self.writer,
             )
         else:
             change_part(
@@ -55,6 +58,7 @@ class PartJob:
                 label_indices=self.label_indices,
                 append_frames=append_frames,
                 num_bands=self.front_end.num_bands,
+                writer=self.writer,
             )
 
 

@@ -107,6 +107,11 @@ def rows_path(folder: Path, part: int) -> Path:
     return folder / PARTS_FOLDER / f"part-{part:06d}.parquet"
 
 
+def remove_rows(folder: Path, part: int) -> None:
+    """Take a part out, if it is there: its rows must not meet frames that are written anew."""
+    rows_path(folder, part).unlink(missing_ok=True)
+
+
 def check_columns(manifest_columns: Sequence[str]) -> None:
     """Refuse a manifest with columns that building fills.
 
@@ -127,8 +132,9 @@ def write_part(
     results: Sequence[DecodedClip | Failure],
     append_frames: Callable[[int, Append], None],
     num_bands: int,
+    writer: str = "",
 ) -> None:
-    """Write and commit one part.
+    """Write and commit one part. A damaged one must have been taken out before (`remove_rows`).
 
     Args:
         folder: the store.
@@ -139,16 +145,18 @@ def write_part(
         append_frames: called as `append_frames(row of the part, append)` for each stored clip in order; it
             hands the clip's frames to `append`.
         num_bands: bands of a frame.
+        writer: see `files.replacing`.
     """
-    rows_path(folder, part).unlink(missing_ok=True)  # one that is damaged must not meet other frames
-    with replacing_npy(frames_path(folder, part), dtype=FRAME_DTYPE, row_shape=(num_bands,)) as append:
+    path = frames_path(folder, part)
+    with replacing_npy(path, dtype=FRAME_DTYPE, row_shape=(num_bands,), writer=writer) as append:
         for row, result in enumerate(results):
             if isinstance(result, DecodedClip):
                 append_frames(row, append)
     table = rows
     for name, kind in ADDED_COLUMNS.items():
         table = table.append_column(name, pa.nulls(table.num_rows, kind))
-    _write_rows(folder, part, _with_results(table, dict(enumerate(results)), label_indices, first_frame=0))
+    table = _with_results(table, dict(enumerate(results)), label_indices, first_frame=0)
+    write_parquet(rows_path(folder, part), table.combine_chunks(), writer=writer)
 
 
 def change_part(
@@ -159,6 +167,7 @@ def change_part(
     label_indices: Sequence[Sequence[int]] = (),
     append_frames: Callable[[int, Append], None] | None = None,
     num_bands: int,
+    writer: str = "",
 ) -> bool:
     """Replace what became of some rows of a committed part; False where it says all of that already.
 
@@ -169,6 +178,7 @@ def change_part(
         label_indices: for each row of the part; needed where a clip is stored now.
         append_frames: as for `write_part`, for the clips that are stored now.
         num_bands: bands of a frame.
+        writer: see `files.replacing`.
     """
     table = read_rows(folder, part)
     recorded = table.select(list(FAILURE_COLUMNS)).to_pylist()
@@ -178,14 +188,15 @@ def change_part(
     if any(isinstance(result, DecodedClip) for result in results.values()):
         first_frame = num_named_frames(table)
         path = frames_path(folder, part)
-        with replacing_npy(path, dtype=FRAME_DTYPE, row_shape=(num_bands,)) as append:
+        with replacing_npy(path, dtype=FRAME_DTYPE, row_shape=(num_bands,), writer=writer) as append:
             if first_frame:
                 for piece in frame_pieces(path, 0, first_frame, num_bands):
                     append(piece)
             for row, result in results.items():
                 if isinstance(result, DecodedClip) and append_frames:
                     append_frames(row, append)
-    _write_rows(folder, part, _with_results(table, results, label_indices, first_frame=first_frame))
+    table = _with_results(table, results, label_indices, first_frame=first_frame)
+    write_parquet(rows_path(folder, part), table.combine_chunks(), writer=writer)
     return True
 
 
@@ -213,10 +224,6 @@ def _with_results(
     for name, kind in ADDED_COLUMNS.items():
         table = table.set_column(table.column_names.index(name), name, pa.array(added[name], kind))
     return table
-
-
-def _write_rows(folder: Path, part: int, table: pa.Table) -> None:
-    write_parquet(rows_path(folder, part), table.combine_chunks())
 
 
 def copy_raw_frames(spool_path: Path, append: Append) -> None:

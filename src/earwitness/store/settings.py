@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from earwitness.errors import SettingsError
 from earwitness.front_end import FrontEnd
-from earwitness.parallel import usable_cpus
 from earwitness.store.failure_budget import FailureBudget
 
 
@@ -12,8 +11,8 @@ from earwitness.store.failure_budget import FailureBudget
 class DecodeSettings:
     """How media are decoded: none of it shows in what comes out."""
 
-    workers: int = field(default_factory=usable_cpus)
-    """Processes that decode; by default one for each processor."""
+    workers: int | None = None
+    """Processes that decode at a time. None: one for each processor, of this machine or of the cluster."""
     timeout_seconds: float = 1_200.0
     """A clip that takes longer goes to the failures; waiting for a processor does not count."""
     cpu_limit_seconds: float = 600.0

@@ -26,10 +26,10 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return _with_plain_lists(table)
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """Put a table of a store in its place, with checksums."""
+def write_parquet(path: Path, table: pa.Table, *, writer: str = "") -> None:
+    """Put a table of a store in its place, with checksums. For `writer` see `replacing`."""
     table = _with_plain_lists(table.replace_schema_metadata(None))
-    with replacing(path) as file:
+    with replacing(path, writer=writer) as file:
         pyarrow.parquet.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 

@@ -30,6 +30,7 @@ from earwitness.store.parts import (
     frames_path,
     manifest_columns,
     read_rows,
+    remove_rows,
     rows_path,
 )
 from earwitness.store.tables import read_parquet
@@ -197,7 +198,7 @@ def _repair(folder: Path, header: StoreHeader, report: VerifyReport) -> None:
             results = {place: failure for place, clip_id in enumerate(clip_ids) if clip_id in fault.clips}
             change_part(data_folder, fault.part, results, num_bands=header.front_end.num_bands)
         else:
-            rows_path(data_folder, fault.part).unlink(missing_ok=True)
+            remove_rows(data_folder, fault.part)
     if not report.are_rows_lost:
         table = kept_manifest(folder, header)
         assert table is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from earwitness.errors import EarwitnessError
+from earwitness.places import Place, UrlPath, uploading
 
 PARTIAL_SUFFIX = ".partial"
 """Ends the names of files that are not finished."""
@@ -21,10 +22,10 @@ LOCK_FILE = ".lock"
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, writer: str = "") -> Iterator[BinaryIO]:
+def replacing(path: Place, *, writer: str = "") -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends well, and vanishes otherwise.
 
-    Written whole or not at all, and on the disk before the rename. The folder must be there.
+    Written whole or not at all, and on the disk before the rename; or put behind its URL. The folder must be there.
 
     Args:
         path: the file.
@@ -33,6 +34,10 @@ def replacing(path: Path, *, writer: str = "") -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written; what was at `path` is still there.
     """
+    if isinstance(path, UrlPath):
+        with uploading(path) as file:
+            yield file
+        return
     with replacing_path(path, writer=writer) as partial, partial.open("wb") as file:
         yield file
 

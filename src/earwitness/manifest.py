@@ -26,6 +26,7 @@ import pyarrow.parquet
 
 from earwitness.errors import ManifestError
 from earwitness.files import replacing
+from earwitness.places import Place, place
 from earwitness.table_files import empty_to_null, first_line, read_table
 
 LABEL_SEPARATOR = "|"
@@ -54,7 +55,7 @@ class Manifest:
     """What to call it in messages: a file name, usually."""
 
     @classmethod
-    def from_table(cls, table: pa.Table, *, source: str = "manifest", folder: Path | None = None) -> "Manifest":
+    def from_table(cls, table: pa.Table, *, source: str = "manifest", folder: Place | None = None) -> "Manifest":
         """Check a table and bring it into shape.
 
         Missing `start_seconds` and `stop_seconds` are added as null, missing `labels` as empty lists, and a
@@ -95,18 +96,13 @@ class Manifest:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def is_url(media: str) -> bool:
-    """Whether a media text is a URL rather than a path."""
-    return "://" in media
-
-
-def read_manifest(path: str | Path) -> Manifest:
-    """Read a manifest from `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+def read_manifest(path: str | Place) -> Manifest:
+    """Read a manifest from `.parquet`, `.csv`, `.tsv` or `.jsonl`, on the disk or behind a URL.
 
     Raises:
         ManifestError: the file is missing, a folder, of another kind, damaged, or a row is bad.
     """
-    path = Path(path)
+    path = place(path)
     table = read_table(path, text_columns=CORE_COLUMNS)
     version = (table.schema.metadata or {}).get(_VERSION_KEY, b"0").decode()
     if not version.isdecimal() or int(version) > SCHEMA_VERSION:
@@ -235,7 +231,7 @@ def _first(bad: pa.ChunkedArray) -> int | None:
     return None if position < 0 else int(position)
 
 
-def _join_to_folder(media: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
+def _join_to_folder(media: pa.ChunkedArray, folder: Place) -> pa.ChunkedArray:
     is_relative = pc.invert(pc.or_(pc.starts_with(media, "/"), pc.match_substring(media, "://")))
     joined = pc.binary_join_element_wise(str(folder), media, "/")
     return pc.if_else(is_relative, joined, media)

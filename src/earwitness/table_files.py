@@ -8,9 +8,9 @@ Row numbers in messages count data rows from 1; a header and blank lines are not
 """
 
 import csv
+import io
 import json
 from collections.abc import Collection
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from earwitness.errors import ManifestError
+from earwitness.places import Place, UrlPath, open_file
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -26,7 +27,7 @@ _DECIMAL = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][-+][0-9]+)?"
 """Texts taken for numbers. `007` is none, nor are 19 digits or `12e5`: those are names of something."""
 
 
-def read_table(path: Path, *, text_columns: Collection[str] = ()) -> pa.Table:
+def read_table(path: Place, *, text_columns: Collection[str] = ()) -> pa.Table:
     """Read a table, in the format that its suffix names; a CSV may be separated by `,` or `;`.
 
     Args:
@@ -39,19 +40,20 @@ def read_table(path: Path, *, text_columns: Collection[str] = ()) -> pa.Table:
     """
     suffix = path.suffix.lower()
     try:
-        if path.is_dir():
+        if not isinstance(path, UrlPath) and path.is_dir():
             raise ManifestError(
                 f"{path}: this is a folder, a table is needed (`earwitness manifest folder` makes one of a "
                 "folder per label)"
             )
-        if not path.exists():
-            raise ManifestError(f"{path}: there is no such file")
         if suffix in (".csv", ".tsv"):
             return _with_numbers(_read_text_columns(path), but=text_columns)
         if suffix == ".jsonl":
             return _read_jsonl(path)
         if suffix == ".parquet":
-            return pyarrow.parquet.ParquetFile(path).read()  # read_table adds columns that folder names spell
+            with open_file(path) as file:
+                return pyarrow.parquet.ParquetFile(file).read()  # read_table adds columns that folder names spell
+    except FileNotFoundError:
+        raise ManifestError(f"{path}: there is no such file") from None
     except UnicodeError as error:
         raise ManifestError(f"{path}: not UTF-8 text") from error
     except pa.ArrowInvalid as error:
@@ -73,8 +75,8 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _read_text_columns(path: Path) -> pa.Table:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+def _read_text_columns(path: Place) -> pa.Table:
+    with _open_text(path) as file:
         delimiter = _delimiter(path, file.readline())
         file.seek(0)
         header = next(csv.reader(file, delimiter=delimiter), [])
@@ -82,27 +84,28 @@ def _read_text_columns(path: Path) -> pa.Table:
         if header.count(name) > 1:
             raise ManifestError(f"{path}: column {name!r} stands there twice; rename one of them")
     try:
-        return pyarrow.csv.read_csv(
-            path,
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                strings_can_be_null=False, column_types=dict.fromkeys(header, pa.string())
-            ),
-        )
+        with open_file(path) as table:
+            return pyarrow.csv.read_csv(
+                table,
+                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    strings_can_be_null=False, column_types=dict.fromkeys(header, pa.string())
+                ),
+            )
     except pa.ArrowInvalid as error:
         fault = _csv_fault(path, delimiter)
         raise ManifestError(f"{path}: {fault or first_line(error)}") from error
 
 
-def _delimiter(path: Path, first_line_of_file: str) -> str:
+def _delimiter(path: Place, first_line_of_file: str) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
     return ";" if first_line_of_file.count(";") > first_line_of_file.count(",") else ","
 
 
-def _csv_fault(path: Path, delimiter: str) -> str | None:
+def _csv_fault(path: Place, delimiter: str) -> str | None:
     """Why Arrow refused a CSV, with the row; None where nothing is wrong with the number of columns."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with _open_text(path) as file:
         rows = (row for row in csv.reader(file, delimiter=delimiter) if row)
         width = len(next(rows, []))
         if not width:
@@ -125,9 +128,13 @@ def _with_numbers(table: pa.Table, *, but: Collection[str]) -> pa.Table:
     return table
 
 
-def _read_jsonl(path: Path) -> pa.Table:
+def _open_text(path: Place) -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="")
+
+
+def _read_jsonl(path: Place) -> pa.Table:
     rows = []
-    with path.open(encoding="utf-8-sig") as lines:
+    with _open_text(path) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

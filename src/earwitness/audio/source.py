@@ -17,12 +17,12 @@ from typing import Any, BinaryIO, NoReturn
 
 import av
 import av.logging
-import fsspec
 from av.container import InputContainer
 
 from earwitness.audio.complaints import Message, listening
 from earwitness.audio.transient import is_transient
-from earwitness.errors import MediaError, MissingExtraError, TransientError, UndecodableError
+from earwitness.errors import MediaError, TransientError, UndecodableError
+from earwitness.places import UrlPath, is_url, place
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -143,8 +143,9 @@ def _open_file(source: Source, name: str) -> tuple[BinaryIO, bool]:
     """The source as a binary file object, and whether it is ours to close."""
     if isinstance(source, bytes):
         return io.BytesIO(source), True
-    if isinstance(source, str) and "://" in source:
-        return _open_url(source), True
+    if isinstance(source, str) and is_url(source):
+        where = place(source)
+        return (_open_path(where, name) if isinstance(where, Path) else _open_url(where)), True
     if source == "":
         raise UndecodableError("the media path is empty")
     if isinstance(source, (str, os.PathLike)):
@@ -168,20 +169,13 @@ def _open_path(path: Path, name: str) -> BinaryIO:
         raise _opening_error(name, error) from error
 
 
-def _open_url(url: str) -> BinaryIO:
-    try:
-        file: BinaryIO = fsspec.open(url, "rb").open()
+def _open_url(url: UrlPath) -> BinaryIO:
+    try:  # a missing package is the same for every such URL: better said at once than once a clip
+        return url.open_blocks()
     except FileNotFoundError:
         raise UndecodableError(f"{url}: no such file") from None
-    except ImportError as error:  # the same for every such URL: better said at once than once a clip
-        kind = url.split("://")[0]
-        install = "pip install 'earwitness[http]'" if kind in ("http", "https") else "install what it names"
-        raise MissingExtraError(
-            f"{url}: reading {kind} URLs needs a package that is missing ({error}); {install}"
-        ) from error
-    except Exception as error:  # every file system of fsspec has errors of its own
-        raise _opening_error(url, error) from error
-    return file
+    except OSError as error:
+        raise _opening_error(str(url), error) from error
 
 
 def _opening_error(name: str, error: Exception) -> MediaError:

@@ -20,7 +20,7 @@ _HTTP_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
 _CLASS_NAMES = frozenset(
     {
         *("ClientConnectionError", "ClientPayloadError"),  # aiohttp
-        *("HTTPClientError", "IncompleteReadError"),  # botocore
+        *("HTTPClientError", "IncompleteReadError", "EndpointConnectionError", "ConnectTimeoutError"),  # botocore
         *("IncompleteRead", "ProtocolError"),  # http.client, urllib3
     }
 )

@@ -2,7 +2,8 @@
 
 import os
 
-from earwitness.manifest import Manifest, is_url
+from earwitness.manifest import Manifest
+from earwitness.places import is_url
 
 _SOUND = (
     "aac ac3 aif aifc aiff alac amr ape au caf dts eac3 flac gsm m4a m4b mka mp2 mp3 mpc oga ogg opus ra snd "

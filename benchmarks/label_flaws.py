@@ -18,6 +18,7 @@ from earwitness.labels import read_label_set
 from earwitness.manifest import read_manifest
 from earwitness.models.model_file import load_model
 from earwitness.models.precision import choose_device
+from earwitness.parallel import usable_cpus
 from earwitness.scoring.clip_scores import score_clips
 from earwitness.store.build import build_store
 from earwitness.store.read import Store
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="trainings with each kind of labels")
     arguments = parser.parse_args()
     corpus = arguments.folder / "corpus"
-    make_corpus(corpus, settings=CORPUS, workers=BuildSettings().workers)
+    make_corpus(corpus, settings=CORPUS, workers=usable_cpus())
     for name, manifest in LABELS.items():
         build_store(
             read_manifest(corpus / manifest),

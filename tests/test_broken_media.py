@@ -169,7 +169,7 @@ def test_urls_without_their_package(monkeypatch):
     def missing(*_, **__):
         raise ImportError("HTTPFileSystem requires aiohttp")
 
-    monkeypatch.setattr("fsspec.open", missing)
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
     with pytest.raises(MissingExtraError, match=r"needs a package that is missing.*pip install 'earwitness\[http\]'"):
         decode("https://example.org/x.mp3")
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from earwitness.errors import ManifestError
-from earwitness.manifest import Manifest, is_url, read_manifest, write_manifest
+from earwitness.manifest import Manifest, read_manifest, write_manifest
+from earwitness.places import is_url
 from earwitness.table_files import read_table
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")

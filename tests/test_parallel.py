@@ -26,6 +26,10 @@ def behave(task: str) -> str:
             os.kill(os.getpid(), signal.SIGKILL)
         case "sleep":
             time.sleep(float(argument))
+        case "compute":
+            stop = time.process_time() + float(argument)
+            while time.process_time() < stop:
+                sum(range(10_000))
         case "hang":  # in C, holding the interpreter lock, deaf to SIGTERM
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             ctypes.PyDLL(None).sleep(60)
@@ -90,6 +94,28 @@ def test_hanging_tasks_are_ended():
     assert found == {"sleep 60": expected, "hang": expected, "say a": "say a", "say b": "say b"}
 
 
+def test_processor_time_has_a_limit_of_its_own():
+    tasks = ["compute 60", "sleep 1.5", *(f"compute 0.5{number}" for number in range(3))]
+    found = outcomes_by_task(tasks, cpu_limit_seconds=0.8, workers=1)
+    expected = Failure("time_limit", "it needed more processor time than the limit of 0.8 seconds")
+    assert found == {**{task: task for task in tasks}, "compute 60": expected}
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not say who waits")
+def test_a_loaded_machine_makes_nothing_fail():
+    """Four processes share one processor, so 0.8 s of it take about 3 s."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(processors)})
+    rivals = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        assert outcomes_by_task(["compute 0.8"], workers=1, timeout_seconds=1.6) == {"compute 0.8": "compute 0.8"}
+    finally:
+        os.sched_setaffinity(0, processors)
+        for rival in rivals:
+            rival.kill()
+            rival.wait()
+
+
 def test_the_memory_limit_is_beyond_what_the_worker_holds():
     assert outcomes_by_task([f"devour {2**28}"], memory_limit_bytes=2**29)[f"devour {2**28}"] == str(2**28)
     assert outcomes_by_task([f"devour {2**29}"], memory_limit_bytes=2**28)[f"devour {2**29}"].kind == "memory_limit"
@@ -142,7 +168,7 @@ def test_workers_that_never_start(monkeypatch):
         outcomes_by_task(["say a"])
 
 
-@pytest.mark.parametrize("settings", [{"workers": 0}, {"timeout_seconds": 0.0}])
+@pytest.mark.parametrize("settings", [{"workers": 0}, {"timeout_seconds": 0.0}, {"cpu_limit_seconds": 0.0}])
 def test_settings_are_checked_before_work(settings):
     with pytest.raises(SettingsError, match="must be"):
         run_tasks(behave, [], **{"workers": 1, "timeout_seconds": 1.0, **settings})

@@ -56,7 +56,7 @@ def test_label_sets_that_cannot_be_read(manifest: Path, tmp_path: Path) -> None:
 
 def test_failures_are_told_each_time(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = tmp_path / "store"
-    where = f"1 of 2 clips gave no sound; the reasons are in {store / 'failures.csv'}"
+    where = f"1 of 2 clips are not stored; the reasons are in {store / 'failures.csv'}"
     assert prepare(manifest, store) == 0
     first = capsys.readouterr()
     assert where + "\n" in first.err
@@ -64,7 +64,7 @@ def test_failures_are_told_each_time(manifest: Path, tmp_path: Path, capsys: pyt
     assert "complete" not in first.out
     assert prepare(manifest, store) == 0
     again = capsys.readouterr()
-    assert f"{where}; to try them again, prepare into a new folder\n" in again.err
+    assert f"{where}; --retry-failures tries them again\n" in again.err
     assert "it was complete already" in again.out
     assert prepare(manifest, store, json=True) == 0
     as_json = capsys.readouterr()
@@ -77,7 +77,7 @@ def test_failures_are_told_each_time(manifest: Path, tmp_path: Path, capsys: pyt
 def test_nothing_stored_is_a_failure(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bell.wav").unlink()
     assert prepare(manifest, tmp_path / "store") == 1
-    assert "2 of 2 clips gave no sound" in capsys.readouterr().err
+    assert "2 of 2 clips are not stored" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", ["clips.csv", "clips.csv/store", "x" * 300, "/proc/store"])

@@ -331,11 +331,11 @@ def test_stores_that_cannot_be_opened(copy, tmp_path):
         with pytest.raises(StoreError, match=match):
             Store.open(copy)
 
-    refused("format version 99, this earwitness reads version 1", version=99)
+    refused("format version 99, this earwitness reads versions 1 and 2", version=99)
     refused("describes no earwitness store", format="zip")
     refused("damaged", front_end={"num_bands": 64})
     refused("damaged", labels=[])
-    refused(r"unfinished \(2 of 2 parts\); run the same prepare command again", totals=None)
+    refused(r"unfinished \(2 of 2 parts\); run the same command again", totals=None)
     path.write_text("{")
     with pytest.raises(StoreError, match="not JSON"):
         Store.open(copy)
@@ -372,8 +372,6 @@ def test_header_differences_name_both_sides(copy):
     )
     words = header.differences(other)
     for expected in (
-        "made.csv (6 rows",
-        "other.csv (7 rows",
         "num_bands: 64 / 40",
         "3 labels",
         "1 labels",

@@ -8,9 +8,12 @@
     ├── MediaError            a media file that gives no sound; `kind` says how (one of FAILURE_KINDS)
     │   ├── NoAudioError          opened, but holds no audio stream
     │   ├── NoSamplesError        has an audio stream, but not one sample came out
-    │   └── UndecodableError      missing, not media, refused, or broken beyond use
+    │   ├── UndecodableError      missing, not media, refused, or broken beyond use
+    │   ├── TooLargeError         asks for more memory than there is, or than is allowed
+    │   └── TransientError        its disk or network failed; another time it may be read
     ├── CorpusError           a made corpus that cannot be written, or a folder that holds something else
     ├── StoreError            a store that cannot be read or written, or does not fit the model
+    ├── ClusterError          a cluster that does not answer, or cannot do the work
     ├── ModelError            an unknown network, a damaged or foreign model file
     ├── RunError              a run folder that cannot be started, resumed or read
     │   └── DivergedError         a training whose loss or weights are no longer numbers
@@ -24,9 +27,13 @@ without a traceback, and exits with status 1.
 
 from typing import ClassVar
 
-FAILURE_KINDS = ("no_audio", "no_samples", "undecodable", "time_limit", "memory_limit", "crash")
-"""Why a clip is in the failures table and not in the store. The last three are given by the process that
-watches over the decoder, the others by the decoder itself."""
+FAILURE_KINDS = (
+    *("no_audio", "no_samples", "undecodable", "transient"),
+    *("time_limit", "memory_limit", "crash"),
+    *("dropped", "damaged"),
+)
+"""Why a clip is in the failures table and not in the store. The first four are given by the decoder itself, the next
+three by the process that watches over it, the last two by `earwitness store drop` and `store verify --repair`."""
 
 
 class EarwitnessError(Exception):
@@ -73,12 +80,28 @@ class UndecodableError(MediaError):
     kind = "undecodable"
 
 
+class TransientError(MediaError):
+    """The disk or the network that the media lie on failed while they were read."""
+
+    kind = "transient"
+
+
+class TooLargeError(MediaError):
+    """The file asks for more memory than there is, or than is allowed."""
+
+    kind = "memory_limit"
+
+
 class CorpusError(EarwitnessError):
     """A made corpus cannot be written."""
 
 
 class StoreError(EarwitnessError):
     """A store cannot be read, written or used with this model."""
+
+
+class ClusterError(EarwitnessError):
+    """A cluster does not answer, or cannot do the work."""
 
 
 class ModelError(EarwitnessError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from earwitness.errors import EarwitnessError
+from earwitness.places import Place, UrlPath, uploading
 
 PARTIAL_SUFFIX = ".partial"
 """Ends the names of files that are not finished."""
@@ -21,26 +22,35 @@ LOCK_FILE = ".lock"
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Place, *, writer: str = "") -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends well, and vanishes otherwise.
 
-    Written whole or not at all, and on the disk before the rename. The folder must be there.
+    Written whole or not at all, and on the disk before the rename; or put behind its URL. The folder must be there.
+
+    Args:
+        path: the file.
+        writer: one of several processes that may write this file at a time: part of the temporary name.
 
     Raises:
         OSError: it cannot be written; what was at `path` is still there.
     """
-    with replacing_path(path) as partial, partial.open("wb") as file:
+    if isinstance(path, UrlPath):
+        with uploading(path) as file:
+            yield file
+        return
+    with replacing_path(path, writer=writer) as partial, partial.open("wb") as file:
         yield file
 
 
 @contextlib.contextmanager
-def replacing_path(path: Path) -> Iterator[Path]:
+def replacing_path(path: Path, *, writer: str = "") -> Iterator[Path]:
     """As `replacing`, for writers that open their file themselves: the path to write to.
 
     Raises:
         OSError: it cannot be written; what was at `path` is still there.
     """
-    partial = path.with_name(path.name + PARTIAL_SUFFIX)
+    name = f"{path.name}.{writer}" if writer else path.name
+    partial = path.with_name(name + PARTIAL_SUFFIX)
     try:
         yield partial
         _sync(partial, os.O_RDWR)

@@ -36,6 +36,7 @@ from earwitness.files import replacing
 from earwitness.manifest_rows import CORE_COLUMNS as CORE_COLUMNS
 from earwitness.manifest_rows import PIECE_ROWS, RowChecker, first_true
 from earwitness.manifest_rows import RANGE_COLUMNS as RANGE_COLUMNS
+from earwitness.places import Place, place
 from earwitness.table_files import empty_to_null, first_line, read_pieces
 
 LABEL_SEPARATOR = "|"
@@ -56,7 +57,7 @@ class Manifest:
     """What to call it in messages: a file name, usually."""
 
     @classmethod
-    def from_table(cls, table: pa.Table, *, source: str = "manifest", folder: Path | None = None) -> "Manifest":
+    def from_table(cls, table: pa.Table, *, source: str = "manifest", folder: Place | None = None) -> "Manifest":
         """Check a table and bring it into shape.
 
         Missing `start_seconds` and `stop_seconds` are added as null, missing `labels` as empty lists, and a
@@ -70,7 +71,7 @@ class Manifest:
 
     @classmethod
     def from_pieces(
-        cls, pieces: Iterable[pa.Table], *, source: str = "manifest", folder: Path | None = None
+        cls, pieces: Iterable[pa.Table], *, source: str = "manifest", folder: Place | None = None
     ) -> "Manifest":
         """As `from_table`, of a table that comes piece by piece: so it is never held twice."""
         checker = RowChecker(source, folder)
@@ -128,25 +129,20 @@ def own_media(table: pa.Table) -> pa.ChunkedArray:
     return pc.coalesce(pc.binary_join_element_wise(media, places, "@"), media)
 
 
-def is_url(media: str) -> bool:
-    """Whether a media text is a URL rather than a path."""
-    return "://" in media
-
-
-def read_manifest(path: str | Path) -> Manifest:
-    """Read a manifest from `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+def read_manifest(path: str | Place) -> Manifest:
+    """Read a manifest from `.parquet`, `.csv`, `.tsv` or `.jsonl`, on the disk or behind a URL.
 
     Raises:
         ManifestError: the file is missing, a folder, of another kind, damaged, or a row is bad.
     """
-    path = Path(path)
+    path = place(path)
     pieces = read_pieces(path, text_columns=CORE_COLUMNS, rows=PIECE_ROWS)
     return Manifest.from_pieces(
         (_own_piece(piece, path) for piece in pieces), source=str(path), folder=path.resolve().parent
     )
 
 
-def _own_piece(piece: pa.Table, path: Path) -> pa.Table:
+def _own_piece(piece: pa.Table, path: Place) -> pa.Table:
     version = (piece.schema.metadata or {}).get(_VERSION_KEY, b"0").decode()
     if not version.isdecimal() or int(version) > SCHEMA_VERSION:
         raise ManifestError(

@@ -7,7 +7,6 @@ Row numbers in messages count data rows of the whole table from 1.
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earwitness.errors import ManifestError
+from earwitness.places import Place
 from earwitness.text_hashes import first_repeated
 
 CORE_COLUMNS = {
@@ -41,7 +41,7 @@ class RowChecker:
 
     source: str
     """What to call the table in messages."""
-    folder: Path | None = None
+    folder: Place | None = None
     """Where relative media paths start from."""
     num_rows: int = 0
     """Of the pieces taken so far."""
@@ -225,7 +225,7 @@ def _can_cast(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
     return True
 
 
-def _join_to_folder(media: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
+def _join_to_folder(media: pa.ChunkedArray, folder: Place) -> pa.ChunkedArray:
     is_relative = pc.invert(pc.or_(pc.starts_with(media, "/"), pc.match_substring(media, "://")))
     joined = pc.binary_join_element_wise(str(folder), media, "/")
     return pc.if_else(is_relative, joined, media)

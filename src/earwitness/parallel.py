@@ -3,6 +3,10 @@
 `run_tasks` gives each task to one of a fixed number of worker processes and yields outcomes as they come. A
 task that fails costs nobody else's result: its worker is replaced, and the outcome says how it failed.
 
+Time is limited in the worker by timers whose signals end it, whatever the code at work holds or blocks: one counts
+its processor time, the other the time on the wall, without that in which it waited for a processor (Linux), so that
+a loaded machine makes no task fail.
+
 Workers are spawned afresh, not forked, so they hold nothing of the parent's memory or threads; they ignore
 Ctrl-C, which the parent handles, and die with the parent (on Linux, at once and however it ends). Consume the
 iterator in the thread that began it: the system takes that thread for the parent.
@@ -16,6 +20,8 @@ import os
 import queue
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -36,6 +42,7 @@ DEFAULT_MEMORY_LIMIT_BYTES = 4 * 2**30
 
 _TASKS_IN_FLIGHT_PER_WORKER = 32  # enough to keep workers busy while the parent waits for a disk
 _MAX_BREAKS_IN_A_ROW = 3
+_MOVE_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
@@ -69,6 +76,7 @@ def run_tasks(
     *,
     workers: int,
     timeout_seconds: float,
+    cpu_limit_seconds: float | None = None,
     memory_limit_bytes: int | None = DEFAULT_MEMORY_LIMIT_BYTES,
     initializer: Callable[[], None] | None = None,
 ) -> Generator[Outcome[Task, Value], None, None]:
@@ -80,7 +88,10 @@ def run_tasks(
         function: importable by name, as are the tasks and values it takes and gives (they are pickled).
         tasks: one call of `function` each.
         workers: processes at work at a time.
-        timeout_seconds: a task that runs longer is ended, and fails as `time_limit`.
+        timeout_seconds: a task that takes longer is ended, and fails as `time_limit`. On Linux, time in which it
+            waited for a processor does not count.
+        cpu_limit_seconds: a task that needs more processor time is ended, and fails as `time_limit`. None is no
+            limit.
         memory_limit_bytes: address space that a task may take beyond what its worker holds after its imports;
             more fails as `memory_limit`. None is no limit. Held on Linux only.
         initializer: called once in each worker before its first task.
@@ -91,26 +102,44 @@ def run_tasks(
     Raises:
         EarwitnessError: the function raised one that has no `kind`: not this task but the whole work cannot
             go on; or worker processes cannot be started.
-        SettingsError: `workers` or `timeout_seconds` is not positive.
+        SettingsError: `workers` or a limit of time is not positive.
     """
     if workers < 1:
         raise SettingsError(f"workers={workers} must be at least 1")
-    if timeout_seconds <= 0:
-        raise SettingsError(f"timeout_seconds={timeout_seconds} must be positive")
+    limits = _TimeLimits(timeout_seconds, cpu_limit_seconds)
     return _outcomes(
-        function,
-        iter(tasks),
-        workers,
-        timeout_seconds,
-        (os.getpid(), function, memory_limit_bytes, initializer),
+        function, iter(tasks), workers, limits, (os.getpid(), function, limits, memory_limit_bytes, initializer)
     )
+
+
+@dataclass(frozen=True)
+class _TimeLimits:
+    """What a task may take."""
+
+    timeout_seconds: float
+    cpu_limit_seconds: float | None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and value <= 0:
+                raise SettingsError(f"{name}={value} must be positive")
+
+    def failure(self, ended_by: int) -> Failure | None:
+        """What it means that this signal ended a worker; None where it was no timer's."""
+        if ended_by == signal.SIGALRM:
+            return Failure("time_limit", f"it took longer than the time limit of {self.timeout_seconds:g} seconds")
+        if ended_by == signal.SIGPROF:
+            return Failure(
+                "time_limit", f"it needed more processor time than the limit of {self.cpu_limit_seconds:g} seconds"
+            )
+        return None
 
 
 def _outcomes(
     function: Callable[[Task], Value],
     tasks: Iterator[Task],
     workers: int,
-    timeout_seconds: float,
+    limits: _TimeLimits,
     worker_arguments: tuple[Any, ...],
 ) -> Generator[Outcome[Task, Value], None, None]:
     numbered = enumerate(tasks)
@@ -120,16 +149,16 @@ def _outcomes(
         try:
             with _Pool(workers, worker_arguments) as pool:
                 for number, task in waiting.items():
-                    pool.schedule(number, function, task, timeout_seconds)
+                    pool.schedule(number, function, task)
                 while True:
                     room = workers * _TASKS_IN_FLIGHT_PER_WORKER - len(waiting)
                     for number, task in itertools.islice(numbered, room):
                         waiting[number] = task
-                        pool.schedule(number, function, task, timeout_seconds)
+                        pool.schedule(number, function, task)
                     if not waiting:
                         return
                     number, future = pool.next_done()
-                    value, failure = _result(future, timeout_seconds)
+                    value, failure = _result(future, limits)
                     breaks_in_a_row = 0
                     yield Outcome(waiting.pop(number), value, failure)
         except BrokenProcessPool as error:
@@ -161,10 +190,10 @@ class _Pool:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
-    def schedule(self, number: int, function: Callable[..., Any], task: Any, timeout_seconds: float) -> None:
+    def schedule(self, number: int, function: Callable[..., Any], task: Any) -> None:
         try:
             with _interrupts_blocked():
-                future = self._pool.schedule(_call, args=(function, task), timeout=timeout_seconds)
+                future = self._pool.schedule(_call, args=(function, task))
         except RuntimeError as error:
             raise BrokenProcessPool(str(error)) from error
         future.add_done_callback(lambda future: self._done.put((number, future)))
@@ -189,13 +218,12 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _result(future: Future[Any], timeout_seconds: float) -> tuple[Any, Failure | None]:
+def _result(future: Future[Any], limits: _TimeLimits) -> tuple[Any, Failure | None]:
     try:
         value, failure, error = future.result()
-    except TimeoutError:
-        return None, Failure("time_limit", f"it took longer than the time limit of {timeout_seconds:g} seconds")
     except ProcessExpired as expired:
-        return None, Failure("crash", f"the process that worked on it {_how_it_ended(expired.exitcode)}")
+        how = f"the process that worked on it {_how_it_ended(expired.exitcode)}"
+        return None, limits.failure(-expired.exitcode) or Failure("crash", how)
     if error is not None:
         raise error
     return value, failure
@@ -218,7 +246,8 @@ def _how_it_ended(exit_code: int) -> str:
 def _call(function: Callable[[Task], Value], task: Task) -> tuple[Value | None, Failure | None, EarwitnessError | None]:
     """Exceptions become plain values here: one that cannot be unpickled would break the whole pool."""
     try:
-        return function(task), None, None
+        with _stopwatch:
+            return function(task), None, None
     except EarwitnessError as error:
         kind = getattr(error, "kind", None)
         if kind is None:
@@ -230,9 +259,61 @@ def _call(function: Callable[[Task], Value], task: Task) -> tuple[Value | None, 
         return None, Failure("crash", f"an error nobody foresaw: {type(error).__name__}: {error}"), None
 
 
+class _Stopwatch:
+    """Ends this process when what runs in its `with` passes a limit of time. The system does, by signals that nobody
+    handles: a handler of Python's would wait for the interpreter's lock. Only moving the time on the wall by what was
+    spent waiting for a processor is left to a thread.
+    """
+
+    def __init__(self, limits: _TimeLimits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._is_running = False
+        self._started = self._waited_before = 0.0
+        for number in (signal.SIGALRM, signal.SIGPROF):
+            signal.signal(number, signal.SIG_DFL)
+        threading.Thread(target=self._move, daemon=True).start()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._started, self._waited_before, self._is_running = time.monotonic(), _seconds_waited(), True
+            signal.setitimer(signal.ITIMER_REAL, self._limits.timeout_seconds)
+            signal.setitimer(signal.ITIMER_PROF, self._limits.cpu_limit_seconds or 0.0)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._is_running = False
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
+
+    def _move(self) -> None:
+        while True:
+            time.sleep(min(_MOVE_SECONDS, self._limits.timeout_seconds / 10))
+            with self._lock:
+                if self._is_running:
+                    counted = time.monotonic() - self._started - (_seconds_waited() - self._waited_before)
+                    # a timer of 0 would be none
+                    signal.setitimer(signal.ITIMER_REAL, max(self._limits.timeout_seconds - counted, 1e-3))
+
+
+_stopwatch: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+"""The worker's own, once it has started."""
+
+
+def _seconds_waited() -> float:
+    """How long this process's first thread, which runs the tasks, has waited for a processor; 0 where the system does
+    not say.
+    """
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def _start_worker(
     parent_pid: int,
     function: Callable[..., Any],  # pickled by name: unpickling it has already imported what it needs
+    time_limits: _TimeLimits,
     memory_limit_bytes: int | None,
     initializer: Callable[[], None] | None,
 ) -> None:
@@ -243,6 +324,8 @@ def _start_worker(
         os._exit(1)
     if initializer is not None:
         initializer()
+    global _stopwatch
+    _stopwatch = _Stopwatch(time_limits)
     if memory_limit_bytes is not None:
         _limit_memory(memory_limit_bytes)
 

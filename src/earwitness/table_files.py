@@ -15,9 +15,9 @@ import csv
 import io
 import json
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +25,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from earwitness.errors import ManifestError
+from earwitness.places import Place, UrlPath, open_file
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -50,7 +51,7 @@ _END = "end of the file"
 """Comes after the last line: whatever swallows it has no end."""
 
 
-def read_table(path: Path, *, text_columns: Collection[str] = (), encoding: str | None = None) -> pa.Table:
+def read_table(path: Place, *, text_columns: Collection[str] = (), encoding: str | None = None) -> pa.Table:
     """Read a table, in the format that its suffix names; a CSV may be separated by `,` or `;`.
 
     Args:
@@ -64,13 +65,11 @@ def read_table(path: Path, *, text_columns: Collection[str] = (), encoding: str 
     """
     suffix = path.suffix.lower()
     try:
-        if path.is_dir():
+        if not isinstance(path, UrlPath) and path.is_dir():
             raise ManifestError(
                 f"{path}: this is a folder, a table is needed (`earwitness manifest folder` makes one of a "
                 "folder per label)"
             )
-        if not path.exists():
-            raise ManifestError(f"{path}: there is no such file")
         if suffix in (".csv", ".tsv"):
             return _with_numbers(_read_text_columns(path, text_encoding(path, encoding)), but=text_columns)
         if suffix == ".jsonl":
@@ -79,6 +78,8 @@ def read_table(path: Path, *, text_columns: Collection[str] = (), encoding: str 
             raise ManifestError(f"{path}: Parquet says itself how its text is encoded; leave --encoding away")
         if suffix == ".parquet":
             return pa.concat_tables(_read_parquet(path, text_columns, rows=_PARQUET_ROWS))
+    except FileNotFoundError:
+        raise ManifestError(f"{path}: there is no such file") from None
     except UnicodeError as error:
         raise ManifestError(f"{path}: not {(encoding or 'UTF-8').upper()} text ({first_line(error)})") from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -90,15 +91,17 @@ def read_table(path: Path, *, text_columns: Collection[str] = (), encoding: str 
     )
 
 
-def read_pieces(path: Path, *, text_columns: Collection[str] = (), rows: int) -> Iterator[pa.Table]:
+def read_pieces(path: Place, *, text_columns: Collection[str] = (), rows: int) -> Iterator[pa.Table]:
     """As `read_table`, some rows at a time; a Parquet file, which may be larger than memory, is read as it goes.
 
     Raises:
         ManifestError: as `read_table`, and midway where the file is damaged there.
     """
-    if path.suffix.lower() == ".parquet" and path.is_file():
+    if path.suffix.lower() == ".parquet" and (isinstance(path, UrlPath) or not path.is_dir()):
         try:
             yield from _read_parquet(path, text_columns, rows=rows)
+        except FileNotFoundError:
+            raise ManifestError(f"{path}: there is no such file") from None
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise ManifestError(f"{path}: not a readable table ({first_line(error)})") from error
         return
@@ -107,12 +110,12 @@ def read_pieces(path: Path, *, text_columns: Collection[str] = (), rows: int) ->
         yield table.slice(first, rows)
 
 
-def _read_parquet(path: Path, text_columns: Collection[str], *, rows: int) -> Iterator[pa.Table]:
+def _read_parquet(path: Place, text_columns: Collection[str], *, rows: int) -> Iterator[pa.Table]:
     """Pieces of a Parquet file, one at least; lists of text among `text_columns` come with a dictionary.
 
     Read piece by piece also where the whole is wanted: Arrow reads no more than 2 GiB of text in lists at once.
     """
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with _arrow_source(path) as source, pyarrow.parquet.ParquetFile(source) as file:
         columns = [file.schema.column(number) for number in range(len(file.schema))]
         lists = [
             column.path
@@ -120,7 +123,7 @@ def _read_parquet(path: Path, text_columns: Collection[str], *, rows: int) -> It
             if column.path.partition(".")[0] in text_columns
             and (column.max_repetition_level, column.physical_type) == (1, "BYTE_ARRAY")
         ]
-    with pyarrow.parquet.ParquetFile(path, read_dictionary=lists) as file:
+    with _arrow_source(path) as source, pyarrow.parquet.ParquetFile(source, read_dictionary=lists) as file:
         batches: list[pa.RecordBatch] = []
         for group in range(file.num_row_groups):  # a batch across two would have lists with two dictionaries
             for batch in file.iter_batches(rows, row_groups=[group]):
@@ -142,7 +145,7 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def text_encoding(path: Path, encoding: str | None = None) -> str:
+def text_encoding(path: Place, encoding: str | None = None) -> str:
     """Python's name of the encoding to read a text file in: the one given, else what its byte order mark says.
 
     Raises:
@@ -157,7 +160,7 @@ def text_encoding(path: Path, encoding: str | None = None) -> str:
                 f"--encoding {encoding}: there is no such encoding; known are utf-8, utf-16, latin-1, cp1252, "
                 "shift_jis, gb18030 and Python's others"
             ) from error
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(4)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     return marked if marked is not None and encoding in (None, "utf-8") else encoding or "utf-8"
@@ -168,8 +171,8 @@ def arrow_encoding(encoding: str) -> str:
     return "utf8" if encoding.lower() in ("utf-8", "utf-8-sig") else encoding
 
 
-def _read_text_columns(path: Path, encoding: str) -> pa.Table:
-    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+def _read_text_columns(path: Place, encoding: str) -> pa.Table:
+    with _open_text(path, encoding, newline="") as file:
         try:
             delimiter = _delimiter(path, file.readline())
             file.seek(0)
@@ -184,14 +187,15 @@ def _read_text_columns(path: Path, encoding: str) -> pa.Table:
         if header.count(name) > 1:
             raise ManifestError(f"{path}: column {name!r} stands there twice; rename one of them")
     try:
-        table = pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(encoding=arrow_encoding(encoding)),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                strings_can_be_null=False, column_types=dict.fromkeys(header, pa.string())
-            ),
-        )
+        with _arrow_source(path) as source:
+            table = pyarrow.csv.read_csv(
+                source,
+                read_options=pyarrow.csv.ReadOptions(encoding=arrow_encoding(encoding)),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    strings_can_be_null=False, column_types=dict.fromkeys(header, pa.string())
+                ),
+            )
     except (pa.ArrowInvalid, UnicodeError) as error:
         fault = _csv_fault(path, delimiter, encoding)
         raise ManifestError(f"{path}: {fault or first_line(error)}") from error
@@ -201,17 +205,17 @@ def _read_text_columns(path: Path, encoding: str) -> pa.Table:
     return table
 
 
-def _delimiter(path: Path, first_line_of_file: str) -> str:
+def _delimiter(path: Place, first_line_of_file: str) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
     return ";" if first_line_of_file.count(";") > first_line_of_file.count(",") else ","
 
 
-def _csv_fault(path: Path, delimiter: str, encoding: str) -> str | None:
+def _csv_fault(path: Place, delimiter: str, encoding: str) -> str | None:
     """What is wrong with a CSV, with the row; None where it is neither its quotes, its columns nor its encoding."""
     number = -1  # the header is row 0
     width = 0
-    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+    with _open_text(path, encoding, newline="") as file:
         try:
             for row in csv.reader(chain(file, [_END]), delimiter=delimiter):
                 if not row:
@@ -263,12 +267,27 @@ def _with_numbers(table: pa.Table, *, but: Collection[str]) -> pa.Table:
     return table
 
 
-def _read_jsonl(path: Path, encoding: str) -> pa.Table:
+@contextmanager
+def _arrow_source(path: Place) -> Iterator[str | BinaryIO]:
+    """What Arrow reads from: a path, which it opens itself, or what is behind a URL."""
+    if isinstance(path, UrlPath):
+        with open_file(path) as file:
+            yield file
+    else:
+        yield str(path)
+
+
+def _open_text(path: Place, encoding: str, *, newline: str | None = None) -> io.TextIOWrapper:
+    """Text whose bytes that are not in the encoding come as surrogates, to be told by `_not_in`."""
+    return io.TextIOWrapper(open_file(path), encoding=encoding, errors="surrogateescape", newline=newline)
+
+
+def _read_jsonl(path: Place, encoding: str) -> pa.Table:
     """Rows become columns some thousand at a time: as Python's objects they take ten times the memory."""
     rows: list[dict[str, Any]] = []
     names: dict[str, None] = {}  # in the order in which they come
     pieces = []
-    with path.open(encoding=encoding, errors="surrogateescape") as lines:
+    with _open_text(path, encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -296,7 +315,7 @@ def _read_jsonl(path: Path, encoding: str) -> pa.Table:
         raise ManifestError(f"{path}: a column mixes kinds of values ({first_line(error)})") from error
 
 
-def _columns_of(rows: list[dict[str, Any]], names: Iterable[str], path: Path) -> pa.Table:
+def _columns_of(rows: list[dict[str, Any]], names: Iterable[str], path: Place) -> pa.Table:
     columns = {}
     for name in names:
         try:

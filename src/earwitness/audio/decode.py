@@ -10,6 +10,7 @@ way the samples lie on the grid of the whole file (see `resample`; and `seeking`
 """
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from earwitness.audio.native import Listener, NativeStream
 from earwitness.audio.resample import MonoResampler, grid_period
 from earwitness.audio.seeking import enter
-from earwitness.audio.source import OpenMedia, Source
+from earwitness.audio.source import OpenMedia, Source, source_name
 from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import AudioTrack, SourceInfo
-from earwitness.errors import NoSamplesError, SettingsError
+from earwitness.errors import MediaError, NoSamplesError, SettingsError, TooLargeError
 
 PRE_ROLL_SECONDS = 1.0
 """Decoded and thrown away before a time range: AAC is wrong for 0.1 s after a seek, MP3 and Opus need some frames."""
@@ -58,6 +59,8 @@ def decode(
         NoAudioError: no audio stream.
         NoSamplesError: raised while iterating; not one sample, or none in the range.
         UndecodableError: missing, no media, refused; raised while iterating where decoding fails before any sample.
+        TooLargeError: there is not the memory that it asks for; also raised while iterating.
+        TransientError: its disk or network failed; also raised while iterating, at the latest at the end.
         SettingsError: the range is empty or negative.
     """
     return WaveformStream(
@@ -107,12 +110,13 @@ class WaveformStream(BlockStream[np.float32]):
         self.num_samples = 0
         """Samples given out so far."""
         self._listener = listener
-        self._media = OpenMedia(source)
-        try:
-            self._native = self._open_track()
-        except BaseException:
-            self._media.close()
-            raise
+        with _memory_lacks_by_name(source_name(source)):
+            self._media = OpenMedia(source)
+            try:
+                self._native = self._open_track()
+            except BaseException:
+                self._media.close()
+                raise
         self._warnings: list[str] = []
         self._blocks = self._range()
 
@@ -142,9 +146,15 @@ class WaveformStream(BlockStream[np.float32]):
                     self.num_samples += len(part)
                     yield part
                 if self._stop is not None and position >= self._stop:
-                    return
+                    break
+        except MediaError:
+            self._media.require_reads()  # or they are to blame, not the media
+            raise
         finally:
             self._media.close()
+        self._media.require_reads()
+        if self._stop is not None and position >= self._stop:
+            return
         if self.num_samples == 0:
             raise NoSamplesError(
                 f"{self._media.name}: the range begins at {self._start_seconds:g} s, "
@@ -157,7 +167,7 @@ class WaveformStream(BlockStream[np.float32]):
         """Blocks at our rate, each with its place in the whole waveform; the first lies well before the range."""
         resampler: MonoResampler | None = None
         position, skipped = 0, 0
-        for rate, block in self._native.blocks():
+        for rate, block in self._native_blocks():
             if resampler is None and self._native.start_position:
                 # begin where native samples meet the grid of the whole file
                 step = grid_period(rate, self._sample_rate_hz)
@@ -176,6 +186,10 @@ class WaveformStream(BlockStream[np.float32]):
         if resampler is not None:
             yield position, resampler.flush()
 
+    def _native_blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        with _memory_lacks_by_name(self._media.name):
+            yield from self._native.blocks()
+
     def _open_track(self) -> NativeStream:
         """The track from the beginning, or from well before the range where that can be trusted."""
         track, entry = AudioTrack(self._media), None
@@ -188,3 +202,12 @@ class WaveformStream(BlockStream[np.float32]):
                 self._media.reopen()
                 track = AudioTrack(self._media)
         return NativeStream(track, entry=entry, listen_from_seconds=self._start_seconds, listener=self._listener)
+
+
+@contextmanager
+def _memory_lacks_by_name(name: str) -> Iterator[None]:
+    """FFmpeg takes the sizes that a file states for true; what cannot be had is the file's fault, and it is named."""
+    try:
+        yield
+    except MemoryError as error:
+        raise TooLargeError(f"{name}: asks for more memory than there is, or than is allowed") from error

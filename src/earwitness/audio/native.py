@@ -43,6 +43,10 @@ BROKE_OFF = "reading broke off with an error"
 ENDS_BEFORE_HEADER = "ends before the length that its header states"
 ENDS_UNMARKED = "ends without the mark that Ogg puts at its end"
 
+MAX_HOURS = 200
+"""Longer tracks are refused. A FLAC of 40 MB can hold silence for 3,000 hours, whose frames would fill
+140 GB; who records for more than a week begins a new file now and then."""
+
 MISSING_SECONDS = 1.0
 """A track that ends this much before its header says is a broken download; encoders err by less."""
 
@@ -92,7 +96,7 @@ class NativeStream:
 
         Raises:
             NoSamplesError: there was none.
-            UndecodableError: there was none because of errors.
+            UndecodableError: there was none because of errors, or the track goes on beyond `MAX_HOURS`.
         """
         for frame in self._entry.frames if self._entry else ():
             self._take_frame(frame)
@@ -100,6 +104,10 @@ class NativeStream:
             with listening() as complaints:
                 while not self._ready and not self._has_ended:
                     self._take_packet(complaints)
+            if self._timeline is not None and self._timeline.seconds > 3_600 * MAX_HOURS:
+                raise UndecodableError(
+                    f"{self._track.name}: it lasts for more than {MAX_HOURS} hours, which is not read"
+                )
             if not self._ready:
                 break
             rate, block = self._ready.popleft()

@@ -21,11 +21,12 @@ from typing import Any, BinaryIO, NoReturn, cast
 
 import av
 import av.logging
-import fsspec
 from av.container import InputContainer
 
 from earwitness.audio.complaints import Message, listening
-from earwitness.errors import MissingExtraError, UndecodableError
+from earwitness.audio.transient import is_transient
+from earwitness.errors import MediaError, TransientError, UndecodableError
+from earwitness.places import UrlPath, is_url, place
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class OpenMedia:
         try:
             if self.is_seekable:
                 self._file.seek(0)  # a caller may have read from it
-            self.container, messages = _open_container(self._file, self.name)
+            self._reader = _ForgivingReader(self._file, self.name)
+            self.container, messages = _open_container(self._file, self._reader)
         except BaseException:
             self._close_file()
             raise
@@ -97,7 +99,7 @@ class OpenMedia:
         try:
             size = self._file.seek(0, os.SEEK_END)
             self._file.seek(max(0, size - _MOST_OGG_PAGE_BYTES))
-            tail = self._file.read(_MOST_OGG_PAGE_BYTES)
+            tail = self._reader.read(_MOST_OGG_PAGE_BYTES)
         except (OSError, ValueError):
             return False
         page = tail[tail.rfind(b"OggS") :]
@@ -112,7 +114,16 @@ class OpenMedia:
             self._file.seek(0)
         except OSError as error:
             raise UndecodableError(f"{self.name}: cannot be read ({error.strerror or error})") from error
-        self.container, _ = _open_container(self._file, self.name)
+        self.container, _ = _open_container(self._file, self._reader)
+
+    def require_reads(self) -> None:
+        """Make sure that disk and network gave all that was asked for; FFmpeg takes an error for the end of the file.
+
+        Raises:
+            TransientError: they did not, for a reason that may pass.
+        """
+        if self._reader.failure is not None:
+            raise TransientError(f"{self.name}: reading broke off ({_words(self._reader.failure)})")
 
     def close(self) -> None:
         """Close the container, and the file if it was opened here. Closing twice does nothing."""
@@ -126,15 +137,25 @@ class OpenMedia:
 
 class _ForgivingReader:
     """What FFmpeg reads through. A seek to nowhere, which broken files make it try, is answered with an error number
-    as FFmpeg expects: an exception would be kept by PyAV and end the decoding later.
+    as FFmpeg expects: an exception would be kept by PyAV and end the decoding later. Errors of disk and network are
+    remembered.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name
-        self.read = file.read
+        self.failure: Exception | None = None
+        self._file_read = file.read
         if _is_seekable(file):
             self._file_seek = file.seek
             self.seek, self.tell = self._seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file_read(size)
+        except Exception as error:  # the file object may be anybody's, and raise anything
+            if is_transient(error):
+                self.failure = error
+            raise
 
     def _seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         try:
@@ -187,8 +208,9 @@ def _open_file(source: Source, name: str) -> tuple[BinaryIO, bool]:
         return _open_range(source, name), True
     if isinstance(source, bytes):
         return io.BytesIO(source), True
-    if isinstance(source, str) and "://" in source:
-        return _open_url(source), True
+    if isinstance(source, str) and is_url(source):
+        where = place(source)
+        return (_open_path(where, name) if isinstance(where, Path) else _open_url(where)), True
     if source == "":
         raise UndecodableError("the media path is empty")
     if isinstance(source, (str, os.PathLike)):
@@ -204,7 +226,7 @@ def _open_range(source: ByteRange, name: str) -> BinaryIO:
         size = file.seek(0, os.SEEK_END) if _is_seekable(file) else 0
     except OSError as error:
         file.close()
-        raise UndecodableError(f"{name}: cannot be read ({error.strerror or error})") from error
+        raise _opening_error(name, error) from error
     if size < source.offset_bytes + source.num_bytes:
         file.close()
         raise UndecodableError(f"{name}: the file ends at byte {size} (is it cut off, or another one?)")
@@ -222,31 +244,33 @@ def _open_path(path: Path, name: str) -> BinaryIO:
     except FileNotFoundError:
         raise UndecodableError(f"{name}: no such file") from None
     except OSError as error:
-        raise UndecodableError(f"{name}: cannot be opened ({error.strerror or error})") from error
+        raise _opening_error(name, error) from error
 
 
-def _open_url(url: str) -> BinaryIO:
-    try:
-        file: BinaryIO = fsspec.open(url, "rb").open()
+def _open_url(url: UrlPath) -> BinaryIO:
+    try:  # a missing package is the same for every such URL: better said at once than once a clip
+        return url.open_blocks()
     except FileNotFoundError:
         raise UndecodableError(f"{url}: no such file") from None
-    except ImportError as error:  # the same for every such URL: better said at once than once a clip
-        kind = url.split("://")[0]
-        install = "pip install 'earwitness[http]'" if kind in ("http", "https") else "install what it names"
-        raise MissingExtraError(
-            f"{url}: reading {kind} URLs needs a package that is missing ({error}); {install}"
-        ) from error
-    except Exception as error:  # every file system of fsspec has errors of its own
-        raise UndecodableError(f"{url}: cannot be opened ({type(error).__name__}: {error})") from error
-    return file
+    except OSError as error:
+        raise _opening_error(str(url), error) from error
 
 
-def _open_container(file: BinaryIO, name: str) -> tuple[InputContainer, list[Message]]:
+def _opening_error(name: str, error: Exception) -> MediaError:
+    kind = TransientError if is_transient(error) else UndecodableError
+    return kind(f"{name}: cannot be opened ({_words(error)})")
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+
+
+def _open_container(file: BinaryIO, reader: _ForgivingReader) -> tuple[InputContainer, list[Message]]:
     """The container, and what FFmpeg said while it looked into it."""
     with listening(av.logging.WARNING) as messages:
         try:
             container = av.open(
-                _ForgivingReader(file, name),
+                reader,
                 mode="r",
                 container_options={"format_whitelist": CONTAINER_FORMATS, "protocol_whitelist": ""},
                 metadata_errors="replace",
@@ -256,7 +280,9 @@ def _open_container(file: BinaryIO, name: str) -> tuple[InputContainer, list[Mes
         except MemoryError:
             raise
         except Exception as error:  # the file object may be anybody's, and raise anything
-            raise UndecodableError(f"{name}: {_why_not_opened(file, messages, error)}") from error
+            if reader.failure is not None:
+                raise _opening_error(reader.name, reader.failure) from error
+            raise UndecodableError(f"{reader.name}: {_why_not_opened(file, messages, error)}") from error
         return container, messages
 
 

@@ -24,6 +24,7 @@ from earwitness.cli.manifest import Manifest
 from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
 from earwitness.cli.recipe_option import recipe_asked_for
+from earwitness.cli.store import StoreCare
 from earwitness.cli.subset import Subset
 from earwitness.cli.synth import Synth
 from earwitness.cli.tag import Tag
@@ -44,6 +45,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Subset, subcommand("subset")]
         | Annotated[Inspect, subcommand("inspect")]
         | Annotated[Prepare, subcommand("prepare")]
+        | Annotated[StoreCare, subcommand("store")]
         | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]

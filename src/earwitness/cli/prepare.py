@@ -1,18 +1,22 @@
 """`earwitness prepare`: from a manifest to a store of frames."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from earwitness.cli.label_set_option import read_labels_of
 from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
+from earwitness.errors import SettingsError
 from earwitness.store.settings import BuildSettings
 
 if TYPE_CHECKING:
-    from earwitness.store.build import BuildSummary
+    from earwitness.store.complete import BuildProgress, BuildSummary
+    from earwitness.store.part_jobs import Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,54 +28,78 @@ class Prepare:
     store: Annotated[Positional[Path], arg(metavar="STORE")]
     """The folder to make. An interrupted one is finished."""
     settings: Annotated[BuildSettings, arg(name="")]
+    engine: Literal["local", "ray"] = "local"
+    """Who decodes: the processes of this machine, or a Ray cluster, part by part."""
+    ray_address: str = "local"
+    """The cluster of --engine ray: HOST:PORT of its head, auto for the one that this machine belongs to, or local for
+    one of this machine alone."""
     label_set: Path | None = None
-    """The labels in order: a .csv or .txt, a model (.safetensors) or another store. None: the manifest's own,
-    sorted."""
+    """The labels in order: a .csv or .txt, a model (.safetensors) or another store. None: those of the store, where
+    it is there already, or else the manifest's own, sorted."""
+    retry_failures: tuple[str, ...] | None = None
+    """Try clips again that failed: all but those that were dropped, or those of the kinds named here, such as
+    transient crash."""
     json: bool = False
     """Report as JSON."""
 
     def run(self) -> int:
         """Build the store; 1 if not one clip could be stored."""
         from earwitness.manifest import read_manifest
-        from earwitness.store.build import BuildProgress, build_store
+        from earwitness.store.build import build_store
         from earwitness.store.parts import FAILURES_FILE
+        from earwitness.store.retry import RETRIED_KINDS, retry_failures
 
+        engine = self._engine()
         manifest = read_manifest(self.manifest)
         label_set = read_labels_of(self.label_set) if self.label_set is not None else None
-        started = time.monotonic()
-        seconds_before: float | None = None  # sound that an earlier run has stored
-        with progress_bar(total=len(manifest), unit="clip", title="prepare") as bar:
-
-            def show(progress: BuildProgress) -> None:
-                nonlocal seconds_before
-                if seconds_before is None:
-                    seconds_before = progress.seconds_of_sound
-                    bar.initial = progress.num_resumed
-                bar.update(progress.num_done - bar.n)
-                speed = (progress.seconds_of_sound - seconds_before) / max(time.monotonic() - started, 1e-9)
-                bar.set_postfix_str(f"{speed:,.0f}x real time, {progress.num_failed} failed", refresh=False)
-
-            summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set, progress=show)
+        with build_bar("prepare", total=len(manifest)) as progress:
+            summary = build_store(
+                manifest, self.store, settings=self.settings, label_set=label_set, engine=engine, progress=progress
+            )
+        retried = None
+        if self.retry_failures is not None:
+            kinds = self.retry_failures or RETRIED_KINDS
+            with build_bar("retry") as progress:
+                retried = retry_failures(
+                    self.store, kinds=kinds, settings=self.settings, engine=engine, progress=progress
+                )
+            was_complete = summary.was_complete and not retried.num_tried
+            summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set)
+        else:
+            was_complete = summary.was_complete
         failures_path = self.store / FAILURES_FILE
         if self.json:
-            values = {**vars(summary), "was_complete": summary.was_complete, "failures": str(failures_path)}
-            print_json({"schema_version": 1, "store": str(self.store), **values})
+            values = {**vars(summary), "was_complete": was_complete, "failures": str(failures_path)}
+            tried = {"retried": asdict(retried)} if retried else {}
+            print_json({"schema_version": 1, "store": str(self.store), **values, **tried})
         else:
-            self._print(summary)
+            self._print(summary, was_complete=was_complete)
+            if retried:
+                print(f"  {counted(retried.num_tried, 'clip')} tried again, {retried.num_stored:,} now stored")
         if summary.num_failed:
-            again = "; to try them again, prepare into a new folder" if summary.was_complete else ""
+            again = "; --retry-failures tries them again" if was_complete and not retried else ""
             count = f"{summary.num_failed} of {summary.num_clips}"
-            remark(f"{count} clips gave no sound; the reasons are in {failures_path}{again}")
+            remark(f"{count} clips are not stored; the reasons are in {failures_path}{again}")
         return 0 if summary.num_stored else 1
 
-    def _print(self, summary: "BuildSummary") -> None:
+    def _engine(self) -> "Engine":
+        from earwitness.store.cluster import LOCAL, cluster_engine
+        from earwitness.store.local import make_parts
+
+        if self.engine == "ray":
+            return cluster_engine(self.ray_address)
+        if self.ray_address != LOCAL:
+            raise SettingsError(f"--ray-address {self.ray_address} is for --engine ray")
+        return make_parts
+
+    def _print(self, summary: "BuildSummary", *, was_complete: bool) -> None:
         print(
             f"{self.store}: {summary.num_stored} of {counted(summary.num_clips, 'clip')}, "
             f"{duration(summary.seconds_of_sound)} of sound, in {counted(summary.num_parts, 'part')}"
         )
-        if summary.was_complete:
+        if was_complete:
             print("  it was complete already")
-        elif summary.num_resumed_parts:
+        elif 0 < summary.num_resumed_parts < summary.num_parts:
             print(f"  {counted(summary.num_resumed_parts, 'part')} of it from before")
         if summary.num_warned:
             print(
@@ -80,3 +108,19 @@ class Prepare:
             )
         if summary.num_stored:
             print_next("train", self.store, "RUN")
+
+
+@contextmanager
+def build_bar(title: str, *, total: int | None = None) -> Iterator[Callable[["BuildProgress"], None]]:
+    """A bar for a build: clips done and time left, hours of media a minute, failures so far."""
+    started = time.monotonic()
+    with progress_bar(total=total, unit="clip", title=title) as bar:
+
+        def show(progress: "BuildProgress") -> None:
+            bar.total, bar.initial = progress.num_clips, progress.num_resumed
+            bar.update(progress.num_done - bar.n)
+            hours = (progress.seconds_of_sound - progress.seconds_before) / 3_600
+            rate = hours / (max(time.monotonic() - started, 1e-9) / 60)
+            bar.set_postfix_str(f"{rate:,.2f} h of media a minute, {progress.num_failed} failed", refresh=False)
+
+        yield show

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earwitness.errors import ManifestError
-from earwitness.manifest import RANGE_COLUMNS, Manifest, is_url
+from earwitness.manifest import RANGE_COLUMNS, Manifest
+from earwitness.places import is_url
 
 _SOUND = (
     "aac ac3 aif aifc aiff alac amr ape au caf dts eac3 flac gsm m4a m4b mka mp2 mp3 mpc oga ogg opus ra snd "

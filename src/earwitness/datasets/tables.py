@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from earwitness.datasets.recognise import hint
 from earwitness.errors import ManifestError
-from earwitness.manifest import CORE_COLUMNS, Manifest, is_url
+from earwitness.manifest import CORE_COLUMNS, Manifest
+from earwitness.places import is_url
 from earwitness.table_files import empty_to_null, read_table
 
 

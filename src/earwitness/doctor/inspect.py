@@ -115,6 +115,7 @@ def inspect_store(
                 detail=f"{row['kind']}: {row['reason']}",
             )
             for row in store.failures().to_pylist()
+            if row["kind"] != "dropped"  # on purpose
         ),
         label_set=store.label_set,
     )

@@ -8,12 +8,11 @@ from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked
 from earwitness.store.header import FILE_NAME, StoreHeader, read_header
 
 
-def existing_header(folder: Path, header: StoreHeader) -> StoreHeader | None:
+def existing_header(folder: Path) -> StoreHeader | None:
     """The header of the store that is there; None where the folder is free for a new one.
 
     Raises:
-        StoreError: the folder is a file, holds something else, or a store that is not the one described by
-            `header`.
+        StoreError: the folder is a file, or holds something else.
         OSError: it cannot be looked into.
     """
     if folder.exists() and not folder.is_dir():
@@ -23,13 +22,7 @@ def existing_header(folder: Path, header: StoreHeader) -> StoreHeader | None:
         if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
             raise StoreError(f"{folder}: the folder is not empty and holds no store; choose a new or empty one")
         return None
-    found = read_header(folder)
-    if differences := found.differences(header):
-        raise StoreError(
-            f"{folder}: holds another store. There / asked for: {differences}. "
-            "Choose another folder, or remove this one"
-        )
-    return found
+    return read_header(folder)
 
 
 def claimed(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -38,4 +31,6 @@ def claimed(folder: Path) -> contextlib.AbstractContextManager[None]:
     Raises:
         StoreError: another process holds it.
     """
-    return locked(folder, busy=StoreError(f"{folder}: another process is building this store; wait for it to end"))
+    return locked(
+        folder, busy=StoreError(f"{folder}: another process is building this store, or changes it; wait for it to end")
+    )

@@ -2,9 +2,13 @@
 
 The worker writes frames as they come, by plain writes, so its memory does not grow with the length of the
 clip, and only a few numbers travel back to the parent. No Arrow here: a worker starts sooner and holds less.
+
+Disks and networks that fail are given some time, and the clip another try.
 """
 
 import contextlib
+import hashlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +18,32 @@ import numpy.typing as npt
 
 from earwitness.audio.frames import media_frames
 from earwitness.audio.source import ByteRange, Source
+from earwitness.errors import TransientError
 from earwitness.front_end import FrontEnd
 from earwitness.store.decoded import DecodedClip
-from earwitness.store.files import write_error
+from earwitness.store.files import new_digest, write_error
+
+_WAITS_SECONDS = (0.5, 2.0, 8.0)
+"""Between one try and the next."""
 
 
 @dataclass(frozen=True)
 class ClipTask:
     """One row of a manifest, to be decoded."""
 
-    row: int
-    """Row of the manifest, from 0."""
+    part: int
+    """The part of the store that it belongs to."""
+    place: int
+    """Its row there, from 0."""
     media: str
     start_seconds: float | None
     stop_seconds: float | None
-    media_offset_bytes: int | None
-    """Where in the file the media begins; None where it is the whole file."""
-    media_num_bytes: int | None
     spool_path: str
     """Where its frames go: raw float16, row after row."""
     front_end: FrontEnd
+    media_offset_bytes: int | None = None
+    """Where in the file the media begins; None where it is the whole file."""
+    media_num_bytes: int | None = None
 
     @property
     def source(self) -> Source:
@@ -50,6 +60,18 @@ def decode_clip(task: ClipTask) -> DecodedClip:
         MediaError: the media gives no sound.
         StoreError: the spool file cannot be written.
     """
+    for wait_seconds in _WAITS_SECONDS:
+        try:
+            return _decode(task)
+        except TransientError:
+            time.sleep(wait_seconds)
+    try:
+        return _decode(task)
+    except TransientError as error:
+        raise TransientError(f"{error}; tried {len(_WAITS_SECONDS) + 1} times") from error
+
+
+def _decode(task: ClipTask) -> DecodedClip:
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(
             media_frames(
@@ -59,7 +81,8 @@ def decode_clip(task: ClipTask) -> DecodedClip:
                 stop_seconds=task.stop_seconds,
             )
         )
-        write = stack.enter_context(_spool(Path(task.spool_path)))
+        digest = new_digest()
+        write = stack.enter_context(_spool(Path(task.spool_path), digest))
         num_frames = 0
         for frames in stream:
             num_frames += len(frames)
@@ -74,13 +97,14 @@ def decode_clip(task: ClipTask) -> DecodedClip:
             media_codec=info.codec,
             media_sample_rate_hz=info.sample_rate_hz,
             media_num_channels=info.num_channels,
+            frames_digest=digest.hexdigest(),
         )
 
 
 @contextlib.contextmanager
-def _spool(path: Path) -> Iterator[Callable[[npt.NDArray[np.float16]], None]]:
-    """A function that appends frames to a new file. What it cannot write is the store's fault, not the
-    media's.
+def _spool(path: Path, digest: "hashlib.blake2b") -> Iterator[Callable[[npt.NDArray[np.float16]], None]]:
+    """A function that appends frames to a new file, and to a digest. What it cannot write is the store's fault, not
+    the media's.
     """
     try:
         # unbuffered: blocks are large, and a full disk is noticed at the write, not at the close
@@ -90,6 +114,7 @@ def _spool(path: Path) -> Iterator[Callable[[npt.NDArray[np.float16]], None]]:
 
     def write(frames: npt.NDArray[np.float16]) -> None:
         remaining = np.ascontiguousarray(frames).reshape(-1).view(np.uint8).data
+        digest.update(remaining)
         try:
             while remaining:
                 remaining = remaining[file.write(remaining) :]

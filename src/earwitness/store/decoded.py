@@ -21,3 +21,5 @@ class DecodedClip:
     media_codec: str | None
     media_sample_rate_hz: int | None
     media_num_channels: int | None
+    frames_digest: str | None = None
+    """Of its frames' bytes; None where an earlier version stored it."""

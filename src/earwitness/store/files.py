@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,15 +17,15 @@ from earwitness.files import replacing
 
 @contextlib.contextmanager
 def replacing_npy(
-    path: Path, *, dtype: npt.DTypeLike, row_shape: tuple[int, ...] = ()
+    path: Path, *, dtype: npt.DTypeLike, row_shape: tuple[int, ...] = (), writer: str = ""
 ) -> Iterator[Callable[[npt.NDArray[Any] | bytes], None]]:
     """Write an `.npy` array [rows, *row_shape] piece by piece, by plain writes, its length not known before.
 
-    Gives a function that appends rows: an array, or the raw bytes of one.
+    Gives a function that appends rows: an array, or the raw bytes of one. For `writer` see `replacing`.
     """
     dtype = np.dtype(dtype)
     row_bytes = dtype.itemsize * int(np.prod(row_shape, dtype=np.int64))
-    with replacing(path) as file:
+    with replacing(path, writer=writer) as file:
         header_bytes = _write_npy_header(file, dtype, (0, *row_shape))
 
         def append(rows: npt.NDArray[Any] | bytes) -> None:
@@ -43,6 +44,11 @@ def _write_npy_header(file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, .
         file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     )
     return file.tell()
+
+
+def new_digest() -> "hashlib.blake2b":
+    """A digest to notice damage by: 16 hex digits."""
+    return hashlib.blake2b(digest_size=8)
 
 
 def write_error(path: Path, error: OSError) -> StoreError:

@@ -3,10 +3,14 @@
 Everything in it follows from the manifest, the settings and the versions at work: it holds no times, and of paths
 only the name of the manifest's file, so the same build gives the same file. (The parts carry the columns of the
 manifest as they are, the paths of `media` among them.)
+
+Version 2 added checksums of frames, the kept manifest, rows appended later, and data in a folder of another name; a
+store of version 1 is one in which none of these is there yet.
 """
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,12 @@ from earwitness.store.column_json import column_json
 
 FILE_NAME = "store.json"
 FORMAT = "earwitness store"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)
 
 _DIGEST_ROWS = 65_536
+_DATA_FOLDER = re.compile(r"\.|compacted-\d+")
+"""Nothing outside the store: what `data_folder` names may be deleted one day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +40,7 @@ class Totals:
     num_clips: int
     """Clips stored."""
     num_failed: int
-    """Manifest rows in the failures table."""
+    """Manifest rows in the failures table, those that were dropped among them."""
     num_warned: int
     """Stored clips with at least one warning."""
     num_frames: int
@@ -49,23 +56,41 @@ class StoreHeader:
     front_end: FrontEnd
     label_set: LabelSet
     manifest_digest: str
-    """Of every cell of the manifest."""
+    """Of every cell of the manifest; where others were appended, of all rows together."""
     manifest_source: str
     """The manifest's name, for messages only."""
     num_rows: int
-    """Rows of the manifest."""
+    """Rows of the manifest, appended ones included."""
     clips_per_part: int
+    """Rows of every part but the last, and the last before rows were appended."""
+    appended: tuple[int, ...] = ()
+    """Rows that were appended, each time; each time they begin a part."""
+    data_folder: str = "."
+    """Where parts, index and manifest lie, within the store's folder; `store compact` makes a new one."""
     totals: Totals | None = None
     """None while the store is unfinished."""
+    merged_from: tuple[str, ...] = ()
+    """Fingerprints of the stores that it was merged from, if it was."""
     fingerprint: str | None = None
     """Of the finished store, see `store.index`; None while it is unfinished."""
     built_with: tuple[dict[str, str], ...] = ()
     """Versions of what decoded, by name, for people: one set, or several where a build was finished by others."""
 
     @property
+    def part_rows(self) -> tuple[range, ...]:
+        """For each part of the finished store, its rows of the manifest."""
+        found, first = [], 0
+        for num_rows in (self.num_rows - sum(self.appended), *self.appended):
+            stop = first + num_rows
+            starts = range(first, stop, self.clips_per_part)
+            found += [range(start, min(start + self.clips_per_part, stop)) for start in starts]
+            first = stop
+        return tuple(found)
+
+    @property
     def num_parts(self) -> int:
         """Parts of the finished store."""
-        return -(-self.num_rows // self.clips_per_part)
+        return len(self.part_rows)
 
     @property
     def is_finished(self) -> bool:
@@ -73,10 +98,8 @@ class StoreHeader:
         return self.totals is not None
 
     def differences(self, other: "StoreHeader") -> str:
-        """Why the two cannot be one store, as `what: mine / theirs`; empty where they can."""
+        """Why the two cannot be one store, as `what: mine / theirs`, but for their manifests; empty where they can."""
         found = []
-        if self.manifest_digest != other.manifest_digest:
-            found.append(f"manifest: {self._manifest_words()} / {other._manifest_words()}")
         if self.front_end.identity != other.front_end.identity:  # short clips are filled up to one patch
             found.append(f"front end: {self.front_end.differences(other.front_end)}")
         if self.label_set != other.label_set:
@@ -85,9 +108,6 @@ class StoreHeader:
         if self.clips_per_part != other.clips_per_part:
             found.append(f"clips_per_part: {self.clips_per_part} / {other.clips_per_part}")
         return "; ".join(found)
-
-    def _manifest_words(self) -> str:
-        return f"{self.manifest_source} ({self.num_rows} rows, {self.manifest_digest})"
 
 
 def write_header(folder: Path, header: StoreHeader) -> None:
@@ -102,7 +122,10 @@ def write_header(folder: Path, header: StoreHeader) -> None:
             "source": header.manifest_source,
             "digest": header.manifest_digest,
             "num_rows": header.num_rows,
+            "appended": header.appended,
         },
+        "data_folder": header.data_folder,
+        "merged_from": header.merged_from,
         "clips_per_part": header.clips_per_part,
         "num_parts": header.num_parts,
         "built_with": header.built_with,
@@ -133,12 +156,14 @@ def read_header(folder: Path) -> StoreHeader:
         raise StoreError(f"{path}: damaged, not JSON ({error})") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise StoreError(f"{path}: this describes no {FORMAT}")
-    if values.get("version") != FORMAT_VERSION:
+    if values.get("version") not in READ_VERSIONS:
         raise StoreError(
-            f"{folder}: the store has format version {values.get('version')}, this earwitness reads version "
-            f"{FORMAT_VERSION}; update earwitness or prepare the store again"
+            f"{folder}: the store has format version {values.get('version')}, this earwitness reads versions "
+            f"{' and '.join(map(str, READ_VERSIONS))}; update earwitness or prepare the store again"
         )
     try:
+        if not _DATA_FOLDER.fullmatch(data_folder := values.get("data_folder", ".")):
+            raise StoreError(f"data_folder is {data_folder!r}")
         return StoreHeader(
             front_end=FrontEnd.from_dict(values["front_end"]),
             label_set=LabelSet.from_rows(values["labels"]),
@@ -146,6 +171,9 @@ def read_header(folder: Path) -> StoreHeader:
             manifest_source=values["manifest"]["source"],
             num_rows=values["manifest"]["num_rows"],
             clips_per_part=values["clips_per_part"],
+            appended=tuple(values["manifest"].get("appended", ())),
+            data_folder=data_folder,
+            merged_from=tuple(values.get("merged_from", ())),
             totals=Totals(**values["totals"]) if values["totals"] else None,
             fingerprint=values["fingerprint"],
             built_with=tuple(values.get("built_with", ())),

@@ -54,13 +54,17 @@ class StoreIndex:
     label_indices: npt.NDArray[np.int32]
 
 
-def write_index(folder: Path, header: StoreHeader) -> str:
-    """Write the index from the parts, one part at a time, and give the fingerprint of the store: 32 hex digits."""
-    (folder / INDEX_FOLDER).mkdir(exist_ok=True)
+def write_index(folder: Path, header: StoreHeader, *, out_folder: Path | None = None) -> str:
+    """Write the index from the parts in a folder, one part at a time, and give the fingerprint: 32 hex digits.
+
+    It goes to `index/` in the same folder, or in `out_folder`.
+    """
+    out_folder = out_folder or folder
+    (out_folder / INDEX_FOLDER).mkdir(exist_ok=True)
     digest = hashlib.sha256(f"{header.front_end.frames_identity} {header.label_set.identity}".encode())
     with contextlib.ExitStack() as stack:
         append = {
-            name: stack.enter_context(replacing_npy(_path(folder, name), dtype=dtype))
+            name: stack.enter_context(replacing_npy(_path(out_folder, name), dtype=dtype))
             for name, dtype in _DTYPES.items()
         }
         num_labels = 0

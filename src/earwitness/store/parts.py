@@ -1,4 +1,4 @@
-"""A part of a store: the rows of the manifest from `part * clips_per_part` on, decoded.
+"""A part of a store: some rows of the manifest, decoded.
 
     parts/part-000012.npy      float16 [frames, bands]: the frames of its clips, one clip after another
     parts/part-000012.parquet  one row for every manifest row of the part: all columns of the manifest, and
@@ -8,15 +8,20 @@
         label_indices                ascending indices into the label set
         warnings                     list of sentences; empty where the decoder had nothing to complain of
         media_container, media_codec, media_sample_rate_hz, media_num_channels   what the media was
+        frames_digest                of the clip's bytes in the .npy, to notice damage by (null: an earlier version)
         failure_kind, failure_reason null where the clip is stored; elsewhere the columns above are null
 
 `media` is the manifest's: absolute paths of the machine that built the store, or URLs.
 
-The Parquet file is put in place last: a part counts once it is there.
+The Parquet file is put in place last: a part counts once it is there, and changes when it is replaced. So a clip that
+is stored later is put behind the frames that are there; frames that no row names any more stay till the store is
+compacted.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +29,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
 
 from earwitness.errors import ManifestError, StoreError
-from earwitness.files import replacing
 from earwitness.parallel import Failure
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.files import replacing_npy
+from earwitness.store.tables import read_parquet, read_parquet_schema, write_parquet
 from earwitness.table_files import first_line
 
 PARTS_FOLDER = "parts"
@@ -49,8 +53,8 @@ CLIP_COLUMNS = {
 }
 """Columns that building adds for the reader of a store, beside those of the manifest."""
 
-PLACE_COLUMNS = {"first_frame": pa.int64(), "label_indices": pa.list_(pa.int32())}
-"""Columns that building adds for the index."""
+PLACE_COLUMNS = {"first_frame": pa.int64(), "label_indices": pa.list_(pa.int32()), "frames_digest": pa.string()}
+"""Columns that building adds for the index and for looking after the store."""
 
 FAILURE_COLUMNS = {"failure_kind": pa.string(), "failure_reason": pa.string()}
 """Columns that say why a clip is not stored."""
@@ -60,16 +64,37 @@ ADDED_COLUMNS = {**CLIP_COLUMNS, **PLACE_COLUMNS, **FAILURE_COLUMNS}
 
 _COPY_BYTES = 1 << 20
 
+Append = Callable[[npt.NDArray[Any] | bytes], None]
+"""Takes frames, an array or its bytes, behind those it was given before."""
+
 
 @dataclass(frozen=True)
 class PartCounts:
-    """Counts over the rows of one part."""
+    """Counts over some rows of a store; they add up."""
 
-    num_rows: int
-    num_failed: int
-    num_warned: int
-    num_frames: int
-    num_samples: int
+    num_rows: int = 0
+    num_warned: int = 0
+    num_frames: int = 0
+    num_samples: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Failed rows by kind."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """The first reason of each kind."""
+
+    @property
+    def num_failed(self) -> int:
+        """Failed rows of all kinds."""
+        return sum(self.failures.values())
+
+    def __add__(self, other: "PartCounts") -> "PartCounts":
+        return PartCounts(
+            self.num_rows + other.num_rows,
+            self.num_warned + other.num_warned,
+            self.num_frames + other.num_frames,
+            self.num_samples + other.num_samples,
+            dict(Counter(self.failures) + Counter(other.failures)),
+            {**other.reasons, **self.reasons},
+        )
 
 
 def frames_name(part: int) -> str:
@@ -85,6 +110,11 @@ def frames_path(folder: Path, part: int) -> Path:
 def rows_path(folder: Path, part: int) -> Path:
     """The Parquet file of a part."""
     return folder / PARTS_FOLDER / f"part-{part:06d}.parquet"
+
+
+def remove_rows(folder: Path, part: int) -> None:
+    """Take a part out, if it is there: its rows must not meet frames that are written anew."""
+    rows_path(folder, part).unlink(missing_ok=True)
 
 
 def check_columns(manifest_columns: Sequence[str]) -> None:
@@ -105,10 +135,11 @@ def write_part(
     rows: pa.Table,
     label_indices: Sequence[Sequence[int]],
     results: Sequence[DecodedClip | Failure],
-    append_frames: Callable[[int, Callable[[npt.NDArray[Any] | bytes], None]], None],
+    append_frames: Callable[[int, Append], None],
     num_bands: int,
+    writer: str = "",
 ) -> None:
-    """Write and commit one part.
+    """Write and commit one part. A damaged one must have been taken out before (`remove_rows`).
 
     Args:
         folder: the store.
@@ -119,34 +150,117 @@ def write_part(
         append_frames: called as `append_frames(row of the part, append)` for each stored clip in order; it
             hands the clip's frames to `append`.
         num_bands: bands of a frame.
+        writer: see `files.replacing`.
     """
-    with replacing_npy(frames_path(folder, part), dtype=FRAME_DTYPE, row_shape=(num_bands,)) as append:
+    path = frames_path(folder, part)
+    with replacing_npy(path, dtype=FRAME_DTYPE, row_shape=(num_bands,), writer=writer) as append:
         for row, result in enumerate(results):
             if isinstance(result, DecodedClip):
                 append_frames(row, append)
-    added: dict[str, list[Any]] = {name: [] for name in ADDED_COLUMNS}
-    next_frame = 0
-    for result, indices in zip(results, label_indices, strict=True):
-        if isinstance(result, DecodedClip):
-            values = {name: getattr(result, name) for name in CLIP_COLUMNS}
-            values |= {"first_frame": next_frame, "label_indices": indices}
-            next_frame += result.num_frames
-        else:
-            values = {"failure_kind": result.kind, "failure_reason": result.message}
-        for name, column in added.items():
-            column.append(values.get(name))
-    table = rows.replace_schema_metadata(None)
+    table = rows
     for name, kind in ADDED_COLUMNS.items():
-        table = table.append_column(name, pa.array(added[name], kind))
-    with replacing(rows_path(folder, part)) as file:
-        pyarrow.parquet.write_table(table.combine_chunks(), file, compression="zstd")
+        table = table.append_column(name, pa.nulls(table.num_rows, kind))
+    table = _with_results(table, dict(enumerate(results)), label_indices, first_frame=0)
+    write_parquet(rows_path(folder, part), table, writer=writer)
 
 
-def copy_raw_frames(spool_path: Path, append: Callable[[npt.NDArray[Any] | bytes], None]) -> None:
+def change_part(
+    folder: Path,
+    part: int,
+    results: Mapping[int, DecodedClip | Failure],
+    *,
+    label_indices: Sequence[Sequence[int]] = (),
+    append_frames: Callable[[int, Append], None] | None = None,
+    num_bands: int,
+    writer: str = "",
+) -> bool:
+    """Replace what became of some rows of a committed part; False where it says all of that already.
+
+    Args:
+        folder: the store.
+        part: number of the part.
+        results: by row of the part, rows that are stored by then only as failures.
+        label_indices: for each row of the part; needed where a clip is stored now.
+        append_frames: as for `write_part`, for the clips that are stored now.
+        num_bands: bands of a frame.
+        writer: see `files.replacing`.
+    """
+    table = read_rows(folder, part)
+    recorded = table.select(list(FAILURE_COLUMNS)).to_pylist()
+    if all(isinstance(result, Failure) and recorded[row] == _values(result) for row, result in results.items()):
+        return False
+    first_frame = 0
+    if any(isinstance(result, DecodedClip) for result in results.values()):
+        first_frame = num_named_frames(table)
+        path = frames_path(folder, part)
+        with replacing_npy(path, dtype=FRAME_DTYPE, row_shape=(num_bands,), writer=writer) as append:
+            if first_frame:
+                for piece in frame_pieces(path, 0, first_frame, num_bands):
+                    append(piece)
+            for row, result in results.items():
+                if isinstance(result, DecodedClip) and append_frames:
+                    append_frames(row, append)
+    table = _with_results(table, results, label_indices, first_frame=first_frame)
+    write_parquet(rows_path(folder, part), table, writer=writer)
+    return True
+
+
+def _values(result: Failure) -> dict[str, Any]:
+    return {"failure_kind": result.kind, "failure_reason": result.message}
+
+
+def _with_results(
+    table: pa.Table,
+    results: Mapping[int, DecodedClip | Failure],
+    label_indices: Sequence[Sequence[int]],
+    *,
+    first_frame: int,
+) -> pa.Table:
+    """The rows of a part with what became of some of them; the frames of those stored lie from `first_frame` on."""
+    added: dict[str, list[Any]] = {name: table[name].to_pylist() for name in ADDED_COLUMNS}
+    for row, result in results.items():
+        if isinstance(result, DecodedClip):
+            values = {**vars(result), "first_frame": first_frame, "label_indices": label_indices[row]}
+            first_frame += result.num_frames
+        else:
+            values = _values(result)
+        for name, column in added.items():
+            column[row] = values.get(name)
+    for name, kind in ADDED_COLUMNS.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(added[name], kind))
+    return table
+
+
+def copy_raw_frames(spool_path: Path, append: Append) -> None:
     """Append the raw frames of a spool file, in pieces of bounded size."""
     with spool_path.open("rb", buffering=0) as spool:
         while piece := spool.read(_COPY_BYTES):
             append(piece)
+
+
+def frame_pieces(path: Path, first_frame: int, num_frames: int, num_bands: int) -> Iterator[bytes]:
+    """Some frames of a part's `.npy`, as bytes, in pieces of bounded size.
+
+    Raises:
+        StoreError: the file is missing or damaged, or does not reach so far.
+    """
+    row_bytes = num_bands * FRAME_DTYPE.itemsize
+    try:
+        with path.open("rb", buffering=0) as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            if dtype != FRAME_DTYPE or shape[1:] != (num_bands,) or shape[0] < first_frame + num_frames:
+                raise StoreError(f"{path}: damaged, it holds {dtype} {list(shape)}")
+            file.seek(first_frame * row_bytes, os.SEEK_CUR)
+            remaining = num_frames * row_bytes
+            while remaining:
+                piece = file.read(min(_COPY_BYTES, remaining))
+                if not piece:
+                    raise StoreError(f"{path}: it ends too early; the store is damaged")
+                yield piece
+                remaining -= len(piece)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})") from error
 
 
 def read_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -155,13 +269,11 @@ def read_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> 
     Raises:
         StoreError: the file is missing or damaged.
     """
-    path = rows_path(folder, part)
-    try:
-        # not `read_table`, which takes five times as long to open a file and reads folder names as columns
-        with pyarrow.parquet.ParquetFile(path) as file:
-            return file.read(None if columns is None else list(columns), use_threads=False)
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
+    table = read_parquet(rows_path(folder, part), columns)
+    if columns is None and "frames_digest" not in table.column_names:  # of version 1
+        place = table.column_names.index("failure_kind")
+        table = table.add_column(place, "frames_digest", pa.nulls(table.num_rows, pa.string()))
+    return table
 
 
 def read_schema(folder: Path, part: int) -> pa.Schema:
@@ -170,11 +282,7 @@ def read_schema(folder: Path, part: int) -> pa.Schema:
     Raises:
         StoreError: the file is missing or damaged.
     """
-    path = rows_path(folder, part)
-    try:
-        return pyarrow.parquet.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
+    return read_parquet_schema(rows_path(folder, part))
 
 
 def read_stored_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -187,20 +295,35 @@ def read_stored_rows(folder: Path, part: int, columns: Sequence[str] | None = No
     return table if columns is None else table.select(list(columns))
 
 
-def _damaged(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})")
+def manifest_columns(table: pa.Table) -> pa.Table:
+    """Rows of a part as they stood in the manifest."""
+    return table.drop_columns([name for name in ADDED_COLUMNS if name in table.column_names])
+
+
+def num_named_frames(rows: pa.Table) -> int:
+    """Up to where clips lie in the `.npy` of a part."""
+    return pc.max(pc.add(rows["first_frame"], rows["num_frames"])).as_py() or 0
+
+
+_COUNTED_COLUMNS = ["first_frame", "num_frames", "num_samples", "warnings", *FAILURE_COLUMNS]
 
 
 def count_part(folder: Path, part: int) -> PartCounts:
     """Counts over a committed part."""
-    table = read_rows(folder, part, ["num_frames", "num_samples", "warnings", "failure_kind"])
+    return _count(read_rows(folder, part, _COUNTED_COLUMNS))
+
+
+def _count(table: pa.Table) -> PartCounts:
     num_warnings = pc.fill_null(pc.list_value_length(table["warnings"]), 0)
+    failed = table.filter(pc.is_valid(table["failure_kind"]))
+    kinds = failed["failure_kind"].to_pylist()
     return PartCounts(
         num_rows=table.num_rows,
-        num_failed=table.num_rows - table["failure_kind"].null_count,
         num_warned=pc.sum(pc.greater(num_warnings, 0), min_count=0).as_py(),
         num_frames=pc.sum(table["num_frames"], min_count=0).as_py(),
         num_samples=pc.sum(table["num_samples"], min_count=0).as_py(),
+        failures=dict(Counter(kinds)),
+        reasons=dict(zip(reversed(kinds), reversed(failed["failure_reason"].to_pylist()), strict=True)),
     )
 
 
@@ -209,9 +332,10 @@ def committed_counts(folder: Path, part: int, *, num_rows: int, num_bands: int) 
     if not rows_path(folder, part).exists():
         return None
     try:
-        counts = count_part(folder, part)
+        rows = read_rows(folder, part)
         frames = np.load(frames_path(folder, part), mmap_mode="r")
     except (StoreError, OSError, ValueError, EOFError):
         return None  # damaged from outside: built again
-    is_whole = frames.shape == (counts.num_frames, num_bands) and counts.num_rows == num_rows
-    return counts if is_whole else None
+    # frames that no row names may follow: of clips that were dropped, or of a change that was interrupted
+    has_frames = frames.ndim == 2 and frames.shape[1] == num_bands and len(frames) >= num_named_frames(rows)
+    return _count(rows) if has_frames and rows.num_rows == num_rows else None

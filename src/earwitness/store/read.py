@@ -96,6 +96,8 @@ class Store(LabelledClips):
     def __init__(self, folder: Path, header: StoreHeader, totals: Totals, index: StoreIndex) -> None:
         """Use `Store.open`."""
         self.folder = folder
+        self.data_folder = folder / header.data_folder
+        """Where its parts and index lie."""
         self.front_end = header.front_end
         self.label_set = header.label_set
         self.fingerprint = header.fingerprint or ""
@@ -117,12 +119,13 @@ class Store(LabelledClips):
         folder = Path(folder)
         header = read_header(folder)
         if header.totals is None:
-            num_built = sum(rows_path(folder, part).exists() for part in range(header.num_parts))
+            num_built = sum(rows_path(folder / header.data_folder, part).exists() for part in range(header.num_parts))
             raise StoreError(
                 f"{folder}: the store is unfinished ({num_built} of {header.num_parts} parts); "
-                "run the same prepare command again"
+                "run the same command again, prepare or store"
             )
-        return cls(folder, header, header.totals, open_index(folder, num_clips=header.totals.num_clips))
+        index = open_index(folder / header.data_folder, num_clips=header.totals.num_clips)
+        return cls(folder, header, header.totals, index)
 
     @property
     def num_frames(self) -> int:
@@ -133,7 +136,7 @@ class Store(LabelledClips):
     def clips_schema(self) -> pa.Schema:
         """See `LabelledClips`; the first part has it."""
         hidden = {*PLACE_COLUMNS, *FAILURE_COLUMNS}
-        return pa.schema([field for field in read_schema(self.folder, 0) if field.name not in hidden])
+        return pa.schema([field for field in read_schema(self.data_folder, 0) if field.name not in hidden])
 
     def read_clips(self, columns: Sequence[str]) -> pa.Table:
         """Some columns of `clips`, from all parts.
@@ -143,7 +146,7 @@ class Store(LabelledClips):
         """
 
         def read(parts: range) -> pa.Table:
-            tables = [read_stored_rows(self.folder, part, columns) for part in parts]
+            tables = [read_stored_rows(self.data_folder, part, columns) for part in parts]
             return pa.concat_tables(tables).combine_chunks()  # millions of small chunks would be slow to go through
 
         shares = [
@@ -157,7 +160,7 @@ class Store(LabelledClips):
         """The rows of the manifest that are not stored: clip_id, media, kind (of `FAILURE_KINDS`), reason."""
 
         def read(part: int) -> pa.Table:
-            rows = read_rows(self.folder, part, ["clip_id", "media", "failure_kind", "failure_reason"])
+            rows = read_rows(self.data_folder, part, ["clip_id", "media", "failure_kind", "failure_reason"])
             return rows.filter(pc.is_valid(rows["failure_kind"]))
 
         with ThreadPoolExecutor(_READING_THREADS) as threads:

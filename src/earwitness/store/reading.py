@@ -207,12 +207,12 @@ class FrameReader:
             except OSError as error:
                 raise self._reading_error(file.part, error) from error
             if not got:
-                path = frames_path(self.store.folder, file.part)
+                path = frames_path(self.store.data_folder, file.part)
                 raise StoreError(f"{path}: it ends too early; the store is damaged")
             target, position = target[got:], position + got
 
     def _reading_error(self, part: int, error: OSError) -> StoreError:
-        path = frames_path(self.store.folder, part)
+        path = frames_path(self.store.data_folder, part)
         return StoreError(f"{path}: this part of the store cannot be read ({error.strerror or error})")
 
     def _spread(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -239,7 +239,7 @@ class _OpenFiles:
         store: Store,
         spread: Callable[[Callable[[int], _OpenFile | StoreError], Sequence[int]], list[_OpenFile | StoreError]],
     ) -> None:
-        self._folder = os.fspath(store.folder / PARTS_FOLDER)
+        self._folder = os.fspath(store.data_folder / PARTS_FOLDER)
         self._num_bands = store.front_end.num_bands
         self._spread = spread
         soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

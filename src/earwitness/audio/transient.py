@@ -1,0 +1,43 @@
+"""Which errors of disks and networks may be gone when one tries again.
+
+Errors of the media itself, and answers such as "there is no such file" or "you may not", are none of them. Every file
+system of fsspec has errors of its own, many of them without an error number; those of HTTP clients are known by
+their status, others by the names of their classes, so that none of these packages has to be there.
+"""
+
+import errno
+import socket
+
+_ERROR_NUMBERS = frozenset(
+    {
+        *(errno.EIO, errno.ESTALE, errno.EBUSY, errno.EAGAIN, errno.ENFILE),
+        *(errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ESHUTDOWN, errno.EPIPE),  # a disk that is gone
+        *(errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    }
+)
+_HTTP_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
+_CLASS_NAMES = frozenset(
+    {
+        *("ClientConnectionError", "ClientPayloadError"),  # aiohttp
+        *("HTTPClientError", "IncompleteReadError", "EndpointConnectionError", "ConnectTimeoutError"),  # botocore
+        *("IncompleteRead", "ProtocolError"),  # http.client, urllib3
+    }
+)
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Whether an error, or the one behind it, is of the kind that may pass: timeouts, broken connections, answers
+    5xx, disks that do not answer.
+    """
+    while error is not None:
+        if isinstance(error, (TimeoutError, ConnectionError, socket.gaierror)):
+            return True
+        if isinstance(error, OSError) and error.errno in _ERROR_NUMBERS:
+            return True
+        if any(getattr(error, name, None) in _HTTP_STATUSES for name in ("status", "status_code", "code")):
+            return True
+        if any(kind.__name__ in _CLASS_NAMES for kind in type(error).__mro__):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -20,7 +20,7 @@ from earwitness.store import reading
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.header import StoreHeader, Totals, digest_table, read_header, write_header
 from earwitness.store.index import write_index
-from earwitness.store.parts import PARTS_FOLDER, frames_path, rows_path, write_part
+from earwitness.store.parts import PARTS_FOLDER, frames_path, read_stored_rows, rows_path, write_part
 from earwitness.store.patches import PatchIndex
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
@@ -82,7 +82,7 @@ def make_store(folder: Path, lengths: list[int | None], labels: list[list[str]])
         num_frames=sum(map(len, frames.values())),
         seconds_of_sound=float(len(frames)),
     )
-    fingerprint = write_index(folder, header)
+    fingerprint = write_index(folder, header, (read_stored_rows(folder, part) for part in range(header.num_parts)))
     write_header(folder, StoreHeader(**{**vars(header), "totals": totals, "fingerprint": fingerprint}))
     return list(frames.values())
 

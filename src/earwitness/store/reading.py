@@ -7,7 +7,7 @@ slowest of many reads at once, where page faults of a memory map would wait for 
 system knows no such flag, every read goes through the pool.
 
 Parts are opened as needed, at most some thousands at a time. They are not memory-mapped: a large store has
-more parts than the 65,530 maps that Linux allows a process.
+more parts than the 65,530 maps that Linux allows a process. What lies behind a URL is read by `remote_frames.py`.
 """
 
 import errno
@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -25,8 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import StoreError
+from earwitness.places import UrlPath
 from earwitness.store.parts import FRAME_DTYPE, frames_path
 from earwitness.store.read import Store
+from earwitness.store.remote_frames import RemoteFrames
 
 Indices = npt.NDArray[np.int64]
 Frames = npt.NDArray[np.float16]
@@ -79,6 +82,8 @@ class FrameReader:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
         self._files = _OpenFiles(store, self._spread)
         self._can_try = hasattr(os, "preadv") and hasattr(os, "RWF_NOWAIT")
+        folder = store.data_folder
+        self._remote = RemoteFrames(folder, num_bands=self._num_bands) if isinstance(folder, UrlPath) else None
 
     def __enter__(self) -> "FrameReader":
         return self
@@ -124,7 +129,8 @@ class FrameReader:
             )
         parts = self.store.index.parts[clips]
         offsets = (self.store.index.first_frames[clips] + first_frames) * self._row_bytes
-        self._read_into(out, parts, offsets, patch_frames * self._row_bytes)
+        read_into = self._remote.read_into if self._remote else self._read_into
+        read_into(out, parts, offsets, patch_frames * self._row_bytes)
         return out
 
     def read_clip(self, clip: int, *, first_frame: int = 0, num_frames: int | None = None) -> Frames:
@@ -292,6 +298,7 @@ class _OpenFiles:
     def _open(self, part: int) -> _OpenFile | StoreError:
         """Errors are given back, not raised, so that no file opened beside is lost."""
         path = frames_path(self._folder, part)
+        assert isinstance(path, Path)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:

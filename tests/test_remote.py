@@ -3,11 +3,14 @@
 An S3 server of this machine (moto) stands in for a bucket; the requests it gets are counted.
 """
 
+import contextlib
+import http.server
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -166,6 +169,33 @@ def test_a_range_of_a_long_file_costs_a_few_blocks(requests, tmp_path):
         num_samples = sum(map(len, blocks))
     assert num_samples == RATE_HZ * seconds
     assert len(requests.lines) <= size // BLOCK_BYTES + 4
+
+
+def test_a_server_without_ranges(tmp_path):
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install 'earwitness[http]'")
+    rng = np.random.default_rng(0)
+    for seconds in (60, 150):
+        samples = rng.integers(-99, 99, RATE_HZ * seconds).astype(np.int16)
+        scipy.io.wavfile.write(tmp_path / f"{seconds}.wav", RATE_HZ, samples)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(tmp_path))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def copyfile(self, source, target) -> None:
+            with contextlib.suppress(ConnectionError):
+                super().copyfile(source, target)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert len(read_waveform(f"{url}/60.wav")) == 60 * RATE_HZ
+        with pytest.raises(UndecodableError, match=r"reading broke off.*range requests"):
+            read_waveform(f"{url}/150.wav")  # and not its first block alone
+        server.shutdown()
 
 
 def test_media_that_are_not_there(server):
@@ -459,3 +489,14 @@ def test_the_commands(server, remote, sounds, tmp_path):
     assert evaluated["store_path"] == remote
     assert "nothing is damaged" in run("store", "verify", remote)
     assert json.loads(run("store", "info", remote, "--json"))["num_clips"] == NUM_CLIPS - 1
+
+
+@pytest.mark.slow
+def test_a_cluster_builds_into_a_bucket(server, sounds, built):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'earwitness[ray]'")
+    url = "s3://bucket/by-a-cluster"
+    command = [sys.executable, "-m", "earwitness", "prepare", str(sounds / "sounds.parquet"), url]
+    command += ["--workers", "2", "--clips-per-part", "4", "--engine", "ray"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert content(url) == content(built)
+    assert not list(spool_folder_of(UrlPath(url)).glob("*"))

@@ -35,7 +35,7 @@ from earwitness.store.files import replacing_npy
 from earwitness.store.header import StoreHeader, Totals, digest_table, write_header
 from earwitness.store.index import write_index
 from earwitness.store.order import BatchPlan
-from earwitness.store.parts import PARTS_FOLDER, frames_path, write_part
+from earwitness.store.parts import PARTS_FOLDER, frames_path, read_stored_rows, write_part
 from earwitness.store.patches import PatchIndex
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
@@ -158,7 +158,7 @@ def make_store(folder: Path, num_parts: int, clips_per_part: int, *, num_labels:
         num_frames=num_clips * CLIP_FRAMES,
         seconds_of_sound=num_clips * num_samples / FRONT_END.sample_rate_hz,
     )
-    fingerprint = write_index(folder, header)
+    fingerprint = write_index(folder, header, (read_stored_rows(folder, part) for part in range(header.num_parts)))
     write_header(folder, StoreHeader(**{**vars(header), "totals": totals, "fingerprint": fingerprint}))
 
 

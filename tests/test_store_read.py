@@ -82,7 +82,7 @@ def make_store(folder: Path, lengths: list[int | None], labels: list[list[str]])
         num_frames=sum(map(len, frames.values())),
         seconds_of_sound=float(len(frames)),
     )
-    fingerprint = write_index(folder, header)
+    fingerprint = write_index(folder, header, (read_stored_rows(folder, part) for part in range(header.num_parts)))
     write_header(folder, StoreHeader(**{**vars(header), "totals": totals, "fingerprint": fingerprint}))
     return list(frames.values())
 

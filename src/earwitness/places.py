@@ -100,11 +100,9 @@ class UrlPath:
         """All of it, as text."""
         return self.read_bytes().decode(encoding)
 
-    def unlink(self, *, missing_ok: bool = False) -> None:
+    def unlink(self, missing_ok: bool = False) -> None:
         """Remove the file."""
-        with self._file_system() as (system, path):
-            if missing_ok and not system.isfile(path):
-                return
+        with contextlib.suppress(*([FileNotFoundError] if missing_ok else [])), self._file_system() as (system, path):
             system.rm_file(path)
 
     def open_blocks(self) -> BinaryIO:
@@ -158,10 +156,11 @@ class UrlPath:
             names = [entry["name"].rstrip("/").rpartition("/")[2] for entry in entries]
             return {name: entry["size"] or 0 for name, entry in zip(names, entries, strict=True) if name}
 
-    def version(self) -> str:
-        """What changes when the file changes."""
+    def size_and_version(self) -> tuple[int, str]:
+        """How long the file is, and what changes when it changes."""
         with self._file_system() as (system, path):
-            return str(sorted((key, str(value)) for key, value in system.info(path).items()))
+            info = system.info(path)
+            return info["size"], str(sorted((key, str(value)) for key, value in info.items()))
 
     def remove_folder(self) -> None:
         """Remove all files in it."""
@@ -226,7 +225,7 @@ def listing(folder: Place) -> dict[str, int]:
     if isinstance(folder, UrlPath):
         return folder.listing()
     try:
-        return {entry.name: entry.stat().st_size for entry in folder.iterdir()}
+        return {entry.name: entry.lstat().st_size for entry in folder.iterdir()}
     except FileNotFoundError:
         return {}
 

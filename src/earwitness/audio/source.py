@@ -73,7 +73,9 @@ class OpenMedia:
         try:
             if self.is_seekable:
                 self._file.seek(0)  # a caller may have read from it
-            self._reader = _ForgivingReader(self._file, self.name)
+            media = source.media if isinstance(source, ByteRange) else source
+            is_remote = isinstance(media, str) and is_url(media)
+            self._reader = _ForgivingReader(self._file, self.name, is_remote=is_remote)
             self.container, messages = _open_container(self._file, self._reader)
         except BaseException:
             self._close_file()
@@ -121,9 +123,11 @@ class OpenMedia:
 
         Raises:
             TransientError: they did not, for a reason that may pass.
+            UndecodableError: they did not, for a reason that will stay.
         """
         if self._reader.failure is not None:
-            raise TransientError(f"{self.name}: reading broke off ({_words(self._reader.failure)})")
+            kind = TransientError if is_transient(self._reader.failure) else UndecodableError
+            raise kind(f"{self.name}: reading broke off ({_words(self._reader.failure)})")
 
     def close(self) -> None:
         """Close the container, and the file if it was opened here. Closing twice does nothing."""
@@ -138,11 +142,12 @@ class OpenMedia:
 class _ForgivingReader:
     """What FFmpeg reads through. A seek to nowhere, which broken files make it try, is answered with an error number
     as FFmpeg expects: an exception would be kept by PyAV and end the decoding later. Errors of disk and network are
-    remembered.
+    remembered; what a URL's server says is never the media's own fault.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, *, is_remote: bool) -> None:
         self.name = name
+        self._is_remote = is_remote
         self.failure: Exception | None = None
         self._file_read = file.read
         if _is_seekable(file):
@@ -153,7 +158,7 @@ class _ForgivingReader:
         try:
             return self._file_read(size)
         except Exception as error:  # the file object may be anybody's, and raise anything
-            if is_transient(error):
+            if self._is_remote or is_transient(error):
                 self.failure = error
             raise
 

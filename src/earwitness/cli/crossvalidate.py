@@ -30,7 +30,7 @@ _TITLES = {
 class CrossValidate:
     """Train on all folds but one and evaluate on that one, for every fold; resumable."""
 
-    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    store: Annotated[Positional[str], arg(metavar="STORE")]
     """Made by `earwitness prepare`."""
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The folder for the runs of all folds and the result."""

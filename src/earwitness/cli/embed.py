@@ -19,7 +19,7 @@ class Embed:
 
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
     """A model file (model.safetensors of a run)."""
-    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    store: Annotated[Positional[str], arg(metavar="STORE")]
     """Made by `earwitness prepare`; its labels need not be the model's."""
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The folder to make."""

@@ -15,7 +15,7 @@ class Evaluate:
 
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
     """A model file (model.safetensors of a run)."""
-    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    store: Annotated[Positional[str], arg(metavar="STORE")]
     """Made by `earwitness prepare`."""
     where: str | None = None
     """SQL condition over the manifest's columns: the clips to evaluate on, for example "fold = 1"."""
@@ -34,6 +34,7 @@ class Evaluate:
         """Evaluate and report."""
         from earwitness.experiments.evaluating import evaluate_model
         from earwitness.models.model_file import load_model
+        from earwitness.places import place
         from earwitness.report.evaluation_report import comparison_table, require_report_folder, write_evaluation_report
         from earwitness.report.timeline_table import timeline_lines
         from earwitness.store.read import Store
@@ -67,7 +68,7 @@ class Evaluate:
                 self.report,
                 evaluation=outcome.model,
                 baseline=outcome.baseline,
-                title=f"{self.model.name} on {self.store.name}" + (f" where {self.where}" if self.where else ""),
+                title=f"{self.model.name} on {place(self.store).name}" + (f" where {self.where}" if self.where else ""),
                 details=details,
                 notes=outcome.notes,
                 scores=outcome.scores,

@@ -28,7 +28,7 @@ class Grid:
     Several processes with the same command share the work: one for each GPU with CUDA_VISIBLE_DEVICES or --device.
     """
 
-    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    store: Annotated[Positional[str], arg(metavar="STORE")]
     """Made by `earwitness prepare`; or embeddings that `earwitness embed` made, for classifiers on them."""
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The folder for the study, the runs of all trials and the table."""

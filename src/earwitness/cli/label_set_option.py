@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from earwitness.places import UrlPath, place
+
 if TYPE_CHECKING:
     from earwitness.labels import LabelSet
 
 
-def read_labels_of(path: Path) -> "LabelSet":
-    """The label set of a file of labels, of a model, or of a store.
+def read_labels_of(where: str | Path) -> "LabelSet":
+    """The label set of a file of labels, of a model, or of a store; behind a URL, of a store.
 
     Raises:
         LabelError: the file cannot be read, or names no labels.
@@ -17,6 +19,7 @@ def read_labels_of(path: Path) -> "LabelSet":
     from earwitness.labels import read_label_set, read_model_labels
     from earwitness.store.header import read_header
 
-    if path.suffix.lower() == ".safetensors":
-        return read_model_labels(path)
-    return read_header(path).label_set if path.is_dir() else read_label_set(path)
+    path = place(where)
+    if isinstance(path, UrlPath) or path.is_dir():
+        return read_header(path).label_set
+    return read_model_labels(path) if path.suffix.lower() == ".safetensors" else read_label_set(path)

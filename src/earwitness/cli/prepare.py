@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
@@ -12,6 +11,7 @@ from tyro.conf import Positional, arg
 from earwitness.cli.label_set_option import read_labels_of
 from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
 from earwitness.errors import SettingsError
+from earwitness.places import place
 from earwitness.store.settings import BuildSettings
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 class Prepare:
     """Decode the media of a manifest into a store, from which networks are trained."""
 
-    manifest: Annotated[Positional[Path], arg(metavar="MANIFEST")]
-    """Table of clips: .parquet, .csv or .jsonl."""
-    store: Annotated[Positional[Path], arg(metavar="STORE")]
-    """The folder to make. An interrupted one is finished."""
+    manifest: Annotated[Positional[str], arg(metavar="MANIFEST")]
+    """Table of clips: .parquet, .csv or .jsonl, as a file or a URL."""
+    store: Annotated[Positional[str], arg(metavar="STORE")]
+    """The folder to make, or its URL, such as s3://bucket/store. An interrupted one is finished."""
     settings: Annotated[BuildSettings, arg(name="")]
     engine: Literal["local", "ray"] = "local"
     """Who decodes: the processes of this machine, or a Ray cluster, part by part."""
     ray_address: str = "local"
     """The cluster of --engine ray: HOST:PORT of its head, auto for the one that this machine belongs to, or local for
     one of this machine alone."""
-    label_set: Path | None = None
+    label_set: str | None = None
     """The labels in order: a .csv or .txt, a model (.safetensors) or another store. None: those of the store, where
     it is there already, or else the manifest's own, sorted."""
     retry_failures: tuple[str, ...] | None = None
@@ -67,7 +67,7 @@ class Prepare:
             summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set)
         else:
             was_complete = summary.was_complete
-        failures_path = self.store / FAILURES_FILE
+        failures_path = place(self.store) / FAILURES_FILE
         if self.json:
             values = {**vars(summary), "was_complete": was_complete, "failures": str(failures_path)}
             tried = {"retried": asdict(retried)} if retried else {}

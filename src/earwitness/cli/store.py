@@ -16,7 +16,7 @@ from earwitness.store.settings import DecodeSettings
 if TYPE_CHECKING:
     from earwitness.store.complete import BuildSummary
 
-Folder = Annotated[Positional[Path], arg(metavar="STORE")]
+Folder = Annotated[Positional[str], arg(metavar="STORE")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Append:
 
     store: Folder
     """The store."""
-    manifest: Annotated[Positional[Path], arg(metavar="MANIFEST")]
+    manifest: Annotated[Positional[str], arg(metavar="MANIFEST")]
     """Table of clips; rows whose clip_id is in the store already are left out."""
     settings: Annotated[DecodeSettings, arg(name="")]
     grow_labels: bool = False
@@ -131,9 +131,9 @@ class Drop:
 class Merge:
     """Make one store of several, which stay as they are."""
 
-    out: Annotated[Positional[Path], arg(metavar="OUT")]
+    out: Annotated[Positional[str], arg(metavar="OUT")]
     """The folder to make. An interrupted one is finished."""
-    stores: Annotated[Positional[tuple[Path, ...]], arg(metavar="STORE")]
+    stores: Annotated[Positional[tuple[str, ...]], arg(metavar="STORE")]
     """Stores of one front end and without common clips, in the order of their clips and labels."""
     json: bool = False
     """Report as JSON."""
@@ -244,7 +244,7 @@ def _row_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def _report(store: Path, summary: "BuildSummary", *, as_json: bool) -> int:
+def _report(store: str, summary: "BuildSummary", *, as_json: bool) -> int:
     if as_json:
         print_json({"schema_version": 1, "store": str(store), **asdict(summary)})
     else:

@@ -23,7 +23,7 @@ class Train:
     Over several GPUs or machines: torchrun --nproc-per-node 8 -m earwitness train ...
     """
 
-    store: Annotated[Positional[Path], arg(metavar="STORE")]
+    store: Annotated[Positional[str], arg(metavar="STORE")]
     """Made by `earwitness prepare`; or embeddings that `earwitness embed` made, for a classifier on them."""
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """The folder that the training leaves behind: model, settings, measurements."""

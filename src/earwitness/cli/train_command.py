@@ -8,7 +8,7 @@ from earwitness.training.recipes import RECIPES, Recipe
 from earwitness.training.settings import TrainSettings
 
 
-def train_command(store: Path, run_folder: Path, *, settings: TrainSettings, recipe: Recipe) -> str:
+def train_command(store: str | Path, run_folder: Path, *, settings: TrainSettings, recipe: Recipe) -> str:
     """A line for the shell: what differs from the recipe is given as options."""
     words = ["earwitness", "train", str(store), str(run_folder)]
     if recipe != "paper":

@@ -1,7 +1,6 @@
 """More clips for a store: rows of a manifest whose `clip_id` is not there yet become parts behind those that are."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +8,7 @@ import pyarrow.compute as pc
 from earwitness.errors import LabelError, ManifestError, StoreError
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest
+from earwitness.places import Place, place
 from earwitness.store.claim import claimed
 from earwitness.store.complete import BuildSummary, Progress, make_missing_parts, summary
 from earwitness.store.difference import absent_rows, changed_column, common_rows
@@ -42,7 +42,7 @@ class AppendSummary:
 
 def append_clips(
     manifest: Manifest,
-    folder: str | Path,
+    folder: str | Place,
     *,
     settings: DecodeSettings,
     grow_labels: bool = False,
@@ -64,7 +64,7 @@ def append_clips(
         ManifestError: a column that the store does not have, or has with another kind of values.
         StoreError: there is no such store, another process holds it, it cannot be written, or too many clips fail.
     """
-    folder = Path(folder)
+    folder = place(folder)
     check_columns(manifest.table.column_names)
     read_header(folder)  # no lock where there is no store
     try:
@@ -101,7 +101,7 @@ def append_clips(
                 write_header(folder, grown)
                 store = make(grown, table)
     except OSError as error:
-        raise write_error(Path(error.filename) if isinstance(error.filename, str) else folder, error) from error
+        raise write_error(folder, error) from error
     return AppendSummary(
         num_added=new.num_rows,
         num_there=len(manifest) - new.num_rows,

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from earwitness.errors import LabelError, StoreError
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest
+from earwitness.places import Place, place
 from earwitness.store.claim import claimed, existing_header
 from earwitness.store.complete import BuildSummary, Progress, make_missing_parts, summary
 from earwitness.store.difference import manifest_difference
@@ -28,7 +29,7 @@ from earwitness.store.versions import decoder_versions
 
 def build_store(
     manifest: Manifest,
-    folder: str | Path,
+    folder: str | Place,
     *,
     settings: BuildSettings,
     label_set: LabelSet | None = None,
@@ -53,7 +54,7 @@ def build_store(
             of another manifest, front end or label set; or the disk is full; or more clips have failed than the
             settings allow. Parts that are finished stay.
     """
-    folder = Path(folder)
+    folder = place(folder)
     check_columns(manifest.table.column_names)
     try:
         if (found := existing_header(folder)) and _fits(folder, found, manifest, settings, label_set).is_finished:
@@ -77,7 +78,7 @@ def build_store(
                 keep_manifest(folder, header, table)
             return make_missing_parts(folder, header, table, settings=settings, engine=engine, progress=progress)
     except OSError as error:
-        raise write_error(Path(error.filename) if isinstance(error.filename, str) else folder, error) from error
+        raise write_error(folder, error) from error
 
 
 def _new_header(manifest: Manifest, settings: BuildSettings, label_set: LabelSet | None) -> StoreHeader:
@@ -92,7 +93,7 @@ def _new_header(manifest: Manifest, settings: BuildSettings, label_set: LabelSet
 
 
 def _fits(
-    folder: Path, found: StoreHeader, manifest: Manifest, settings: BuildSettings, label_set: LabelSet | None
+    folder: Place, found: StoreHeader, manifest: Manifest, settings: BuildSettings, label_set: LabelSet | None
 ) -> StoreHeader:
     """The header that is there, if the store is that of this manifest."""
     wanted = replace(

@@ -14,6 +14,7 @@ Plain tasks, no actors: what a lost node held is simply queued again.
 import itertools
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,7 +30,9 @@ import pyarrow.compute as pc
 
 from earwitness.errors import ClusterError, EarwitnessError, MissingExtraError, SettingsError
 from earwitness.parallel import usable_cpus
-from earwitness.store.files import write_error
+from earwitness.places import Place, UrlPath
+from earwitness.store.files import spool_folder_of, write_error
+from earwitness.store.lease import is_running
 from earwitness.store.local import make_parts
 from earwitness.store.part_jobs import Engine, PartJob
 from earwitness.store.parts import PARTS_FOLDER, PartCounts, committed_counts, read_rows, rows_path
@@ -119,7 +122,7 @@ def _counts(ray: Any, ref: Any, job: PartJob) -> PartCounts:
     return result
 
 
-def _require_visible(path: Path) -> None:
+def _require_visible(path: Place) -> None:
     """Make sure that the node wrote to the folder that is seen here."""
     deadline = time.monotonic() + _VISIBLE_SECONDS
     while not path.exists():
@@ -206,7 +209,10 @@ def _make_part(
             wrong = [name for name in versions if here.get(name) != versions[name]]
             theirs = ", ".join(f"{name} {here.get(name)} and not {versions[name]}" for name in wrong)
             raise ClusterError(f"node {node} has {theirs}; install the same versions on all nodes")
-        if not (job.data_folder / PARTS_FOLDER).is_dir():
+        if isinstance(job.data_folder, UrlPath):
+            spool_folder = spool_folder_of(job.data_folder)
+            _remove_orphans(spool_folder)
+        elif not (job.data_folder / PARTS_FOLDER).is_dir():
             raise ClusterError(
                 f"node {node} sees no folder {job.data_folder / PARTS_FOLDER}: all nodes must see the store under the "
                 "same path, or it must lie behind a URL"
@@ -220,8 +226,15 @@ def _make_part(
     except EarwitnessError as error:
         return error
     except OSError as error:
-        return write_error(Path(error.filename) if isinstance(error.filename, str) else job.data_folder, error)
+        return write_error(job.data_folder, error)
     return counts
+
+
+def _remove_orphans(spool_folder: Path) -> None:
+    """Remove what tasks that were lost on this node have left of the frames of a store behind a URL."""
+    for folder in spool_folder.glob(f"{socket.gethostname()}-*"):
+        if not is_running(int(folder.name.rpartition("-")[2])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _without_done(job: PartJob) -> tuple[PartCounts, PartJob | None]:

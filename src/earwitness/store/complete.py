@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from earwitness.errors import StoreError
 from earwitness.files import PARTIAL_SUFFIX, replacing
 from earwitness.manifest import plain_labels
+from earwitness.places import Place, listing
 from earwitness.store.claim import claimed
 from earwitness.store.failure_budget import FailureBudget
-from earwitness.store.files import write_error
+from earwitness.store.files import spool_folder_of, write_error
 from earwitness.store.header import StoreHeader, Totals, read_header, write_header
 from earwitness.store.index import write_index
 from earwitness.store.part_jobs import Engine, PartJob
@@ -31,14 +31,14 @@ from earwitness.store.parts import (
     PARTS_FOLDER,
     PartCounts,
     committed_counts,
-    count_part,
+    count_rows,
+    failed_rows,
     read_rows,
     remove_rows,
     rows_path,
+    stored_rows,
 )
 from earwitness.store.settings import DecodeSettings
-
-_SPOOL_FOLDER = "tmp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def summary(header: StoreHeader, *, num_resumed_parts: int | None = None) -> Bui
 
 
 def make_missing_parts(
-    folder: Path,
+    folder: Place,
     header: StoreHeader,
     table: pa.Table,
     *,
@@ -120,13 +120,15 @@ def make_missing_parts(
     data_folder = folder / header.data_folder
     (data_folder / PARTS_FOLDER).mkdir(exist_ok=True)
     before, missing = PartCounts(), []
+    names = listing(data_folder / PARTS_FOLDER)
     for part, rows in enumerate(header.part_rows):
-        counts = committed_counts(data_folder, part, num_rows=len(rows), num_bands=header.front_end.num_bands)
-        if counts is None:
+        if rows_path(data_folder, part).name in names:
+            counts = committed_counts(data_folder, part, num_rows=len(rows), num_bands=header.front_end.num_bands)
+            if counts is not None:
+                before += counts
+                continue
             remove_rows(data_folder, part)
-            missing.append((part, rows))
-        else:
-            before += counts
+        missing.append((part, rows))
 
     def jobs() -> Iterator[PartJob]:
         for part, rows in missing:
@@ -137,7 +139,7 @@ def make_missing_parts(
 
 
 def part_job(
-    data_folder: Path, header: StoreHeader, part: int, rows: pa.Table, places: tuple[int, ...] | None = None
+    data_folder: Place, header: StoreHeader, part: int, rows: pa.Table, places: tuple[int, ...] | None = None
 ) -> PartJob:
     """The job to make a part of these rows, or to try some of them again."""
     rows = plain_labels(rows)  # a job that travels shall not take the labels of the whole manifest along
@@ -146,7 +148,7 @@ def part_job(
 
 
 def run_jobs(
-    folder: Path,
+    folder: Place,
     header: StoreHeader,
     jobs: Iterable[PartJob],
     *,
@@ -162,7 +164,7 @@ def run_jobs(
     """
     budget = FailureBudget(settings.max_failures) if settings.max_failures is not None else None
     counts = before
-    spool_folder = folder / _SPOOL_FOLDER
+    spool_folder = spool_folder_of(folder)
     data_folder = folder / header.data_folder
     _remove_leftovers(data_folder, spool_folder)  # of an earlier run
     try:
@@ -188,18 +190,28 @@ def run_jobs(
     return counts
 
 
-def _remove_leftovers(data_folder: Path, spool_folder: Path) -> None:
+def _remove_leftovers(data_folder: Place, spool_folder: Path) -> None:
     shutil.rmtree(spool_folder, ignore_errors=True)
-    for partial in (data_folder / PARTS_FOLDER).glob(f"*{PARTIAL_SUFFIX}"):
-        partial.unlink(missing_ok=True)
+    if isinstance(data_folder, Path):
+        for partial in (data_folder / PARTS_FOLDER).glob(f"*{PARTIAL_SUFFIX}"):
+            partial.unlink(missing_ok=True)
 
 
-def finish_store(folder: Path, header: StoreHeader) -> StoreHeader:
+def finish_store(folder: Place, header: StoreHeader) -> StoreHeader:
     """Write index, list of failures and header anew from the parts, all of which must be there."""
     data_folder = folder / header.data_folder
-    counts = sum((count_part(data_folder, part) for part in range(header.num_parts)), PartCounts())
-    fingerprint = write_index(data_folder, header)
-    write_failures(folder, data_folder, header.num_parts)
+    counts, failed = PartCounts(), list[pa.Table]()
+
+    def stored() -> Iterator[pa.Table]:
+        nonlocal counts
+        for part in range(header.num_parts):
+            rows = read_rows(data_folder, part)
+            counts += count_rows(rows)
+            failed.append(failed_rows(rows))
+            yield stored_rows(rows)
+
+    fingerprint = write_index(data_folder, header, stored())
+    _write_failures(folder, failed)
     totals = Totals(
         num_clips=counts.num_rows - counts.num_failed,
         num_failed=counts.num_failed,
@@ -212,7 +224,7 @@ def finish_store(folder: Path, header: StoreHeader) -> StoreHeader:
     return header
 
 
-def begin_change(folder: Path, header: StoreHeader) -> StoreHeader:
+def begin_change(folder: Place, header: StoreHeader) -> StoreHeader:
     """Let the header say that the store is unfinished, before a part changes."""
     header = replace(header, totals=None, fingerprint=None)
     write_header(folder, header)
@@ -220,7 +232,7 @@ def begin_change(folder: Path, header: StoreHeader) -> StoreHeader:
 
 
 @contextlib.contextmanager
-def held_store(folder: Path) -> Iterator[StoreHeader]:
+def held_store(folder: Place) -> Iterator[StoreHeader]:
     """Hold a store to change it; gives its header. One whose change was interrupted is finished first.
 
     Raises:
@@ -232,7 +244,8 @@ def held_store(folder: Path) -> Iterator[StoreHeader]:
             header = read_header(folder)
             if not header.is_finished:
                 parts = range(header.num_parts)
-                missing = [part for part in parts if not rows_path(folder / header.data_folder, part).exists()]
+                names = listing(folder / header.data_folder / PARTS_FOLDER)
+                missing = [part for part in parts if rows_path(folder, part).name not in names]
                 if missing:
                     raise StoreError(
                         f"{folder}: the store is unfinished, {len(missing)} of {header.num_parts} parts are missing; "
@@ -241,17 +254,14 @@ def held_store(folder: Path) -> Iterator[StoreHeader]:
                 header = finish_store(folder, header)
             yield header
     except OSError as error:
-        raise write_error(Path(error.filename) if isinstance(error.filename, str) else folder, error) from error
+        raise write_error(folder, error) from error
 
 
-def write_failures(folder: Path, data_folder: Path, num_parts: int) -> None:
-    """Write the list of failures from the parts."""
+def _write_failures(folder: Place, failed: Iterable[pa.Table]) -> None:
     with replacing(folder / FAILURES_FILE) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["clip_id", "media", "kind", "reason"])
-        for part in range(num_parts):
-            rows = read_rows(data_folder, part, ["clip_id", "media", "failure_kind", "failure_reason"])
-            for row in rows.filter(pc.is_valid(rows["failure_kind"])).to_pylist():
-                writer.writerow(row.values())
+        for rows in failed:
+            writer.writerows(row.values() for row in rows.to_pylist())
         text.detach()

@@ -5,13 +5,13 @@ So each row of the manifest is still in one of two places. Their frames stay on 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from earwitness.errors import StoreError
 from earwitness.parallel import Failure
+from earwitness.places import Place, place
 from earwitness.store.complete import begin_change, finish_store, held_store
 from earwitness.store.parts import change_part, read_rows
 from earwitness.store.read import Store
@@ -28,7 +28,7 @@ class DropSummary:
     """Clips that the store still holds."""
 
 
-def drop_clips(folder: str | Path, *, where: str | None = None, clip_ids: Sequence[str] = ()) -> DropSummary:
+def drop_clips(folder: str | Place, *, where: str | None = None, clip_ids: Sequence[str] = ()) -> DropSummary:
     """Drop clips from a store.
 
     Args:
@@ -41,7 +41,7 @@ def drop_clips(folder: str | Path, *, where: str | None = None, clip_ids: Sequen
         StoreError: a clip is not in the store; or there is no store, another process holds it, or it cannot be
             written.
     """
-    folder = Path(folder)
+    folder = place(folder)
     with held_store(folder) as header:
         data_folder = folder / header.data_folder
         wanted, reason = list(clip_ids), "dropped by a list of clips"

@@ -29,6 +29,7 @@ from earwitness.errors import EarwitnessError, StoreError
 from earwitness.files import replacing
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
+from earwitness.places import Place, place
 from earwitness.store.patches import PatchIndex
 from earwitness.store.read import LabelledClips, Store
 from earwitness.store.reading import FrameReader
@@ -64,6 +65,8 @@ class EmbeddingsHeader:
 
 class Embeddings(LabelledClips):
     """A finished table of embeddings. They themselves are read by `EmbeddingReader`."""
+
+    folder: Path
 
     def __init__(self, folder: Path, header: EmbeddingsHeader, clips: pa.Table) -> None:
         """Use `Embeddings.open`."""
@@ -183,13 +186,16 @@ class EmbeddingReader:
         """Nothing is open but the map."""
 
 
-def open_clips(folder: str | Path) -> LabelledClips:
-    """The finished store, or table of embeddings, in a folder.
+def open_clips(folder: str | Place) -> LabelledClips:
+    """The finished store, or table of embeddings, in a folder; behind a URL, a store.
 
     Raises:
         StoreError: there is neither, it is unfinished, damaged, or of another format version.
     """
-    return Embeddings.open(folder) if (Path(folder) / FILE_NAME).exists() else Store.open(folder)
+    folder = place(folder)
+    if isinstance(folder, Path) and (folder / FILE_NAME).exists():
+        return Embeddings.open(folder)
+    return Store.open(folder)
 
 
 def open_reader(clips: LabelledClips) -> PatchReader:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from earwitness.errors import EarwitnessError, StoreError
 from earwitness.files import replacing
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
+from earwitness.places import Place
 from earwitness.store.column_json import column_json
 
 FILE_NAME = "store.json"
@@ -110,7 +110,7 @@ class StoreHeader:
         return "; ".join(found)
 
 
-def write_header(folder: Path, header: StoreHeader) -> None:
+def write_header(folder: Place, header: StoreHeader) -> None:
     """Put `store.json` into a folder, in place of one that may be there."""
     values = {
         "format": FORMAT,
@@ -136,7 +136,7 @@ def write_header(folder: Path, header: StoreHeader) -> None:
         file.write(json.dumps(values, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
-def read_header(folder: Path) -> StoreHeader:
+def read_header(folder: Place) -> StoreHeader:
     """Read `store.json`.
 
     Raises:

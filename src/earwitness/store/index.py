@@ -17,18 +17,23 @@ workers, has the same fingerprint; one with a corrected fold or group has anothe
 import contextlib
 import hashlib
 import json
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from earwitness.errors import StoreError
+from earwitness.files import locked, replacing
 from earwitness.manifest import RANGE_COLUMNS
+from earwitness.places import Place, UrlPath, read_pieces
 from earwitness.store.files import replacing_npy
 from earwitness.store.header import StoreHeader
-from earwitness.store.parts import ADDED_COLUMNS, read_stored_rows
+from earwitness.store.parts import ADDED_COLUMNS
 
 INDEX_FOLDER = "index"
 
@@ -54,23 +59,24 @@ class StoreIndex:
     label_indices: npt.NDArray[np.int32]
 
 
-def write_index(folder: Path, header: StoreHeader, *, out_folder: Path | None = None) -> str:
-    """Write the index from the parts in a folder, one part at a time, and give the fingerprint: 32 hex digits.
+def write_index(folder: Place, header: StoreHeader, parts: Iterable[pa.Table]) -> str:
+    """Write the index to `index/` in a folder, and give the fingerprint: 32 hex digits.
 
-    It goes to `index/` in the same folder, or in `out_folder`.
+    Args:
+        folder: where to.
+        header: of the store.
+        parts: the stored rows of each part, in order.
     """
-    out_folder = out_folder or folder
-    (out_folder / INDEX_FOLDER).mkdir(exist_ok=True)
+    (folder / INDEX_FOLDER).mkdir(exist_ok=True)
     digest = hashlib.sha256(f"{header.front_end.frames_identity} {header.label_set.identity}".encode())
     with contextlib.ExitStack() as stack:
         append = {
-            name: stack.enter_context(replacing_npy(_path(out_folder, name), dtype=dtype))
+            name: stack.enter_context(replacing_npy(_path(folder, name), dtype=dtype))
             for name, dtype in _DTYPES.items()
         }
         num_labels = 0
         append["label_offsets"](np.zeros(1, np.int64))
-        for part in range(header.num_parts):
-            rows = read_stored_rows(folder, part)
+        for part, rows in enumerate(parts):
             num_frames = rows["num_frames"].to_numpy()
             labels = rows["label_indices"].combine_chunks()
             lengths = labels.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
@@ -87,15 +93,17 @@ def write_index(folder: Path, header: StoreHeader, *, out_folder: Path | None = 
     return digest.hexdigest()[:32]
 
 
-def open_index(folder: Path, *, num_clips: int) -> StoreIndex:
+def open_index(folder: Place, *, num_clips: int) -> StoreIndex:
     """Map the arrays of an index.
 
     Raises:
         StoreError: one is missing, damaged or of another length than the store.
     """
+    here = _copied_here(folder) if isinstance(folder, UrlPath) else folder
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, dtype in _DTYPES.items():
-        path = _path(folder, name)
+        path = _path(here, name)
+        assert isinstance(path, Path)
         try:
             array = np.asarray(np.load(path, mmap_mode="r"))  # still mapped, but indexed faster
         except (OSError, ValueError, EOFError) as error:
@@ -105,9 +113,38 @@ def open_index(folder: Path, *, num_clips: int) -> StoreIndex:
             raise StoreError(f"{path}: damaged, expected {dtype} [{length}], came {array.dtype} {list(array.shape)}")
         arrays[name] = array
     if arrays["label_offsets"][-1] != len(arrays["label_indices"]):
-        raise StoreError(f"{_path(folder, 'label_indices')}: damaged, its length differs from the last label offset")
+        raise StoreError(f"{_path(here, 'label_indices')}: damaged, its length differs from the last label offset")
     return StoreIndex(**arrays)
 
 
-def _path(folder: Path, name: str) -> Path:
+def _copied_here(folder: UrlPath) -> Path:
+    """The index of a store behind a URL, copied once to the cache of this machine's user, and again when it changes."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earwitness" / "indexes"
+    copy = cache / hashlib.sha256(str(folder).encode()).hexdigest()[:32]
+    try:
+        (copy / INDEX_FOLDER).mkdir(parents=True, exist_ok=True)
+        with locked(copy, busy=None):
+            for name in _DTYPES:
+                there, here = _path(folder, name), _path(copy, name)
+                assert isinstance(there, UrlPath)
+                assert isinstance(here, Path)
+                size, version = there.size_and_version()
+                note = here.with_suffix(".version")
+                if not (here.exists() and note.exists() and note.read_text(encoding="utf-8") == version):
+                    note.unlink(missing_ok=True)
+                    with replacing(here) as file:
+                        for piece in read_pieces(there, 0, size):
+                            file.write(piece)
+                    with replacing(note) as file:
+                        file.write(version.encode())
+    except OSError as error:
+        where = error.filename or copy
+        raise StoreError(
+            f"{where}: the store's index cannot be copied here ({error.strerror or error}); XDG_CACHE_HOME names the "
+            "folder for such copies"
+        ) from error
+    return copy
+
+
+def _path(folder: Place, name: str) -> Place:
     return folder / INDEX_FOLDER / f"{name}.npy"

@@ -10,10 +10,8 @@ on. Columns that a manifest lacks become null.
 
 import itertools
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +20,7 @@ import pyarrow.compute as pc
 from earwitness.errors import StoreError
 from earwitness.labels import LabelSet
 from earwitness.parallel import Failure
+from earwitness.places import Place, listing, place, remove_folder
 from earwitness.store.claim import claimed, existing_header
 from earwitness.store.complete import BuildSummary, finish_store, held_store, summary
 from earwitness.store.decoded import DecodedClip
@@ -49,7 +48,7 @@ CopyProgress = Callable[[int, int], None]
 
 
 def merge_stores(
-    sources: Sequence[str | Path], folder: str | Path, *, progress: CopyProgress | None = None
+    sources: Sequence[str | Place], folder: str | Place, *, progress: CopyProgress | None = None
 ) -> BuildSummary:
     """Make one store of several, which stay as they are; goes on where an interrupted merge of the same stores was.
 
@@ -62,13 +61,13 @@ def merge_stores(
         StoreError: a source is unfinished, damaged, or of another front end than the first; two of them hold the same
             clip; their columns cannot be joined; or `folder` holds something else or cannot be written.
     """
-    folder = Path(folder)
-    headers = [_finished(Path(source)) for source in sources]
+    folder = place(folder)
+    headers = [_finished(place(source)) for source in sources]
     for source, header in zip(sources, headers, strict=True):
         if header.front_end.identity != headers[0].front_end.identity:
             differences = headers[0].front_end.differences(header.front_end)
             raise StoreError(f"{source}: its front end is not that of {sources[0]} (there / here): {differences}")
-    data_folders = [Path(source) / header.data_folder for source, header in zip(sources, headers, strict=True)]
+    data_folders = [place(source) / header.data_folder for source, header in zip(sources, headers, strict=True)]
     table = _joined(data_folders, headers)
     _refuse_twice(table, sources)
     table = table.drop_columns(["_source"])
@@ -96,15 +95,15 @@ def merge_stores(
             write_header(folder, wanted)
             keep_manifest(folder, wanted, table)
             num_resumed = _copy(data_folders, headers, folder, wanted, table, progress)
-            if [read_header(Path(source)).fingerprint for source in sources] != list(wanted.merged_from):
+            if [read_header(place(source)).fingerprint for source in sources] != list(wanted.merged_from):
                 raise StoreError(f"{folder}: one of the stores has changed while they were merged; remove this folder")
             return summary(finish_store(folder, wanted), num_resumed_parts=num_resumed)
     except OSError as error:
-        raise write_error(Path(error.filename) if isinstance(error.filename, str) else folder, error) from error
+        raise write_error(folder, error) from error
 
 
 def compact_store(
-    folder: str | Path, *, clips_per_part: int | None = None, progress: CopyProgress | None = None
+    folder: str | Place, *, clips_per_part: int | None = None, progress: CopyProgress | None = None
 ) -> BuildSummary:
     """Write a store again, beside itself, without the clips that were dropped and without frames that no clip names,
     in parts of even size; then put the new one in the old one's place. An interrupted one begins anew.
@@ -118,7 +117,7 @@ def compact_store(
         StoreError: there is no such store, it is damaged, nothing of it is left, another process holds it, or it
             cannot be written.
     """
-    folder = Path(folder)
+    folder = place(folder)
     with held_store(folder) as header:
         _remove_other_data(folder, header)
         table = _joined([folder / header.data_folder], [header]).drop_columns(["_source"])
@@ -141,31 +140,31 @@ def compact_store(
         return summary(compacted)
 
 
-def _remove_other_data(folder: Path, header: StoreHeader) -> None:
+def _remove_other_data(folder: Place, header: StoreHeader) -> None:
     """Remove what compacting has left behind, or left unfinished."""
-    for other in folder.glob("compacted-*"):
-        if other.name != header.data_folder:
-            shutil.rmtree(other)
+    for name in listing(folder):
+        if name.startswith("compacted-") and name != header.data_folder:
+            remove_folder(folder / name)
     if header.data_folder != ".":
         for name in (PARTS_FOLDER, INDEX_FOLDER):
-            shutil.rmtree(folder / name, ignore_errors=True)
+            remove_folder(folder / name)
         (folder / MANIFEST_FILE).unlink(missing_ok=True)
 
 
-def _finished(source: Path) -> StoreHeader:
+def _finished(source: Place) -> StoreHeader:
     header = read_header(source)
     if not header.is_finished:
         raise StoreError(f"{source}: the store is unfinished; finish it first, by the command that began it")
     return header
 
 
-def _left(data_folder: Path, part: int) -> pa.Table:
+def _left(data_folder: Place, part: int) -> pa.Table:
     """The rows of a part that were not dropped."""
     rows = read_rows(data_folder, part)
     return rows.filter(pc.fill_null(pc.not_equal(rows["failure_kind"], "dropped"), True))
 
 
-def _joined(data_folders: Sequence[Path], headers: Sequence[StoreHeader]) -> pa.Table:
+def _joined(data_folders: Sequence[Place], headers: Sequence[StoreHeader]) -> pa.Table:
     """The manifest of all stores together, with a column that numbers the stores."""
     tables = []
     for number, (data_folder, header) in enumerate(zip(data_folders, headers, strict=True)):
@@ -186,7 +185,7 @@ def _joined_labels(label_sets: Sequence[LabelSet]) -> LabelSet:
     return LabelSet(tuple(names), tuple(names.values()))
 
 
-def _refuse_twice(table: pa.Table, sources: Sequence[str | Path]) -> None:
+def _refuse_twice(table: pa.Table, sources: Sequence[str | Place]) -> None:
     counts = table.group_by("clip_id").aggregate([("_source", "min"), ("_source", "max"), ("_source", "count")])
     twice = counts.filter(pc.greater(counts["_source_count"], 1))
     if twice.num_rows:
@@ -204,9 +203,9 @@ def _unique(items: Iterator[Any]) -> list[Any]:
 
 
 def _copy(
-    data_folders: Sequence[Path],
+    data_folders: Sequence[Place],
     headers: Sequence[StoreHeader],
-    folder: Path,
+    folder: Place,
     target: StoreHeader,
     table: pa.Table,
     progress: CopyProgress | None,
@@ -236,11 +235,11 @@ class _Copied:
 
     clip_id: str
     result: Result
-    path: Path
+    path: Place
     first_frame: int
 
 
-def _clips(data_folders: Sequence[Path], headers: Sequence[StoreHeader]) -> Iterator[_Copied]:
+def _clips(data_folders: Sequence[Place], headers: Sequence[StoreHeader]) -> Iterator[_Copied]:
     names = [field.name for field in fields(DecodedClip)]
     for data_folder, header in zip(data_folders, headers, strict=True):
         for part in range(header.num_parts):
@@ -253,7 +252,7 @@ def _clips(data_folders: Sequence[Path], headers: Sequence[StoreHeader]) -> Iter
 
 
 def _write_copy(
-    data_folder: Path,
+    data_folder: Place,
     part: int,
     rows: pa.Table,
     label_indices: list[list[int]],

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from earwitness.front_end import FrontEnd
 from earwitness.parallel import Failure
+from earwitness.places import Place
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.parts import Append, PartCounts, change_part, write_part
 from earwitness.store.settings import DecodeSettings
@@ -24,7 +25,7 @@ Result = DecodedClip | Failure
 class PartJob:
     """All that a process on any machine needs to know to make a part."""
 
-    data_folder: Path
+    data_folder: Place
     """Where the parts lie."""
     part: int
     rows: pa.Table

@@ -18,12 +18,12 @@ is stored later is put behind the frames that are there; frames that no row name
 compacted.
 """
 
-import os
+import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ import pyarrow.compute as pc
 
 from earwitness.errors import ManifestError, StoreError
 from earwitness.parallel import Failure
+from earwitness.places import Place, read_pieces
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.files import replacing_npy
 from earwitness.store.tables import read_parquet, read_parquet_schema, write_parquet
@@ -63,6 +64,7 @@ ADDED_COLUMNS = {**CLIP_COLUMNS, **PLACE_COLUMNS, **FAILURE_COLUMNS}
 """All of them; every other column of a part is one of the manifest."""
 
 _COPY_BYTES = 1 << 20
+_NPY_HEADER_BYTES = 1_024
 
 Append = Callable[[npt.NDArray[Any] | bytes], None]
 """Takes frames, an array or its bytes, behind those it was given before."""
@@ -102,17 +104,21 @@ def frames_name(part: int) -> str:
     return f"part-{part:06d}.npy"
 
 
-def frames_path(folder: Path, part: int) -> Path:
+@overload
+def frames_path(folder: Path, part: int) -> Path: ...
+@overload
+def frames_path(folder: Place, part: int) -> Place: ...
+def frames_path(folder: Place, part: int) -> Place:
     """The `.npy` of a part."""
     return folder / PARTS_FOLDER / frames_name(part)
 
 
-def rows_path(folder: Path, part: int) -> Path:
+def rows_path(folder: Place, part: int) -> Place:
     """The Parquet file of a part."""
     return folder / PARTS_FOLDER / f"part-{part:06d}.parquet"
 
 
-def remove_rows(folder: Path, part: int) -> None:
+def remove_rows(folder: Place, part: int) -> None:
     """Take a part out, if it is there: its rows must not meet frames that are written anew."""
     rows_path(folder, part).unlink(missing_ok=True)
 
@@ -129,7 +135,7 @@ def check_columns(manifest_columns: Sequence[str]) -> None:
 
 
 def write_part(
-    folder: Path,
+    folder: Place,
     part: int,
     *,
     rows: pa.Table,
@@ -165,7 +171,7 @@ def write_part(
 
 
 def change_part(
-    folder: Path,
+    folder: Place,
     part: int,
     results: Mapping[int, DecodedClip | Failure],
     *,
@@ -238,7 +244,7 @@ def copy_raw_frames(spool_path: Path, append: Append) -> None:
             append(piece)
 
 
-def frame_pieces(path: Path, first_frame: int, num_frames: int, num_bands: int) -> Iterator[bytes]:
+def frame_pieces(path: Place, first_frame: int, num_frames: int, num_bands: int) -> Iterator[bytes]:
     """Some frames of a part's `.npy`, as bytes, in pieces of bounded size.
 
     Raises:
@@ -246,24 +252,23 @@ def frame_pieces(path: Path, first_frame: int, num_frames: int, num_bands: int) 
     """
     row_bytes = num_bands * FRAME_DTYPE.itemsize
     try:
-        with path.open("rb", buffering=0) as file:
-            np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            if dtype != FRAME_DTYPE or shape[1:] != (num_bands,) or shape[0] < first_frame + num_frames:
-                raise StoreError(f"{path}: damaged, it holds {dtype} {list(shape)}")
-            file.seek(first_frame * row_bytes, os.SEEK_CUR)
-            remaining = num_frames * row_bytes
-            while remaining:
-                piece = file.read(min(_COPY_BYTES, remaining))
-                if not piece:
-                    raise StoreError(f"{path}: it ends too early; the store is damaged")
-                yield piece
-                remaining -= len(piece)
+        head = io.BytesIO(b"".join(read_pieces(path, 0, _NPY_HEADER_BYTES)))
+        np.lib.format.read_magic(head)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(head)
+        if dtype != FRAME_DTYPE or shape[1:] != (num_bands,) or shape[0] < first_frame + num_frames:
+            raise StoreError(f"{path}: damaged, it holds {dtype} {list(shape)}")
+        start = head.tell() + first_frame * row_bytes
+        remaining = num_frames * row_bytes
+        for piece in read_pieces(path, start, start + remaining):
+            yield piece
+            remaining -= len(piece)
+        if remaining:
+            raise StoreError(f"{path}: it ends too early; the store is damaged")
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})") from error
 
 
-def read_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> pa.Table:
+def read_rows(folder: Place, part: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Rows of a committed part, stored and failed ones.
 
     Raises:
@@ -276,7 +281,14 @@ def read_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> 
     return table
 
 
-def read_schema(folder: Path, part: int) -> pa.Schema:
+def read_stored_rows(folder: Place, part: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Like `read_rows`, stored clips only; the failure columns are left out."""
+    wanted = None if columns is None else [*columns, "failure_kind"]
+    table = stored_rows(read_rows(folder, part, wanted))
+    return table if columns is None else table.select(list(columns))
+
+
+def read_schema(folder: Place, part: int) -> pa.Schema:
     """Names and types of all columns of a part.
 
     Raises:
@@ -285,14 +297,17 @@ def read_schema(folder: Path, part: int) -> pa.Schema:
     return read_parquet_schema(rows_path(folder, part))
 
 
-def read_stored_rows(folder: Path, part: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """Like `read_rows`, stored clips only; the failure columns are left out."""
-    wanted = None if columns is None else [*columns, "failure_kind"]
-    table = read_rows(folder, part, wanted)
+def stored_rows(table: pa.Table) -> pa.Table:
+    """Those of stored clips, without the failure columns."""
     if table["failure_kind"].null_count < table.num_rows:
         table = table.filter(pc.is_null(table["failure_kind"]))
-    table = table.drop_columns([name for name in FAILURE_COLUMNS if name in table.column_names])
-    return table if columns is None else table.select(list(columns))
+    return table.drop_columns([name for name in FAILURE_COLUMNS if name in table.column_names])
+
+
+def failed_rows(table: pa.Table) -> pa.Table:
+    """Those of clips that are not stored: clip_id, media, kind, reason."""
+    table = table.select(["clip_id", "media", *FAILURE_COLUMNS])
+    return table.filter(pc.is_valid(table["failure_kind"])).rename_columns(["clip_id", "media", "kind", "reason"])
 
 
 def manifest_columns(table: pa.Table) -> pa.Table:
@@ -308,12 +323,13 @@ def num_named_frames(rows: pa.Table) -> int:
 _COUNTED_COLUMNS = ["first_frame", "num_frames", "num_samples", "warnings", *FAILURE_COLUMNS]
 
 
-def count_part(folder: Path, part: int) -> PartCounts:
+def count_part(folder: Place, part: int) -> PartCounts:
     """Counts over a committed part."""
-    return _count(read_rows(folder, part, _COUNTED_COLUMNS))
+    return count_rows(read_rows(folder, part, _COUNTED_COLUMNS))
 
 
-def _count(table: pa.Table) -> PartCounts:
+def count_rows(table: pa.Table) -> PartCounts:
+    """Counts over some rows of parts."""
     num_warnings = pc.fill_null(pc.list_value_length(table["warnings"]), 0)
     failed = table.filter(pc.is_valid(table["failure_kind"]))
     kinds = failed["failure_kind"].to_pylist()
@@ -327,15 +343,16 @@ def _count(table: pa.Table) -> PartCounts:
     )
 
 
-def committed_counts(folder: Path, part: int, *, num_rows: int, num_bands: int) -> PartCounts | None:
+def committed_counts(folder: Place, part: int, *, num_rows: int, num_bands: int) -> PartCounts | None:
     """Counts of a part if it is committed and whole; None if it has to be built."""
     if not rows_path(folder, part).exists():
         return None
     try:
         rows = read_rows(folder, part)
-        frames = np.load(frames_path(folder, part), mmap_mode="r")
-    except (StoreError, OSError, ValueError, EOFError):
+        # frames that no row names may follow: of clips that were dropped, or of a change that was interrupted
+        last = num_named_frames(rows) - 1
+        for _ in frame_pieces(frames_path(folder, part), max(0, last), min(1, last + 1), num_bands):
+            pass
+    except StoreError:
         return None  # damaged from outside: built again
-    # frames that no row names may follow: of clips that were dropped, or of a change that was interrupted
-    has_frames = frames.ndim == 2 and frames.shape[1] == num_bands and len(frames) >= num_named_frames(rows)
-    return _count(rows) if has_frames and rows.num_rows == num_rows else None
+    return count_rows(rows) if rows.num_rows == num_rows else None

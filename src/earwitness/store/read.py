@@ -4,27 +4,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from earwitness.errors import StoreError
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
+from earwitness.places import Place, listing, place
 from earwitness.selection import columns_read, select_rows
 from earwitness.store.header import StoreHeader, Totals, read_header
 from earwitness.store.index import StoreIndex, open_index
 from earwitness.store.parts import (
     FAILURE_COLUMNS,
     FAILURES_FILE,
+    PARTS_FOLDER,
     PLACE_COLUMNS,
+    failed_rows,
     read_rows,
     read_schema,
     read_stored_rows,
-    rows_path,
 )
 
 Indices = npt.NDArray[np.int64]
@@ -36,7 +36,7 @@ _PARTS_AT_ONCE = 64
 class LabelledClips(ABC):
     """Clips with their labels, numbered from 0: what a store and a table of embeddings have in common."""
 
-    folder: Path
+    folder: Place
     front_end: FrontEnd
     """How sound became frames, and frames are cut into patches."""
     label_set: LabelSet
@@ -93,7 +93,7 @@ class LabelledClips(ABC):
 class Store(LabelledClips):
     """Clips are numbered from 0, in the order of the manifest, without those that failed."""
 
-    def __init__(self, folder: Path, header: StoreHeader, totals: Totals, index: StoreIndex) -> None:
+    def __init__(self, folder: Place, header: StoreHeader, totals: Totals, index: StoreIndex) -> None:
         """Use `Store.open`."""
         self.folder = folder
         self.data_folder = folder / header.data_folder
@@ -110,16 +110,17 @@ class Store(LabelledClips):
         self.label_offsets, self.label_indices = index.label_offsets, index.label_indices
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Store":
+    def open(cls, folder: str | Place) -> "Store":
         """Open a finished store; reads the header and maps the index, nothing more.
 
         Raises:
             StoreError: there is none, it is unfinished, damaged, or of another format version.
         """
-        folder = Path(folder)
+        folder = place(folder)
         header = read_header(folder)
         if header.totals is None:
-            num_built = sum(rows_path(folder / header.data_folder, part).exists() for part in range(header.num_parts))
+            names = listing(folder / header.data_folder / PARTS_FOLDER)
+            num_built = sum(name.endswith(".parquet") for name in names)
             raise StoreError(
                 f"{folder}: the store is unfinished ({num_built} of {header.num_parts} parts); "
                 "run the same command again, prepare or store"
@@ -160,12 +161,10 @@ class Store(LabelledClips):
         """The rows of the manifest that are not stored: clip_id, media, kind (of `FAILURE_KINDS`), reason."""
 
         def read(part: int) -> pa.Table:
-            rows = read_rows(self.data_folder, part, ["clip_id", "media", "failure_kind", "failure_reason"])
-            return rows.filter(pc.is_valid(rows["failure_kind"]))
+            return failed_rows(read_rows(self.data_folder, part, ["clip_id", "media", *FAILURE_COLUMNS]))
 
         with ThreadPoolExecutor(_READING_THREADS) as threads:
-            table = pa.concat_tables(threads.map(read, range(self.num_parts)))
-        return table.rename_columns(["clip_id", "media", "kind", "reason"])
+            return pa.concat_tables(threads.map(read, range(self.num_parts)))
 
     def select(self, where: str | None, *, option: str = "--where") -> Indices:
         """Ascending numbers of the clips for which an SQL condition over `clips` holds; all where it is None.

@@ -7,7 +7,8 @@ slowest of many reads at once, where page faults of a memory map would wait for 
 system knows no such flag, every read goes through the pool.
 
 Parts are opened as needed, at most half as many at a time as the process may have open (`ulimit -n`). They are not
-memory-mapped: a large store has more parts than the 65,530 maps that Linux allows a process.
+memory-mapped: a large store has more parts than the 65,530 maps that Linux allows a process. What lies behind a URL
+is read by `remote_frames.py`.
 """
 
 import errno
@@ -27,8 +28,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import StoreError
+from earwitness.places import UrlPath
 from earwitness.store.parts import FRAME_DTYPE, PARTS_FOLDER, frames_name, frames_path
 from earwitness.store.read import Store
+from earwitness.store.remote_frames import RemoteFrames
 
 Indices = npt.NDArray[np.int64]
 Frames = npt.NDArray[np.float16]
@@ -83,6 +86,8 @@ class FrameReader:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
         self._files = _OpenFiles(store, self._spread)
         self._can_try = hasattr(os, "preadv") and hasattr(os, "RWF_NOWAIT")
+        folder = store.data_folder
+        self._remote = RemoteFrames(folder, num_bands=self._num_bands) if isinstance(folder, UrlPath) else None
 
     def __enter__(self) -> "FrameReader":
         return self
@@ -128,7 +133,8 @@ class FrameReader:
             )
         parts = self.store.index.parts[clips]
         offsets = (self.store.index.first_frames[clips] + first_frames) * self._row_bytes
-        self._read_into(out, parts, offsets, patch_frames * self._row_bytes)
+        read_into = self._remote.read_into if self._remote else self._read_into
+        read_into(out, parts, offsets, patch_frames * self._row_bytes)
         return out
 
     def read_clip(self, clip: int, *, first_frame: int = 0, num_frames: int | None = None) -> Frames:
@@ -239,7 +245,7 @@ class _OpenFiles:
         store: Store,
         spread: Callable[[Callable[[int], _OpenFile | StoreError], Sequence[int]], list[_OpenFile | StoreError]],
     ) -> None:
-        self._folder = os.fspath(store.data_folder / PARTS_FOLDER)
+        self._folder = str(store.data_folder / PARTS_FOLDER)
         self._num_bands = store.front_end.num_bands
         self._spread = spread
         soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -5,12 +5,12 @@ Only parts in which something changes are written again, each by one rename.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from earwitness.errors import FAILURE_KINDS, SettingsError
+from earwitness.places import Place, place
 from earwitness.store.complete import Progress, begin_change, finish_store, held_store, part_job, run_jobs
 from earwitness.store.local import make_parts
 from earwitness.store.part_jobs import Engine, PartJob
@@ -31,7 +31,7 @@ class RetrySummary:
 
 
 def retry_failures(
-    folder: str | Path,
+    folder: str | Place,
     *,
     kinds: Collection[str] = RETRIED_KINDS,
     settings: DecodeSettings,
@@ -53,7 +53,7 @@ def retry_failures(
     """
     if unknown := sorted(set(kinds) - set(FAILURE_KINDS)):
         raise SettingsError(f"there is no kind of failure {unknown[0]!r}; known: {', '.join(FAILURE_KINDS)}")
-    folder = Path(folder)
+    folder = place(folder)
     with held_store(folder) as header:
         data_folder = folder / header.data_folder
         places = {part: found for part in range(header.num_parts) if (found := _places(data_folder, part, kinds))}
@@ -75,6 +75,6 @@ def retry_failures(
         return RetrySummary(num_tried=num_tried, num_stored=num_tried - (after.num_failed - before.num_failed))
 
 
-def _places(data_folder: Path, part: int, kinds: Collection[str]) -> tuple[int, ...]:
+def _places(data_folder: Place, part: int, kinds: Collection[str]) -> tuple[int, ...]:
     column = read_rows(data_folder, part, ["failure_kind"])["failure_kind"]
     return tuple(pc.indices_nonzero(pc.is_in(column, value_set=pa.array(list(kinds), pa.string()))).to_pylist())

@@ -8,13 +8,14 @@ import pyarrow.parquet
 
 from earwitness.errors import StoreError
 from earwitness.files import replacing
+from earwitness.places import Place, UrlPath
 from earwitness.table_files import first_line
 
 _GROUP_ROWS = 1 << 18
 """Written and read together: lists of text must stay below 2 GiB, even those of a manifest of many million rows."""
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_parquet(path: Place, columns: Sequence[str] | None = None) -> pa.Table:
     """A table of a store, its checksums verified.
 
     Raises:
@@ -23,7 +24,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     wanted = None if columns is None else list(columns)
     try:
         # not `read_table`, which takes five times as long to open a file and reads folder names as columns
-        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        with pyarrow.parquet.ParquetFile(_source(path), page_checksum_verification=True) as file:
             groups = range(file.num_row_groups)
             table = pa.concat_tables([file.read_row_group(group, wanted, use_threads=False) for group in groups])
     except (OSError, pa.ArrowException) as error:
@@ -31,19 +32,19 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return table.cast(_plain(table.schema))
 
 
-def read_parquet_schema(path: Path) -> pa.Schema:
+def read_parquet_schema(path: Place) -> pa.Schema:
     """Names and types of the columns that `read_parquet` gives.
 
     Raises:
         StoreError: it is missing or damaged.
     """
     try:
-        return _plain(pyarrow.parquet.read_schema(path))
+        return _plain(pyarrow.parquet.read_schema(_source(path)))
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
 
-def write_parquet(path: Path, table: pa.Table, *, writer: str = "") -> None:
+def write_parquet(path: Place, table: pa.Table, *, writer: str = "") -> None:
     """Put a table of a store in its place, with checksums. For `writer` see `replacing`."""
     schema = _plain(table.schema)
     with (
@@ -52,6 +53,11 @@ def write_parquet(path: Path, table: pa.Table, *, writer: str = "") -> None:
     ):
         for first in range(0, max(1, table.num_rows), _GROUP_ROWS):
             parquet.write_table(table.slice(first, _GROUP_ROWS).cast(schema).combine_chunks())
+
+
+def _source(path: Place) -> Path | pa.BufferReader:
+    """What Arrow reads from; what is behind a URL comes by one request."""
+    return pa.BufferReader(path.read_bytes()) if isinstance(path, UrlPath) else path
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
@@ -68,5 +74,5 @@ def _plain_kind(kind: pa.DataType) -> pa.DataType:
     return pa.list_(inner.value_type if pa.types.is_dictionary(inner) else inner)
 
 
-def _damaged(path: Path, error: Exception) -> StoreError:
+def _damaged(path: Place, error: Exception) -> StoreError:
     return StoreError(f"{path}: this part of the store cannot be read ({first_line(error)})")

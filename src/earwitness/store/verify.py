@@ -8,7 +8,6 @@ Repairing marks, it does not decode: clips whose frames are damaged become failu
 """
 
 import contextlib
-import filecmp
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from earwitness.errors import StoreError
 from earwitness.parallel import Failure
+from earwitness.places import Place, place
 from earwitness.store.complete import begin_change, finish_store, held_store
 from earwitness.store.files import new_digest
 from earwitness.store.header import StoreHeader, digest_table, read_header
@@ -30,6 +30,7 @@ from earwitness.store.parts import (
     frames_path,
     manifest_columns,
     read_rows,
+    read_stored_rows,
     remove_rows,
     rows_path,
 )
@@ -76,7 +77,7 @@ class VerifyReport:
 
 
 def verify_store(
-    folder: str | Path, *, repair: bool = False, progress: Callable[[int, int], None] | None = None
+    folder: str | Place, *, repair: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> VerifyReport:
     """Read all of a finished store and hold it against its checksums.
 
@@ -88,7 +89,7 @@ def verify_store(
     Raises:
         StoreError: there is no finished store, or, for a repair, it cannot be written or another process holds it.
     """
-    folder = Path(folder)
+    folder = place(folder)
     with held_store(folder) if repair else contextlib.nullcontext(read_header(folder)) as header:
         if not header.is_finished:
             raise StoreError(f"{folder}: the store is unfinished; finish it first, by the command that began it")
@@ -98,7 +99,7 @@ def verify_store(
         return report
 
 
-def _look(folder: Path, header: StoreHeader, progress: Callable[[int, int], None] | None) -> VerifyReport:
+def _look(folder: Place, header: StoreHeader, progress: Callable[[int, int], None] | None) -> VerifyReport:
     data_folder = folder / header.data_folder
     others, faults, num_clips, num_without = [], [], 0, 0
     try:
@@ -140,7 +141,7 @@ def _look(folder: Path, header: StoreHeader, progress: Callable[[int, int], None
     )
 
 
-def _read_manifest(path: Path, header: StoreHeader) -> pa.Table | None:
+def _read_manifest(path: Place, header: StoreHeader) -> pa.Table | None:
     """The manifest that is kept; None where an earlier version kept none."""
     if not path.exists():
         return None
@@ -150,7 +151,7 @@ def _read_manifest(path: Path, header: StoreHeader) -> pa.Table | None:
     return table
 
 
-def _read_part(data_folder: Path, part: int, num_rows: int, manifest: pa.Table | None) -> pa.Table:
+def _read_part(data_folder: Place, part: int, num_rows: int, manifest: pa.Table | None) -> pa.Table:
     table = read_rows(data_folder, part)
     if table.num_rows != num_rows:
         raise StoreError(f"{rows_path(data_folder, part)}: holds {table.num_rows} rows instead of {num_rows}")
@@ -159,7 +160,7 @@ def _read_part(data_folder: Path, part: int, num_rows: int, manifest: pa.Table |
     return table
 
 
-def _fault_of_frames(path: Path, row: dict[str, object], header: StoreHeader) -> str:
+def _fault_of_frames(path: Place, row: dict[str, object], header: StoreHeader) -> str:
     digest = new_digest()
     first_frame, num_frames = row["first_frame"], row["num_frames"]
     assert isinstance(first_frame, int)
@@ -172,21 +173,22 @@ def _fault_of_frames(path: Path, row: dict[str, object], header: StoreHeader) ->
     return "" if row["frames_digest"] in (None, digest.hexdigest()) else f"{path}: frames do not match their checksum"
 
 
-def _faults_of_index(data_folder: Path, header: StoreHeader) -> list[str]:
+def _faults_of_index(data_folder: Place, header: StoreHeader) -> list[str]:
     """Write the index a second time, elsewhere, and compare."""
     with tempfile.TemporaryDirectory() as elsewhere:
-        fingerprint = write_index(data_folder, header, out_folder=Path(elsewhere))
+        parts = (read_stored_rows(data_folder, part) for part in range(header.num_parts))
+        fingerprint = write_index(Path(elsewhere), header, parts)
         faults = []
         for path in sorted((Path(elsewhere) / INDEX_FOLDER).iterdir()):
             there = data_folder / INDEX_FOLDER / path.name
-            if not there.exists() or not filecmp.cmp(there, path, shallow=False):
+            if not there.exists() or there.read_bytes() != path.read_bytes():
                 faults.append(f"{there}: not what follows from the parts")
     if fingerprint != header.fingerprint:
         faults.append(f"the fingerprint of the parts is {fingerprint}, store.json says {header.fingerprint}")
     return faults
 
 
-def _repair(folder: Path, header: StoreHeader, report: VerifyReport) -> None:
+def _repair(folder: Place, header: StoreHeader, report: VerifyReport) -> None:
     data_folder = folder / header.data_folder
     header = begin_change(folder, header)
     if report.is_manifest_lost:

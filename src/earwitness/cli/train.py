@@ -86,6 +86,8 @@ class Train:
             figures = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in watched.items() if v is not None)
             clips = counted(summary.num_validation_clips, "clip")
             print(f"  on {clips} watched, not learnt from: {figures or 'no figure is defined'}")
+            if summary.validation_doubts is not None:
+                print(f"  {summary.validation_doubts}")
             if summary.best_path is not None:
                 print(f"  {summary.best_path}: as it was after step {summary.best_step}, the best of these")
         else:

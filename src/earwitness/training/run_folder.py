@@ -90,7 +90,10 @@ class RunRecord:
                 if self.front_end.get(name) != value
             ]
         elif self.clips != now.clips and not changes:
-            changes.append("the clips that the same conditions select are not the same any more")
+            changes.append(
+                "the clips learnt from and watched are not those of before: an earlier version chose those to watch "
+                "otherwise, or media have changed"
+            )
         return changes
 
 

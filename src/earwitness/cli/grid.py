@@ -49,7 +49,7 @@ class Grid:
         return cls(store=tyro.MISSING, out=tyro.MISSING, recipe=recipe, settings=RECIPES[recipe])
 
     def run(self) -> int:
-        """Search; 130 if stopped before the end."""
+        """Search; 130 if stopped before the end, 1 if no trial came to its end."""
         self._require_one_of_each()
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise SettingsError(
@@ -93,7 +93,7 @@ class Grid:
             print_json({**table.to_dict(), "command": command})
         else:
             self._print(table, command)
-        return 0
+        return 0 if command is not None else 1
 
     def _require_one_of_each(self) -> None:
         """Refuse a setting that is given both as one value and as values to try."""
@@ -107,6 +107,8 @@ class Grid:
         print(table.to_markdown())
         print()
         print(f"mAP and 1-best accuracy on {counted(table.num_clips, 'clip')} set aside from those learnt from")
+        if table.doubts is not None:
+            remark(table.doubts)
         print(f"{self.out / 'table.csv'}, {self.out / 'table.json'}")
         if table.best is None or command is None:
             print("no trial came to its end")

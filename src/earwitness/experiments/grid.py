@@ -70,7 +70,8 @@ def grid_search(
         on_wait: told how many trials of other processes are waited for, once nothing else is left to do.
 
     Raises:
-        SettingsError, SelectionError: a value is not allowed, or no clips are watched that trials could be judged by.
+        SettingsError, SelectionError: a value is not allowed, no clips are watched that trials could be judged by, or
+            no combination can be trained at all.
         RunError: the folder holds something else or a search with other settings, or cannot be written.
         StoreError: the store cannot be read.
     """
@@ -82,6 +83,7 @@ def grid_search(
         torch.cuda.set_device(device)  # a trial may be taken up on another GPU: its settings name none
     clips = choose_clips(store, settings)
     chance = _chance(store, clips.validation)
+    _require_possible(store, [combined(settings, combination) for combination in combinations])
     study = GridStudy(folder, combinations)
 
     def common(before: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -121,7 +123,13 @@ def grid_search(
                     return None
                 study.end(trial, **outcome)
         with study.trials() as so_far:
-            table = GridTable.of(so_far, settings=settings, chance=chance, num_clips=len(clips.validation))
+            table = GridTable.of(
+                so_far,
+                settings=settings,
+                chance=chance,
+                num_clips=len(clips.validation),
+                doubts=clips.doubts(store),
+            )
             write_table(table, study.folder)
         num_running = sum(each.state == "running" for each in so_far)
         if trial is None:
@@ -151,6 +159,20 @@ def _run(
     if not summary.is_finished:
         return None
     return _figures(folder, summary)
+
+
+def _require_possible(store: LabelledClips, combinations: Sequence[TrainSettings]) -> None:
+    """Refuse a search of which no trial can be.
+
+    Raises:
+        SettingsError: why the first cannot.
+    """
+    refusals = []
+    for settings in combinations:
+        if (reason := _impossible(store, settings)) is None:
+            return
+        refusals.append(reason)
+    raise SettingsError(refusals[0])
 
 
 def _impossible(store: LabelledClips, settings: TrainSettings) -> str | None:

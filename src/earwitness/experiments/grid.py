@@ -29,7 +29,7 @@ from earwitness.training.clips import choose_clips
 from earwitness.training.distributed import Processes
 from earwitness.training.loop import TrainProgress, TrainSummary, train
 from earwitness.training.measurements import read_measurements
-from earwitness.training.run_folder import RunFolder
+from earwitness.training.run_folder import OTHER_CLIPS, RunFolder, setting_words
 from earwitness.training.settings import TrainSettings
 from earwitness.training.setup import set_up
 
@@ -243,10 +243,12 @@ def _require_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any
     """
     sides = [_flat(common) for common in (before, now)]
     changes = [
-        f"{name}: {sides[0].get(name)!r} before, {value!r} now"
+        f"{name}: {setting_words(sides[0].get(name))} before, {setting_words(value)} now"
         for name, value in sides[1].items()
         if sides[0].get(name) != value
     ]
+    if not changes and before.get("clips") != now["clips"]:
+        changes = [OTHER_CLIPS]
     if before.get("store_fingerprint") != now["store_fingerprint"]:
         changes = [f"store: {before.get('store')} before, {now['store']} now"]
     if changes:
@@ -263,4 +265,4 @@ def _flat(common: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in settings.items():
             flat |= value if isinstance(value, Mapping) else {name: value}
     flat = {name: value for name, value in flat.items() if name not in _FREE_SETTINGS}
-    return flat | {name: common.get(name) for name in ("device", "arithmetic", "threads", "clips")}
+    return flat | {name: common.get(name) for name in ("device", "arithmetic", "threads")}

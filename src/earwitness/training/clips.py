@@ -1,8 +1,9 @@
 """Which clips of a store a training learns from, and which it watches.
 
 The clips to watch are whole groups (one recording, one uploader), so that what is watched is new to the network. They
-are spread over the labels: where there are few clips, chance alone would leave out labels. The choice is a function of the settings and the store alone; its digest is kept with the run and the model, so that
-an evaluation can later tell what a model has learnt from.
+are spread over the labels: among few clips, chance alone would leave labels out. The choice is a function of the
+settings and the store alone; its digest is kept with the run and the model, so that an evaluation can later tell what a
+model has learnt from.
 """
 
 import hashlib
@@ -52,7 +53,9 @@ class TrainingClips:
         if not len(self.validation) or not (few or watched < learnt):
             return None
         if watched < learnt:
-            return f"only {watched} of {learnt} labels are among the {len(self.validation)} clips watched{few}; {advice}"
+            return (
+                f"only {watched} of {learnt} labels are among the {len(self.validation)} clips watched{few}; {advice}"
+            )
         return f"only {len(self.validation)} clips are watched{few}; {advice}"
 
 
@@ -169,9 +172,7 @@ def _even_order(labels: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]) -> 
     return np.lexsort((keys, places / num_groups[labels]))
 
 
-def _rarest_labels(
-    store: LabelledClips, clips: npt.NDArray[np.int64], groups: ClipGroups
-) -> npt.NDArray[np.int64]:
+def _rarest_labels(store: LabelledClips, clips: npt.NDArray[np.int64], groups: ClipGroups) -> npt.NDArray[np.int64]:
     """Of each group the label with the fewest clips, as the place of the label from rare to frequent."""
     rank = np.argsort(np.argsort(_label_counts(store, clips), kind="stable"))
     rarest = np.full(len(groups.keys), len(rank), np.int64)  # without labels

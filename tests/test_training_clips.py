@@ -21,7 +21,8 @@ class Clips(LabelledClips):
 
     def __init__(self, labels: Sequence[Sequence[int]], *, group_size: int = 1) -> None:
         self.num_clips = len(labels)
-        self.label_set = LabelSet.of([f"l{number}" for number in range(1 + max(max(each, default=0) for each in labels))])
+        num_labels = 1 + max(number for each in labels for number in each)
+        self.label_set = LabelSet.of([f"l{number}" for number in range(num_labels)])
         self.label_offsets = np.cumsum([0, *map(len, labels)])
         self.label_indices = np.array([number for each in labels for number in sorted(each)], np.int32)
         ids = [f"c{number}" for number in range(len(labels))]

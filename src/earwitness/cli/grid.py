@@ -10,11 +10,12 @@ import tyro
 from tyro.conf import Positional, arg
 
 from earwitness.cli.output import counted, print_json, progress_bar, remark
+from earwitness.cli.train import LEFT_OFF
 from earwitness.cli.train_command import train_command
 from earwitness.cli.training_bar import begin_training, show_training
 from earwitness.errors import SettingsError
 from earwitness.experiments.grid_axes import SEARCHED, Axes
-from earwitness.training.recipes import RECIPES, Recipe
+from earwitness.training.recipes import RECIPES, Recipe, without_patch_changes
 from earwitness.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -56,9 +57,14 @@ class Grid:
                 "grid is not run under torchrun: start the same command several times instead, and they share the work"
             )
         from earwitness.experiments.grid import grid_search
-        from earwitness.store.embeddings import open_clips
+        from earwitness.store.embeddings import Embeddings, open_clips
 
         store = open_clips(self.store)
+        settings = self.settings
+        if isinstance(store, Embeddings):
+            settings = without_patch_changes(settings, self.recipe)
+        if settings != self.settings:
+            remark(LEFT_OFF)
         waited_for = 0
         with progress_bar(total=self.settings.steps, unit="step", title="trial") as bar:
 
@@ -76,7 +82,7 @@ class Grid:
                 store,
                 self.out,
                 axes=self.axes,
-                settings=self.settings,
+                settings=settings,
                 trials=self.trials,
                 sampler=self.sampler,
                 on_trial=begin,

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -18,13 +19,20 @@ from earwitness.audio.source import ByteRange
 from earwitness.datasets.media import missing_media
 from earwitness.datasets.shards import Member, expand, read_shard, samples
 from earwitness.datasets.webdataset import SampleSettings, manifest_from_webdataset
+from earwitness.doctor.inspect import inspect_store
+from earwitness.doctor.settings import InspectSettings
 from earwitness.errors import LabelError, ManifestError, UndecodableError
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest, own_media, read_manifest, write_manifest
+from earwitness.store.append import append_clips
 from earwitness.store.build import build_store
+from earwitness.store.drop import drop_clips
+from earwitness.store.merge import compact_store
 from earwitness.store.read import Store
+from earwitness.store.retry import retry_failures
 from earwitness.store.settings import BuildSettings
+from earwitness.store.verify import verify_store
 from earwitness.subsets.splits import with_folds
 from earwitness.training.clips import clip_groups
 from in_process import run
@@ -308,6 +316,47 @@ def test_prepare_reads_clips_within_a_tar(media: Path, tar: Path, tmp_path: Path
     assert reasons.keys() == {"f", "g"}
     assert "s.tar, bytes " in reasons["f"]
     assert "playlists and other files that point at files are refused" in reasons["g"]
+
+
+def test_a_store_of_a_tar_is_looked_after(media: Path, tar: Path, tmp_path: Path) -> None:
+    """Tried again, appended, verified, dropped from, compacted: it is the store of one build of the whole tar."""
+    tar = Path(shutil.copy(tar, tmp_path))
+    manifest = adapt(tar).take(np.arange(5))
+    store, once, settings = tmp_path / "store", tmp_path / "once", BuildSettings(workers=1, clips_per_part=2)
+    build_store(manifest, once, settings=settings)
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[: manifest.table["media_offset_bytes"][1].as_py()])  # of which one clip is left
+    assert build_store(manifest.take(np.arange(3)), store, settings=settings).num_failed == 2
+    tar.write_bytes(whole)
+    assert retry_failures(store, settings=settings).num_stored == 2
+    assert append_clips(manifest, store, settings=settings).num_added == 2
+    assert verify_store(store).is_whole
+    drop_clips(store, clip_ids=["b"])
+    report = inspect_store(Store.open(store), settings=InspectSettings(workers=1))
+    assert "undecodable" not in {finding.kind for finding in report.findings}
+    retry_failures(store, kinds=["dropped"], settings=settings)
+    compact_store(store)
+    one, two = Store.open(store), Store.open(once)
+    assert one.fingerprint == two.fingerprint
+    assert one.clips.equals(two.clips)
+    for number in range(3):
+        name = f"part-{number:06d}.parquet"
+        assert (store / "compacted-1" / "parts" / name).read_bytes() == (once / "parts" / name).read_bytes()
+
+
+def test_how_a_manifest_came_does_not_show_in_a_store(tar: Path, tmp_path: Path) -> None:
+    """Labels are numbers into a dictionary in some tables and text in others; offsets are text in CSV."""
+    manifest = adapt(tar)
+    settings = BuildSettings(workers=1, clips_per_part=3)
+    for suffix in ("parquet", "csv", "jsonl"):
+        write_manifest(manifest, tmp_path / f"m.{suffix}")
+        build_store(
+            read_manifest(tmp_path / f"m.{suffix}"),
+            tmp_path / suffix,
+            settings=settings,
+        )
+    for name in ("manifest.parquet", "parts/part-000000.parquet", "parts/part-000001.parquet"):
+        assert len({(tmp_path / suffix / name).read_bytes() for suffix in ("parquet", "csv", "jsonl")}) == 1
 
 
 def test_the_fingerprint_does_not_depend_on_the_place_in_the_tar(media: Path, tmp_path: Path) -> None:

@@ -346,10 +346,10 @@ def test_killed_and_resumed(server, sounds, built):
         )
         others = system.call_s3("create_multipart_upload", Bucket=bucket, Key="killed-not/somebody-else")
     assert len(unfinished_uploads()) == 2
-    with pytest.raises(StoreError, match=r"unfinished \([12] of 3 parts\)"):
+    with pytest.raises(StoreError, match=r"unfinished \([1-3] of 3 parts\)"):
         Store.open(url)
     done = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
-    assert json.loads(done.stdout)["num_resumed_parts"] in (1, 2)
+    assert json.loads(done.stdout)["num_resumed_parts"] in (1, 2, 3)
     assert content(url) == content(built)
     assert unfinished_uploads() == ["killed-not/somebody-else"]
     with parts._file_system() as (system, _):

@@ -42,7 +42,7 @@ class Info:
             "num_labels": len(store.label_set),
             "fingerprint": store.fingerprint,
             "front_end": store.front_end.identity,
-            "columns": store.clips.column_names,
+            "columns": store.clips_schema.names,
         }
         if self.json:
             print_json({"schema_version": 1, "store": str(self.store), **values})
@@ -53,7 +53,7 @@ class Info:
         )
         for kind, number in failures.items():
             print(f"  {counted(number, 'clip')} not stored: {kind}")
-        print(f"  columns: {', '.join(store.clips.column_names)}")
+        print(f"  columns: {', '.join(store.clips_schema.names)}")
         print(f"  fingerprint {store.fingerprint}, front end {store.front_end.identity}")
         return 0
 

@@ -47,7 +47,7 @@ def drop_clips(folder: str | Place, *, where: str | None = None, clip_ids: Seque
         wanted, reason = list(clip_ids), "dropped by a list of clips"
         if where is not None:
             store = Store.open(folder)
-            wanted = [*wanted, *store.clips["clip_id"].take(store.select(where)).to_pylist()]
+            wanted = [*wanted, *store.read_clips(["clip_id"])["clip_id"].take(store.select(where)).to_pylist()]
             reason = f"dropped by --where {where!r}"
         ids = pa.array(wanted, pa.string())
         found, num_before, places = set[str](), 0, dict[int, list[int]]()

@@ -29,7 +29,7 @@ from earwitness.errors import EarwitnessError, StoreError
 from earwitness.files import replacing
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
-from earwitness.places import Place, place
+from earwitness.places import Place, UrlPath, place
 from earwitness.store.patches import PatchIndex
 from earwitness.store.read import LabelledClips, Store
 from earwitness.store.reading import FrameReader
@@ -117,10 +117,10 @@ class Embeddings(LabelledClips):
         return self.folder / MODEL_FILE
 
     @property
-    def store_path(self) -> Path | None:
-        """The store that they are of; None where it is not there any more."""
-        path = Path(self.header.store) if self.header.store else None
-        return path if path is not None and path.is_dir() else None
+    def store_path(self) -> Place | None:
+        """The store that they are of; None where it is not there any more. Behind a URL, it is not looked for."""
+        path = place(self.header.store) if self.header.store else None
+        return path if isinstance(path, UrlPath) or (path is not None and path.is_dir()) else None
 
 
 class PatchReader(Protocol):
@@ -206,14 +206,14 @@ def open_clips(folder: str | Place) -> LabelledClips:
     return Store.open(folder)
 
 
-def open_store(folder: str | Path) -> Store:
-    """The finished store in a folder, for what cannot be done with embeddings.
+def open_store(folder: str | Place) -> Store:
+    """The finished store in a folder or behind a URL, for what cannot be done with embeddings.
 
     Raises:
         StoreError: there is none, or embeddings of it; it is unfinished, damaged, or of another format version.
     """
-    folder = Path(folder)
-    if (folder / FILE_NAME).exists():
+    folder = place(folder)
+    if isinstance(folder, Path) and (folder / FILE_NAME).exists():
         header = read_embeddings_header(folder)
         made_of = header.store or f"the one with the fingerprint {header.store_fingerprint[:12]}"
         raise StoreError(f"{folder}: this holds embeddings, and the store is needed that they are of: {made_of}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from earwitness.cli.manifest_output import first_few
-from earwitness.cli.output import counted, print_json, remark
+from earwitness.cli.output import counted, print_json, remark, require_separate_files
 
 if TYPE_CHECKING:
     from earwitness.subsets.relabelling import Relabelled
@@ -38,6 +38,12 @@ class Labels:
     """A .csv of labels with their names, such as Audio Set's class_labels_indices.csv. None: the ontology's names."""
     json: bool = False
     """Report as JSON."""
+
+    def __post_init__(self) -> None:
+        require_separate_files(
+            {"--out": self.out, "--labels-out": self.labels_out},
+            inputs=[self.manifest, self.ontology, self.rules, self.names],
+        )
 
     def run(self) -> int:
         """Change the labels, write, and say what became of them."""

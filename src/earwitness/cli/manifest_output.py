@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earwitness.cli.output import counted, print_json, remark
+from earwitness.cli.output import counted, print_json, remark, require_separate_files
 from earwitness.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -24,6 +24,14 @@ class ManifestOutput:
     """Write the ids of all clips without media here, one a line."""
     json: bool = False
     """Report as JSON."""
+
+    def require_other_than(self, *inputs: Path | None) -> None:
+        """Refuse to write over what is read.
+
+        Raises:
+            SettingsError: an output is one of these files, or the other output.
+        """
+        require_separate_files({"--out": self.out, "--missing-out": self.missing_out}, inputs=inputs)
 
     def finish(self, adapted: "Adapted", *, folds: int | None = None, skipped: Sequence[str] = ()) -> int:
         """Write the manifest and say what it holds and what is missing."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg, subcommand
 
 from earwitness.cli.manifest_output import first_few
-from earwitness.cli.output import counted, print_json, remark
+from earwitness.cli.output import counted, print_json, remark, require_separate_files
 from earwitness.cli.subset_balanced import Balanced
 from earwitness.errors import SettingsError
 
@@ -35,6 +35,9 @@ class Nested:
     json: bool = False
     """Report as JSON."""
 
+    def __post_init__(self) -> None:
+        require_separate_files({"--out": self.out}, inputs=[self.manifest])
+
     def run(self) -> int:
         """Draw, write, and say how to use it."""
         from earwitness.manifest import read_manifest, write_manifest
@@ -51,6 +54,7 @@ class Nested:
         rows = []
         for subset in found.subsets:
             path = self.out.with_name(self.out.name.replace("{}", subset.name)) if is_pattern else self.out
+            require_separate_files({"--out": path}, inputs=[self.manifest])
             if is_pattern:
                 write_manifest(found.take(subset), path)
             condition = f"{DRAW_COLUMN} < {subset.below!r}"
@@ -88,6 +92,9 @@ class Split:
     """Another seed deals otherwise, as evenly."""
     json: bool = False
     """Report as JSON."""
+
+    def __post_init__(self) -> None:
+        require_separate_files({"--out": self.out}, inputs=[self.manifest])
 
     def run(self) -> int:
         """Deal, write, and say how even it is."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from earwitness.cli.manifest_output import first_few
-from earwitness.cli.output import counted, print_json, remark
+from earwitness.cli.output import counted, print_json, remark, require_separate_files
 from earwitness.errors import ManifestError, SettingsError
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class Balanced:
     """Report as JSON, without the table of labels."""
 
     def __post_init__(self) -> None:
+        require_separate_files(
+            {"--out": self.out, "--rest-out": self.rest_out, "--report-out": self.report_out},
+            inputs=[self.manifest, self.labels],
+        )
         if self.labels is not None and self.most_frequent is not None:
             raise SettingsError("--labels and --most-frequent both say what to balance over; give one of them")
         if self.most_frequent is not None and self.most_frequent < 1:

@@ -5,13 +5,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from earwitness.cli.label_set_option import read_labels_of
-from earwitness.cli.output import counted, print_json, progress_bar, remark
+from earwitness.cli.output import counted, print_json, progress_bar, remark, require_separate_files
 from earwitness.doctor.cleaning import DROPPED_BY_DEFAULT, clips_to_drop, require_droppable, require_kinds
 from earwitness.doctor.settings import InspectSettings
 from earwitness.errors import SettingsError
@@ -52,6 +51,7 @@ class Inspect:
     def __post_init__(self) -> None:
         require_droppable(self.drop)
         require_kinds([kind for kind in self.fail_on if kind != "any"])
+        require_separate_files({"--clean-out": self.clean_out}, inputs=[self.source, self.label_set])
         if self.clean_out is not None and self.clean_out.suffix.lower() not in _CLEAN_SUFFIXES:
             raise SettingsError(f"--clean-out {self.clean_out}: its suffix must be one of {', '.join(_CLEAN_SUFFIXES)}")
 
@@ -115,7 +115,7 @@ class Inspect:
     def _write(
         self, folder: Path, report: "CorpusReport", dropped: Collection[str], front_end: "FrontEnd", clips: "pa.Table"
     ) -> None:
-        from earwitness.report.doctor_files import KEEP_FILE, PAGE_FILE, write_doctor_files
+        from earwitness.report.doctor_files import PAGE_FILE, keep_words, write_doctor_files
 
         is_short = write_doctor_files(
             folder,
@@ -126,13 +126,8 @@ class Inspect:
             workers=self.settings.workers,
         )
         remark(f"report: {folder / PAGE_FILE}")
-        if dropped and is_short:
-            remark(
-                f"without {counted(len(dropped), 'clip')} ({', '.join(self.drop)}): "
-                f'earwitness train STORE RUN --where "$(cat {quote(str(folder / KEEP_FILE))})"'
-            )
-        elif dropped:
-            remark(f"{KEEP_FILE} would be too long for a command line; --clean-out writes a manifest instead")
+        if dropped:
+            remark(keep_words(folder, report, len(dropped), is_short=is_short).replace("`", ""))
 
     def _write_clean(self, path: Path, clips: "pa.Table", dropped: Collection[str], *, is_sample: bool) -> None:
         import pyarrow as pa

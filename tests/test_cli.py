@@ -325,6 +325,86 @@ def test_the_next_command_is_told(workspace: Path) -> None:
     assert "evaluated clips" not in earwitness(*shlex.split(told)).stdout, "none was learnt from or watched"
 
 
+def test_watched_clips_are_not_in_the_next_command(workspace: Path, tmp_path: Path) -> None:
+    def told(where: str, watched: str) -> str:
+        few = (*TRAIN, "--steps", 4, "--validation-every", 2, "--where", where, "--validation-where", watched)
+        number = len(list(tmp_path.iterdir()))
+        return earwitness("train", workspace / "store", tmp_path / f"run{number}", *few).stdout
+
+    said = told("fold <= 2", "fold = 3")
+    assert re.search(r"on 8 clips watched, not learnt from: 1-best accuracy \d\.\d+, mAP \d", said)
+    assert "only 8 clips are watched; figures of so few say little" in said
+    _, command = said.rsplit("  next: earwitness evaluate ", 1)
+    assert shlex.split(command)[2:] == ["--where", "fold > 2 AND fold != 3"]
+    best = re.search(r"as it was after step (\d)", said)
+    assert best is not None
+    assert ("best.safetensors" in command) == (best[1] == "2")
+    assert "evaluated clips" not in earwitness("evaluate", *shlex.split(command)).stderr
+    assert "  next: earwitness tag " in told("fold != 1", "fold = 1"), "nothing is left to evaluate on"
+
+
+@pytest.mark.parametrize(
+    ("condition", "opposite"),
+    [
+        ("fold != 1", "fold = 1"),
+        ("fold <> 1", "fold = 1"),
+        (" split='test' ", "split != 'test'"),
+        ("draw < 0.01", "draw >= 0.01"),
+        ("fold != 1 and fold != 2", "NOT (fold != 1 and fold != 2)"),
+        ("a = 'it''s'", "NOT (a = 'it''s')"),
+        ("fold = other", "NOT (fold = other)"),
+    ],
+)
+def test_opposites(condition: str, opposite: str) -> None:
+    from earwitness.cli import held_out
+
+    assert held_out.opposite(condition) == opposite
+
+
+def test_the_hop_is_said(workspace: Path, model: Path) -> None:
+    command = ("evaluate", model, workspace / "store", "--where", "fold = 1")
+    assert "patches scored" not in earwitness(*command, "--patch-hop-frames", 96).stdout
+    assert "\npatches scored every 0.48 s\n" in earwitness(*command, "--patch-hop-frames", 48).stdout
+
+
+class TestFoldsSummedUp:
+    def test_intervals_stay_where_figures_can_be(self) -> None:
+        from earwitness.experiments.crossvalidate import _spreads
+
+        folds = [{"mean_auc": 1.0, "dprime": None}, {"mean_auc": 0.9, "dprime": 1.8}, {"mean_auc": 1.0, "dprime": None}]
+        spreads = _spreads(folds)
+        auc = spreads["mean_auc"]
+        assert auc.high == 1.0
+        assert auc.low == pytest.approx(29 / 30 - 4.30265273 * np.std([1, 0.9, 1], ddof=1) / 3**0.5)
+        assert spreads["dprime"].mean == np.inf
+        assert spreads["dprime"].to_dict()["per_fold"] == [None, 1.8, None]
+        assert spreads["dprime"].to_dict()["mean"] is None
+        json.dumps(spreads["dprime"].to_dict(), allow_nan=False)
+        below = _spreads([{"mean_auc": 0.02, "dprime": -3.0}, {"mean_auc": 0.0, "dprime": -3.5}])
+        assert below["mean_auc"].low == 0.0
+        assert below["dprime"].low < -3.5
+        assert "dprime" not in _spreads([{"mean_auc": None, "dprime": None}])
+
+    def test_print(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        from earwitness.cli.crossvalidate import CrossValidate
+        from earwitness.experiments.crossvalidate import CrossValidation, _spreads
+
+        figures = {"mean_auc": 0.9, "dprime": 1.8, "mean_average_precision": 0.7, "one_best_accuracy": 0.5}
+        best = {**figures, "mean_auc": 1.0, "dprime": None}
+        outcome = CrossValidation(
+            folds=tuple({"fold": n, "seconds": 1.0, "notes": ["odd."] * (n < 3), "model": figures} for n in (1, 2, 3)),
+            model=_spreads([figures, {**figures, "dprime": 1.0}]),
+            baseline=_spreads([figures, best]),
+            chance=_spreads([figures, figures]),
+        )
+        CrossValidate(store=tmp_path, out=tmp_path)._print(outcome)
+        said = capsys.readouterr()
+        [row] = [line.split() for line in said.out.splitlines() if line.startswith("d-prime ") and "to" in line]
+        assert row == ["d-prime", "1.400", "0.566", "-3.682", "to", "6.482", "inf", "1.800", "1.800", "1.000"]
+        assert "d-prime inf: the clips of every label are ranked before all others" in said.out
+        assert said.err == "fold 1, 2: odd.\n"
+
+
 def test_refusals_show_no_progress(workspace: Path) -> None:
     arguments = ("train", workspace / "store", workspace / "new", *TRAIN, "--device", "abacus")
     assert earwitness(*arguments, status=1).stderr.startswith("earwitness: unknown device 'abacus'; use auto, cpu")

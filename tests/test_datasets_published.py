@@ -46,7 +46,7 @@ URBAN = """slice_file_name,fsID,start,end,salience,fold,classID,class
 def write(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     return folder
 
 
@@ -123,6 +123,8 @@ def test_half_of_fsd50k(fsd50k: Path) -> None:
             "row 1: the label 'Gitar' is not one of the 5",
         ),
         ("FSD50K.ground_truth/vocabulary.csv", VOCABULARY[:-14], r"line 5 is not: number, label, id"),
+        ("FSD50K.ground_truth/vocabulary.csv", '0,a,/m\n1,"' + "b" * 200_000, "vocabulary.csv: damaged .field larger"),
+        ("FSD50K.ground_truth/vocabulary.csv", "0,\udce4,/m\n", "vocabulary.csv: damaged .'utf-8' codec"),
         ("FSD50K.metadata/dev_clips_info_FSD50K.json", '{"64760"', "damaged, not a JSON object of clips"),
         ("FSD50K.metadata/dev_clips_info_FSD50K.json", '{"64760": {}}', "damaged, not a JSON object of clips"),
     ],
@@ -226,6 +228,10 @@ def test_labels_named_as_splits_are(tmp_path: Path) -> None:
         ({"a.wav": "x"}, "it has neither metadata.csv, .jsonl or .parquet nor a folder per label"),
         ({"a.wav": "x", "metadata.csv": "file,label\na.wav,x\n"}, "no column 'file_name'; the columns are file, label"),
         ({"a.wav": "x", "metadata.csv": "file_name,text\na.wav,x\n"}, "no column 'label' or 'labels'; name the one"),
+        (
+            {"metadata.jsonl": '{"file_name": ["a.wav"], "label": "x"}'},
+            "column file_name is list<item: string>; paths or URLs",
+        ),
         ({"metadata.csv": "file_name,label\na.wav,x\n"}, "not one of the 1 media files is there"),
         ({"a.wav": "x", "metadata.csv": "file_name,label\na.wav,x\nb.wav\n"}, "row 2 has 1 columns, the header has 2"),
         (

@@ -166,6 +166,8 @@ def test_samples_share_all_before_the_first_dot() -> None:
         ({}, {}, "no sample has a media file; the tars are empty"),
         ({"0.wav": "x", "0.json": '{"text": "a", "id": 3}'}, {}, "none of the keys labels, .* Its keys are text, id"),
         ({"0.wav": "x", "0.json": "{"}, {}, "sample 0: its .json is not JSON"),
+        ({"0.wav": "x", "0.json": 100_000 * "["}, {}, "sample 0: its .json is not JSON .*recursion"),
+        ({"0.wav": "x", "0.json": r'{"label": "\ud800"}'}, {}, "sample 0: its .json is not JSON .*surrogates"),
         ({"0.wav": "x", "0.json": "[1]"}, {}, "sample 0: its .json is not a JSON object"),
         ({"0.wav": "x", "0.json": '{"label": {"a": 1}}'}, {}, 'a label must be a text or a number; came {"a": 1}'),
         ({"0.wav": "x", "0.cls": b"\xff"}, {}, "sample 0: 0.cls is not UTF-8 text"),
@@ -174,6 +176,12 @@ def test_samples_share_all_before_the_first_dot() -> None:
 def test_bad_samples_are_named(tmp_path: Path, members: dict[str, bytes | str], settings: dict, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         adapt(shard(tmp_path / "s.tar", members), **settings)
+
+
+def test_a_number_of_any_length_is_no_label(tmp_path: Path) -> None:
+    path = shard(tmp_path / "s.tar", {"0.wav": b"x", "0.cls": "9" * 5_000})
+    with pytest.raises(LabelError, match="sample 0: unknown label '9999"):
+        adapt(path, label_set=LabelSet.of(["dog"]))
 
 
 def test_a_chosen_medium_of_several(tmp_path: Path) -> None:

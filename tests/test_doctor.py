@@ -368,6 +368,7 @@ def test_only_the_range_is_heard(tmp_path: Path) -> None:
     [
         ({"workers": 0}, "workers=0 must be positive"),
         ({"min_seconds": -1.0}, "min_seconds=-1.0 must be positive"),
+        ({"min_seconds": float("nan")}, "min_seconds=nan must be positive"),
         ({"sample": 0}, "sample=0 must be at least 1"),
         ({"max_quiet_share": 1.5}, "max_quiet_share=1.5 must lie between 0 and 1"),
     ],

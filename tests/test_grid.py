@@ -290,6 +290,28 @@ def test_trials_that_cannot_be_are_passed_by(made_store: Store, tmp_path: Path) 
     assert again.rows() == table.rows()
 
 
+def test_a_search_of_which_no_trial_can_be_is_refused(made_store: Store, tmp_path: Path) -> None:
+    axes, settings = Axes(layers=(2, 3)), replace(SETTINGS, network=None, width=None)
+    with pytest.raises(SettingsError, match="num_layers=2 is for the fully connected network"):
+        search(made_store, tmp_path / "grid", axes=axes, settings=settings)
+    assert not (tmp_path / "grid").exists()
+
+
+def test_no_trial_came_to_its_end(
+    made_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    from earwitness.training import loop
+
+    monkeypatch.setattr(loop, "learning_rate", lambda settings, step: math.inf)
+    words = command(made_store, tmp_path / "grid")[3:]
+    words.remove("--json")
+    assert parsed(words).run() == 1
+    said = capsys.readouterr()
+    assert "no trial came to its end" in said.out
+    assert "clips are watched; figures of so few say little" in said.err
+
+
 def test_trial_that_diverges_is_passed_by(made_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from earwitness.training import loop
 
@@ -365,7 +387,7 @@ def test_tpe_looks_where_it_goes_well() -> None:
     ("changes", "message"),
     [
         ({"steps": 31}, "steps: 30 before, 31 now"),
-        ({"where": "fold <> 1"}, "where: None before, 'fold <> 1' now"),
+        ({"where": "fold <> 1"}, "where: not given before, 'fold <> 1' now"),
         ({"small_data": SmallData(dropout=0.5)}, r"dropout: 0\.0 before, 0\.5 now"),
         ({"precision": "bfloat16"}, "precision: 'float32' before, 'bfloat16' now"),
         ({"threads": 2}, "threads: 1 before, 2 now"),

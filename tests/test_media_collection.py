@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from earwitness.audio.decode import decode, read_waveform
+from earwitness.audio.native import ENDS_UNMARKED
 from earwitness.errors import MediaError
 
 RMS_TOLERANCE = 0.01
@@ -52,6 +53,9 @@ OTHER_SOXR_RMS = {
 
 READ_BY_ONE_ONLY = "mp4parse-rust/mp4parse_capi_tests_sine-3s-xhe-aac-44khz-mono.mp4"
 """xHE-AAC: ffmpeg 5.1 had no decoder for it, newer ones do."""
+
+CUT_OFF_OGG = {"derived/truncated.opus", "tinytag/test.opus"}
+"""Their last page is cut through, of which the other decoders say nothing: what is there is whole."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ def test_every_outcome_is_as_expected(rows, outcomes):
         expected = row["ffmpeg_5_1"]
         if row["file"] == READ_BY_ONE_ONLY:
             expected = "ok"
+        if row["file"] in CUT_OFF_OGG:
+            expected = "partial"
         if outcomes[row["file"]].name != expected:
             wrong[row["file"]] = (outcomes[row["file"]].name, expected)
     assert wrong == {}
@@ -111,7 +117,7 @@ def test_every_outcome_is_as_expected(rows, outcomes):
 def test_no_warning_where_both_decoders_are_content(rows, outcomes):
     assert len(sound_rows(rows)) == 123
     assert {row["file"]: outcomes[row["file"]].warnings for row in sound_rows(rows)} == {
-        row["file"]: () for row in sound_rows(rows)
+        row["file"]: (ENDS_UNMARKED,) if row["file"] in CUT_OFF_OGG else () for row in sound_rows(rows)
     }
 
 

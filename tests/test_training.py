@@ -232,6 +232,15 @@ def test_evaluation_knows_what_was_watched(made_store: Store, tmp_path: Path) ->
     assert any("8 of the 16 evaluated clips were watched in training" in note for note in notes)
 
 
+def test_clips_that_an_earlier_version_chose_cannot_be_told(made_store: Store, tmp_path: Path) -> None:
+    model = load_model(train(made_store, tmp_path / "run", settings=replace(QUICK, steps=2)).model_path)
+    clips = {**model.provenance["clips"], "validation_digest": "another"}
+    earlier = replace(model, provenance={**model.provenance, "clips": clips})
+    outcome = evaluate_model(earlier, made_store)
+    assert outcome.baseline is None
+    assert any("another version, which chose its clips otherwise" in note for note in outcome.notes)
+
+
 def test_resuming_with_changed_settings_is_refused(made_store: Store, tmp_path: Path) -> None:
     train(made_store, tmp_path / "run", settings=QUICK)
     with pytest.raises(RunError, match=r"batch_size: 16 before, 8 now"):

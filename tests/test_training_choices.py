@@ -31,7 +31,7 @@ from earwitness.training.learning_rate import learning_rate
 from earwitness.training.loop import train
 from earwitness.training.measurements import read_measurements
 from earwitness.training.random_draws import uniform_draws
-from earwitness.training.recipes import RECIPES, recipe
+from earwitness.training.recipes import RECIPES, recipe, without_patch_changes
 from earwitness.training.settings import LearningRatePlan, SmallData, TrainSettings
 from test_training import QUICK, assert_bit_equal, stop_at, weights
 
@@ -302,6 +302,41 @@ def test_changed_choices_are_refused(made_store: Store, tmp_path: Path) -> None:
         train(made_store, tmp_path / "run", settings=replace(cosine, small_data=SmallData(mixup=0.3)))
 
 
+def test_refusals_say_what_settings_came_to(made_store: Store, tmp_path: Path) -> None:
+    """And nothing of what only follows from them."""
+    own = replace(QUICK, learning_rate=None, steps=2, batch_size=16)
+    train(made_store, tmp_path / "run", settings=own)
+    with pytest.raises(RunError, match=r"\(learning_rate: the default, 3e-05 before, 0\.001 now\); use"):
+        train(made_store, tmp_path / "run", settings=replace(own, learning_rate=1e-3))
+    with pytest.raises(RunError, match=r"\(network: 'fully_connected' before, 'vgg' now\); use"):
+        train(made_store, tmp_path / "run", settings=replace(own, network="vgg"))
+    with pytest.raises(RunError, match=r"\(where: not given before, 'fold != 1' now\); use"):
+        train(made_store, tmp_path / "run", settings=replace(own, where="fold != 1"))
+    assert train(made_store, tmp_path / "run", settings=replace(own, learning_rate=3e-5)).was_finished
+    record = tmp_path / "run" / "run.json"
+    values = json.loads(record.read_text())
+    values["clips"]["validation_digest"] = "another"
+    values["resolved"]["precision"] = "bfloat16"
+    record.write_text(json.dumps(values))
+    with pytest.raises(
+        RunError, match=r"\(precision: bfloat16 before, float32 now \(give --precision bfloat16\)\); use"
+    ):
+        train(made_store, tmp_path / "run", settings=own)
+    values["resolved"]["precision"] = "float32"
+    record.write_text(json.dumps(values))
+    with pytest.raises(RunError, match="the clips learnt from and watched are not those of before: an earlier version"):
+        train(made_store, tmp_path / "run", settings=own)
+
+
+def test_stripes_as_wide_as_a_patch(made_store: Store, tmp_path: Path) -> None:
+    for changes, message in (
+        (SmallData(mask_frames=96), "mask_frames=96"),
+        (SmallData(mask_bands=64), "mask_bands=64"),
+    ):
+        with pytest.raises(SettingsError, match=f"{message} may blank out a whole patch"):
+            train(made_store, tmp_path / "run", settings=replace(QUICK, small_data=changes))
+
+
 def test_another_number_of_processes_is_refused(made_store: Store, tmp_path: Path) -> None:
     train(made_store, tmp_path / "run", settings=QUICK, on_progress=stop_at(5))
     record = tmp_path / "run" / "run.json"
@@ -376,6 +411,8 @@ def test_batches_that_do_not_divide(settings: dict[str, Any], processes: int, me
         ({"network": "vgg", "num_units": 500}, "num_units=500 is for the fully connected network; the layers of vgg"),
         ({"stop_after": 0}, "stop_after=0"),
         ({"stop_after": 3, "validation_share": 0.0}, "stop_after=3 needs clips to watch"),
+        ({"plan": LearningRatePlan(warmup_steps=60)}, "warmup_steps=60 leaves nothing of 60 steps for the full rate"),
+        ({"plan": LearningRatePlan(drop_steps=(20, 61))}, r"drop_steps=\[20, 61\] go beyond steps=60"),
     ],
 )
 def test_bad_settings(changes: dict[str, Any], message: str) -> None:
@@ -454,6 +491,26 @@ class TestRecipe:
         folds = parsed(["crossvalidate", "S", "R", "--recipe=small-data"])
         assert isinstance(folds, CrossValidate)
         assert folds.settings == replace(theirs, validation_share=0.0)
+
+    def test_warm_up_of_a_short_training(self, made_store: Store, tmp_path: Path) -> None:
+        for steps, expected in ((3_000, 100), (1_000, 100), (300, 30), (5, 0)):
+            assert recipe("small-data", steps=steps).effective_warmup_steps == expected
+        assert rates(recipe("small-data", steps=300))[:31:10] == pytest.approx(
+            [1e-3 / 30, 11e-3 / 30, 21e-3 / 30, 1e-3]
+        )
+        given = parsed(["train", "S", "R", "--recipe", "small-data", "--steps", "300", "--warmup-steps", "7"])
+        assert given.settings.effective_warmup_steps == 7
+        own = replace(RECIPES["small-data"], network="fully_connected", width=0.03, steps=20, batch_size=16)
+        train(made_store, tmp_path / "run", settings=own)
+        assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["plan"]["warmup_steps"] == 2
+
+    def test_for_embeddings(self) -> None:
+        theirs = RECIPES["small-data"]
+        left = without_patch_changes(theirs, "small-data").small_data
+        assert left == SmallData(balanced=True, dropout=0.2, weight_decay=0.01, average_decay=0.995)
+        asked = replace(theirs, small_data=replace(theirs.small_data, mixup=0.5))
+        assert without_patch_changes(asked, "small-data").small_data.mixup == 0.5, "to be refused"
+        assert without_patch_changes(TrainSettings(), "paper") == TrainSettings()
 
     def test_unknown(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):

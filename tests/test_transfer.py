@@ -611,7 +611,17 @@ def test_commands_from_a_model_to_scores(
     assert told["num_clips"] == 32
     assert told["embedding_size"] == 24
     assert "they were complete already" in earwitness("embed", base, other_labels.folder, tmp_path / "e")
-    earwitness("train", tmp_path / "e", tmp_path / "table", *options, "--num-layers", 1, "--num-units", 30)
+    said = earwitness("train", tmp_path / "e", tmp_path / "table", *options, "--num-layers", 1, "--num-units", 30)
+    assert f"safetensors {other_labels.folder.resolve()} --where 'fold = 1'\n" in said
+    earwitness("train", tmp_path / "e", tmp_path / "small", *options, "--recipe", "small-data")
+    resolved = json.loads((tmp_path / "small" / "run.json").read_text())["settings"]
+    assert (resolved["small_data"]["mixup"], resolved["plan"]["warmup_steps"]) == (0.0, 30)
+    of = f"e: this holds embeddings, and the store is needed that they are of: {other_labels.folder.resolve()}"
+    assert of in earwitness("evaluate", base, tmp_path / "e", status=1)
+    assert of in earwitness("embed", base, tmp_path / "e", tmp_path / "e2", status=1)
+    a_file = "this is a file; a store is a folder that `earwitness prepare` makes"
+    for words in (("train", base, tmp_path / "r"), ("evaluate", base, base), ("embed", base, base, tmp_path / "e2")):
+        assert a_file in earwitness(*words, status=1)
     earwitness("train", other_labels.folder, tmp_path / "frozen", "--from", base, "--freeze", *options)
     media = made_sounds.folder / "00.wav"
     for run in ("table", "frozen"):

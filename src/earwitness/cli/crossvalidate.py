@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,9 @@ from earwitness.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from earwitness.experiments.crossvalidate import CrossValidation
+
+INFINITE = "d-prime inf: the clips of every label are ranked before all others"
+"""Said where it is printed."""
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -55,14 +59,14 @@ class CrossValidate:
     def run(self) -> int:
         """Cross-validate; 130 if stopped before the end."""
         from earwitness.experiments.crossvalidate import crossvalidate
-        from earwitness.store.read import Store
+        from earwitness.store.embeddings import open_store
 
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise SettingsError(
                 "crossvalidate runs in one process, not under torchrun; train one fold by torchrun with "
                 f"`train --where '{self.group} <> 1'`"
             )
-        store = Store.open(self.store)
+        store = open_store(self.store)
         with progress_bar(total=self.settings.steps, unit="step", title="fold") as bar:
 
             def begin(value: Any, number: int, num_folds: int) -> None:
@@ -89,23 +93,29 @@ class CrossValidate:
 
     def _print(self, outcome: "CrossValidation") -> None:
         print(f"{'':18}{'mean':>8}{'sd':>8}   {'95 % interval':16}{'baseline':>9}{'chance':>9}   by {self.group}")
-        for metric, spread in outcome.model.items():
+        sides = (outcome.model, outcome.baseline, outcome.chance)
+        is_infinite = False
+        for metric, title in _TITLES.items():
             if metric == "one_best_accuracy" and "accuracy" in outcome.model:
                 continue  # the same figure
-            baseline = outcome.baseline.get(metric)
-            chance = outcome.chance.get(metric)
-            print(
-                f"{_TITLES[metric]:18}{spread.mean:8.3f}{spread.standard_deviation:8.3f}   "
-                f"{spread.low:.3f} to {spread.high:.3f}  "
-                f"{baseline.mean if baseline else float('nan'):9.3f}{chance.mean if chance else float('nan'):9.3f}   "
-                + " ".join(f"{value:.3f}" for value in spread.per_fold)
-            )
-        for metric, title in _TITLES.items():
-            is_left_out = metric not in outcome.model and any(metric in fold["model"] for fold in outcome.folds)
-            if is_left_out and metric != "accuracy":
-                print(f"{title}: undefined or infinite in a fold, so no mean")
+            if metric not in outcome.model:
+                if metric != "accuracy":
+                    print(f"{title}: undefined in a fold, so no mean")
+                continue
+            spread = outcome.model[metric]
+            interval = f"{spread.low:.3f} to {spread.high:.3f}" if isfinite(spread.mean) else "-"
+            deviation = f"{spread.standard_deviation:.3f}" if isfinite(spread.mean) else "-"
+            model, baseline, chance = (f"{side[metric].mean:.3f}" if metric in side else "-" for side in sides)
+            per_fold = " ".join(f"{value:.3f}" for value in spread.per_fold)
+            print(f"{title:18}{model:>8}{deviation:>8}   {interval:16}{baseline:>9}{chance:>9}   {per_fold}")
+            is_infinite |= "inf" in (model, baseline)
+        if is_infinite:
+            print(INFINITE)
         seconds = sum(fold["seconds"] for fold in outcome.folds)
         print(f"{len(outcome.folds)} trainings, {duration(seconds)} in all; {self.out / 'crossvalidation.json'}")
+        held_by: dict[str, list[str]] = {}
         for fold in outcome.folds:
             for note in fold["notes"]:
-                remark(f"{self.group} {fold['fold']}: {note}")
+                held_by.setdefault(note, []).append(str(fold["fold"]))
+        for note, folds in held_by.items():
+            remark(f"{self.group} {', '.join(folds)}: {note}")

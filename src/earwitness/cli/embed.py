@@ -32,10 +32,10 @@ class Embed:
         """Embed and report."""
         from earwitness.models.model_file import load_model
         from earwitness.scoring.embedding import embed_store
-        from earwitness.store.read import Store
+        from earwitness.store.embeddings import open_store
 
         model = load_model(self.model)
-        store = Store.open(self.store)
+        store = open_store(self.store)
         with progress_bar(total=None, unit="patch", title="embed") as bar:
 
             def show(done: int, num_patches: int) -> None:

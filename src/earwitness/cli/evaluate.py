@@ -1,11 +1,13 @@
 """`earwitness evaluate`: how well a model does on chosen clips of a store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isinf
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from earwitness.cli.crossvalidate import INFINITE
 from earwitness.cli.output import print_json, progress_bar, remark
 
 
@@ -36,10 +38,10 @@ class Evaluate:
         from earwitness.models.model_file import load_model
         from earwitness.report.evaluation_report import comparison_table, require_report_folder, write_evaluation_report
         from earwitness.report.timeline_table import timeline_lines
-        from earwitness.store.read import Store
+        from earwitness.store.embeddings import open_store
 
         model = load_model(self.model)
-        store = Store.open(self.store)
+        store = open_store(self.store)
         if self.report is not None:
             require_report_folder(self.report)
         with progress_bar(total=None, unit="patch", title="evaluate") as bar:
@@ -88,6 +90,12 @@ class Evaluate:
             )
             return 0
         print(comparison_table(outcome.model, outcome.baseline))
+        own_hop_frames = model.front_end.patch_hop_frames
+        if self.patch_hop_frames is not None and self.patch_hop_frames != own_hop_frames:
+            seconds = replace(model.front_end, patch_hop_frames=self.patch_hop_frames).patch_hop_seconds
+            print(f"patches scored every {seconds:g} s")
+        if any(isinf(side.dprime) for side in (outcome.model, outcome.baseline) if side is not None):
+            print(INFINITE)
         if outcome.timeline is not None:
             print(f"\n{timeline_lines(outcome.timeline)}")
         for note in outcome.notes:

@@ -10,11 +10,12 @@ import tyro
 from tyro.conf import Positional, arg
 
 from earwitness.cli.output import counted, print_json, progress_bar, remark
+from earwitness.cli.train import LEFT_OFF
 from earwitness.cli.train_command import train_command
 from earwitness.cli.training_bar import begin_training, show_training
 from earwitness.errors import SettingsError
 from earwitness.experiments.grid_axes import SEARCHED, Axes
-from earwitness.training.recipes import RECIPES, Recipe
+from earwitness.training.recipes import RECIPES, Recipe, without_patch_changes
 from earwitness.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -49,16 +50,21 @@ class Grid:
         return cls(store=tyro.MISSING, out=tyro.MISSING, recipe=recipe, settings=RECIPES[recipe])
 
     def run(self) -> int:
-        """Search; 130 if stopped before the end."""
+        """Search; 130 if stopped before the end, 1 if no trial came to its end."""
         self._require_one_of_each()
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise SettingsError(
                 "grid is not run under torchrun: start the same command several times instead, and they share the work"
             )
         from earwitness.experiments.grid import grid_search
-        from earwitness.store.embeddings import open_clips
+        from earwitness.store.embeddings import Embeddings, open_clips
 
         store = open_clips(self.store)
+        settings = self.settings
+        if isinstance(store, Embeddings):
+            settings = without_patch_changes(settings, self.recipe)
+        if settings != self.settings:
+            remark(LEFT_OFF)
         waited_for = 0
         with progress_bar(total=self.settings.steps, unit="step", title="trial") as bar:
 
@@ -76,7 +82,7 @@ class Grid:
                 store,
                 self.out,
                 axes=self.axes,
-                settings=self.settings,
+                settings=settings,
                 trials=self.trials,
                 sampler=self.sampler,
                 on_trial=begin,
@@ -93,7 +99,7 @@ class Grid:
             print_json({**table.to_dict(), "command": command})
         else:
             self._print(table, command)
-        return 0
+        return 0 if command is not None else 1
 
     def _require_one_of_each(self) -> None:
         """Refuse a setting that is given both as one value and as values to try."""
@@ -107,6 +113,8 @@ class Grid:
         print(table.to_markdown())
         print()
         print(f"mAP and 1-best accuracy on {counted(table.num_clips, 'clip')} set aside from those learnt from")
+        if table.doubts is not None:
+            remark(table.doubts)
         print(f"{self.out / 'table.csv'}, {self.out / 'table.json'}")
         if table.best is None or command is None:
             print("no trial came to its end")

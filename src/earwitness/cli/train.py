@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional, arg
 
+from earwitness.cli.held_out import held_out_condition
 from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
 from earwitness.cli.training_bar import show_training
-from earwitness.training.recipes import RECIPES, Recipe
+from earwitness.training.recipes import RECIPES, Recipe, without_patch_changes
 from earwitness.training.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from earwitness.store.read import LabelledClips
     from earwitness.training.loop import TrainSummary
+
+_TITLES = {"one_best_accuracy": "1-best accuracy", "mean_average_precision": "mAP"}
+
+LEFT_OFF = (
+    "the recipe's changes to patches (time shifts, mixtures, blanked stripes) are left off: embeddings are of patches "
+    "as they are"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +50,24 @@ class Train:
     def run(self) -> int:
         """Train; 130 if stopped before the end."""
         from earwitness.report.curves import plot_learning_curves
-        from earwitness.store.embeddings import open_clips
-        from earwitness.store.read import Store
+        from earwitness.store.embeddings import Embeddings, open_clips
         from earwitness.training.distributed import join_processes
         from earwitness.training.loop import train
 
         processes = join_processes()
         store = processes.together(lambda: open_clips(self.store))
+        settings = self.settings
+        if isinstance(store, Embeddings):
+            settings = without_patch_changes(settings, self.recipe)
         if not processes.is_first:  # the first alone speaks
-            return 0 if train(store, self.run_folder, settings=self.settings).is_finished else 130
+            return 0 if train(store, self.run_folder, settings=settings).is_finished else 130
+        if settings != self.settings:
+            remark(LEFT_OFF)
         with progress_bar(total=self.settings.steps, unit="step", title="train") as bar:
             summary = train(
                 store,
                 self.run_folder,
-                settings=self.settings,
+                settings=settings,
                 on_progress=lambda now: show_training(bar, now),
             )
         if summary.is_finished:
@@ -66,10 +79,10 @@ class Train:
             fields["best_path"] = str(summary.best_path) if summary.best_path else None
             print_json({"schema_version": 1, **fields})
         elif summary.is_finished:
-            self._print(summary, is_store=isinstance(store, Store))
+            self._print(summary, store)
         return 0 if summary.is_finished else 130
 
-    def _print(self, summary: "TrainSummary", *, is_store: bool) -> None:
+    def _print(self, summary: "TrainSummary", store: "LabelledClips") -> None:
         over = f", over {summary.num_processes} processes" if summary.num_processes > 1 else ""
         print(
             f"{summary.model_path}: {summary.step} steps over {summary.num_patches} patches of "
@@ -83,14 +96,21 @@ class Train:
             print(f"  ended before {summary.num_steps} steps: the last {number} brought no better mAP")
         watched = summary.last_validation
         if watched:
-            figures = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in watched.items() if v is not None)
+            figures = ", ".join(f"{_TITLES[k]} {v:.3f}" for k, v in watched.items() if v is not None)
             clips = counted(summary.num_validation_clips, "clip")
             print(f"  on {clips} watched, not learnt from: {figures or 'no figure is defined'}")
+            if summary.validation_doubts is not None:
+                print(f"  {summary.validation_doubts}")
             if summary.best_path is not None:
                 print(f"  {summary.best_path}: as it was after step {summary.best_step}, the best of these")
         else:
             print("  no clip was set aside to be watched")
-        if is_store and self.settings.where is not None:
-            print_next("evaluate", summary.model_path, self.store, "--where", f"NOT ({self.settings.where})")
-        else:
-            print_next("tag", summary.model_path, "FILE")
+        model = summary.model_path
+        if summary.best_path is not None and summary.best_step != summary.step:
+            model = summary.best_path
+        condition = held_out_condition(store, self.settings)
+        if condition is None:
+            print_next("tag", model, "FILE")
+            return
+        made_of = getattr(store, "store_path", self.store)  # embeddings are of a store elsewhere
+        print_next("evaluate", model, made_of or "STORE", "--where", condition)

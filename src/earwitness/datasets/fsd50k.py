@@ -93,8 +93,11 @@ def _check_labels(labels: pa.ChunkedArray, vocabulary: Path, path: Path, label_c
     """Refuse labels that the vocabulary does not have, where there is one."""
     if not vocabulary.is_file():
         return
-    with vocabulary.open(encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
+    try:
+        with vocabulary.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{vocabulary}: damaged ({error})") from error
     bad = next((number for number, row in enumerate(rows, start=1) if len(row) != 3), None)
     if bad is not None:
         raise ManifestError(f"{vocabulary}: line {bad} is not: number, label, id (is the file cut off?)")

@@ -62,6 +62,8 @@ def manifest_from_table(
     columns = {
         core: _column(read, name or core, path) for core, name in named.items() if name or core in read.column_names
     }
+    if pa.types.is_nested(columns["media"].type):
+        raise ManifestError(f"{path}: column {media_column} is {columns['media'].type}; paths or URLs are needed")
     for core in ("start_seconds", "stop_seconds"):
         if core in columns and columns[core].type in (pa.string(), pa.large_string()):
             columns[core] = empty_to_null(pc.utf8_trim_whitespace(pc.cast(columns[core], pa.string())))

@@ -176,7 +176,10 @@ class _Reader:
 
     def _json(self, sample: str, file: BinaryIO, members: dict[str, Member]) -> dict[str, Any]:
         try:
-            values = json.loads(_text(sample, file, members["json"]))
+            text = _text(sample, file, members["json"])
+            values = json.loads(text)
+            if "\\u" in text:
+                json.dumps(values, ensure_ascii=False).encode()  # an escape may be half a sign, which is no text
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"{sample}: its .json is not JSON ({error})") from error
         if not isinstance(values, dict):
@@ -217,7 +220,7 @@ class _Reader:
     def _known(self, sample: str, label: str) -> str:
         if self.label_set is None or label in self.label_set.index_of:
             return label
-        if label.isdecimal() and int(label) < len(self.label_set):
+        if label.isdecimal() and len(label) < 10 and int(label) < len(self.label_set):
             return self.label_set.ids[int(label)]
         raise LabelError(f"{sample}: unknown label {label!r}; {self.label_set.describe(near=label)}")
 

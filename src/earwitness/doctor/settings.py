@@ -51,7 +51,7 @@ class InspectSettings:
             "min_band_hz",
             "min_clips_per_label",
         ):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:  # a nan is neither
                 raise SettingsError(f"{name}={getattr(self, name)} must be positive")
         if self.seed < 0:
             raise SettingsError(f"seed={self.seed} must be 0 or more")

@@ -91,10 +91,11 @@ def _on_several_sides(column: pa.ChunkedArray, sides: Sequence[str | None]) -> l
     """Ascending rows whose cell stands on several sides; by hashes, since a corpus may have many million media."""
     number_of_side = {side: number for number, side in enumerate(dict.fromkeys(sides))}
     numbers = np.array([number_of_side[side] for side in sides], np.int64)
-    rows = np.flatnonzero(numbers != number_of_side.get(None, -1))
     if pa.types.is_nested(column.type):
         column = pa.chunked_array([[text_of(cell) for cell in column.to_pylist()]], pa.string())
-    hashes = text_hashes(pc.fill_null(pc.cast(column, pa.string()), ""))[rows]
+    names = pc.fill_null(pc.cast(column, pa.string()), "")
+    rows = np.flatnonzero((numbers != number_of_side.get(None, -1)) & pc.not_equal(names, "").to_numpy())
+    hashes = text_hashes(names)[rows]
     order = np.argsort(hashes)
     is_same = hashes[order[1:]] == hashes[order[:-1]]
     is_other_side = numbers[rows[order[1:]]] != numbers[rows[order[:-1]]]

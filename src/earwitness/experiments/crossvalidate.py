@@ -7,6 +7,7 @@ its own, so an interrupted cross-validation goes on where it was.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import inf, isfinite, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from earwitness.errors import RunError, SelectionError
+from earwitness.evaluation.summary import finite
 from earwitness.experiments.evaluating import evaluate_model
 from earwitness.models.model_file import load_model
 from earwitness.store.read import Store
@@ -27,7 +29,7 @@ from earwitness.training.settings import TrainSettings
 SCHEMA_VERSION = 1
 
 METRICS = ("accuracy", "mean_average_precision", "mean_auc", "dprime", "one_best_accuracy")
-"""Summed up over folds, where every fold has them."""
+"""Summed up over folds, where every fold has them. All but d-prime lie in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,14 @@ class Spread:
     """Of the folds (n - 1)."""
     low: float
     high: float
-    """The 95 % interval of the mean by Student's t over folds; folds share training clips, so it is a guide only."""
+    """The 95 % interval of the mean by Student's t over folds, cut at 0 and 1 where the figure lies between; folds
+    share training clips, so it is a guide only."""
     per_fold: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; an infinite d-prime, and what follows from it, becomes None."""
+        per_fold = [value if isfinite(value) else None for value in self.per_fold]
+        return {**finite(vars(self)), "per_fold": per_fold}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +68,7 @@ class CrossValidation:
             "schema_version": SCHEMA_VERSION,
             "folds": [dict(fold) for fold in self.folds],
             **{
-                name: {metric: vars(spread) for metric, spread in spreads.items()}
+                name: {metric: spread.to_dict() for metric, spread in spreads.items()}
                 for name, spreads in (
                     ("model", self.model),
                     ("baseline", self.baseline),
@@ -204,19 +212,28 @@ def _chance(evaluation: dict[str, Any]) -> dict[str, Any]:
 def _spreads(evaluations: list[dict[str, Any]]) -> dict[str, Spread]:
     spreads = {}
     for metric in METRICS:
-        values = [evaluation.get(metric) for evaluation in evaluations]
-        if all(value is not None for value in values):
-            spreads[metric] = _spread(np.array(values, dtype=np.float64))
+        values = [_figure(evaluation, metric) for evaluation in evaluations]
+        if not any(isnan(value) for value in values):
+            spreads[metric] = _spread(np.array(values), within=(-inf, inf) if metric == "dprime" else (0.0, 1.0))
     return spreads
 
 
-def _spread(values: np.ndarray[Any, np.dtype[np.float64]]) -> Spread:
-    mean, deviation = float(values.mean()), float(values.std(ddof=1))
+def _figure(evaluation: Mapping[str, Any], metric: str) -> float:
+    """As it was before JSON, which has no infinity; nan where it is undefined."""
+    value = evaluation.get(metric)
+    if value is None:
+        return inf if metric == "dprime" and evaluation.get("mean_auc") == 1 else nan
+    return float(value)
+
+
+def _spread(values: np.ndarray[Any, np.dtype[np.float64]], *, within: tuple[float, float]) -> Spread:
+    mean = float(values.mean())
+    deviation = float(values.std(ddof=1)) if isfinite(mean) else nan
     reach = float(stats.t.ppf(0.975, len(values) - 1)) * deviation / len(values) ** 0.5
     return Spread(
         mean=mean,
         standard_deviation=deviation,
-        low=mean - reach,
-        high=mean + reach,
+        low=float(np.maximum(mean - reach, within[0])),
+        high=float(np.minimum(mean + reach, within[1])),
         per_fold=tuple(values.tolist()),
     )

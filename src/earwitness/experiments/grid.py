@@ -29,7 +29,7 @@ from earwitness.training.clips import choose_clips
 from earwitness.training.distributed import Processes
 from earwitness.training.loop import TrainProgress, TrainSummary, train
 from earwitness.training.measurements import read_measurements
-from earwitness.training.run_folder import RunFolder
+from earwitness.training.run_folder import OTHER_CLIPS, RunFolder, setting_words
 from earwitness.training.settings import TrainSettings
 from earwitness.training.setup import set_up
 
@@ -70,7 +70,8 @@ def grid_search(
         on_wait: told how many trials of other processes are waited for, once nothing else is left to do.
 
     Raises:
-        SettingsError, SelectionError: a value is not allowed, or no clips are watched that trials could be judged by.
+        SettingsError, SelectionError: a value is not allowed, no clips are watched that trials could be judged by, or
+            no combination can be trained at all.
         RunError: the folder holds something else or a search with other settings, or cannot be written.
         StoreError: the store cannot be read.
     """
@@ -82,6 +83,7 @@ def grid_search(
         torch.cuda.set_device(device)  # a trial may be taken up on another GPU: its settings name none
     clips = choose_clips(store, settings)
     chance = _chance(store, clips.validation)
+    _require_possible(store, [combined(settings, combination) for combination in combinations])
     study = GridStudy(folder, combinations)
 
     def common(before: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -121,7 +123,13 @@ def grid_search(
                     return None
                 study.end(trial, **outcome)
         with study.trials() as so_far:
-            table = GridTable.of(so_far, settings=settings, chance=chance, num_clips=len(clips.validation))
+            table = GridTable.of(
+                so_far,
+                settings=settings,
+                chance=chance,
+                num_clips=len(clips.validation),
+                doubts=clips.doubts(store),
+            )
             write_table(table, study.folder)
         num_running = sum(each.state == "running" for each in so_far)
         if trial is None:
@@ -151,6 +159,20 @@ def _run(
     if not summary.is_finished:
         return None
     return _figures(folder, summary)
+
+
+def _require_possible(store: LabelledClips, combinations: Sequence[TrainSettings]) -> None:
+    """Refuse a search of which no trial can be.
+
+    Raises:
+        SettingsError: why the first cannot.
+    """
+    refusals = []
+    for settings in combinations:
+        if (reason := _impossible(store, settings)) is None:
+            return
+        refusals.append(reason)
+    raise SettingsError(refusals[0])
 
 
 def _impossible(store: LabelledClips, settings: TrainSettings) -> str | None:
@@ -221,10 +243,12 @@ def _require_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any
     """
     sides = [_flat(common) for common in (before, now)]
     changes = [
-        f"{name}: {sides[0].get(name)!r} before, {value!r} now"
+        f"{name}: {setting_words(sides[0].get(name))} before, {setting_words(value)} now"
         for name, value in sides[1].items()
         if sides[0].get(name) != value
     ]
+    if not changes and before.get("clips") != now["clips"]:
+        changes = [OTHER_CLIPS]
     if before.get("store_fingerprint") != now["store_fingerprint"]:
         changes = [f"store: {before.get('store')} before, {now['store']} now"]
     if changes:
@@ -241,4 +265,4 @@ def _flat(common: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in settings.items():
             flat |= value if isinstance(value, Mapping) else {name: value}
     flat = {name: value for name, value in flat.items() if name not in _FREE_SETTINGS}
-    return flat | {name: common.get(name) for name in ("device", "arithmetic", "threads", "clips")}
+    return flat | {name: common.get(name) for name in ("device", "arithmetic", "threads")}

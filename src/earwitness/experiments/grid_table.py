@@ -48,12 +48,16 @@ class GridTable:
     """On the watched clips."""
     num_clips: int
     """Watched."""
+    doubts: str | None
+    """Why the figures of so few say little, as a sentence; None where they do not."""
 
     @classmethod
-    def of(cls, trials: Sequence[Trial], *, settings: TrainSettings, chance: Chance, num_clips: int) -> "GridTable":
+    def of(
+        cls, trials: Sequence[Trial], *, settings: TrainSettings, chance: Chance, num_clips: int, doubts: str | None
+    ) -> "GridTable":
         """The trials in order; of equally good ones the better 1-best accuracy comes first, then the earlier trial."""
-        ordered = sorted(trials, key=_place)
-        return cls(trials=tuple(ordered), settings=settings, chance=chance, num_clips=num_clips)
+        ordered = tuple(sorted(trials, key=_place))
+        return cls(trials=ordered, settings=settings, chance=chance, num_clips=num_clips, doubts=doubts)
 
     @property
     def best(self) -> Trial | None:
@@ -108,6 +112,7 @@ class GridTable:
         return {
             "schema_version": SCHEMA_VERSION,
             "num_validation_clips": self.num_clips,
+            "validation_doubts": self.doubts,
             "trials": self.rows(),
             "chance": {name: chance[name] for name in ("mean_average_precision", "one_best_accuracy")},
             "best_settings": best.to_dict() if best is not None else None,

@@ -75,6 +75,7 @@ def embed_store(
         embedding_size=model.network.embedding_size,
         num_clips=store.num_clips,
         num_patches=index.num_patches,
+        store=str(store.folder.resolve()),
     )
     embedder = PatchEmbedder(model.network, device=choose_device(device))
     try:

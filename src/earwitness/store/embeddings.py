@@ -60,6 +60,8 @@ class EmbeddingsHeader:
     embedding_size: int
     num_clips: int
     num_patches: int
+    store: str | None = None
+    """Where the store lay. None: written by an earlier version."""
 
 
 class Embeddings(LabelledClips):
@@ -110,6 +112,12 @@ class Embeddings(LabelledClips):
     def model_path(self) -> Path:
         """The model that made them."""
         return self.folder / MODEL_FILE
+
+    @property
+    def store_path(self) -> Path | None:
+        """The store that they are of; None where it is not there any more."""
+        path = Path(self.header.store) if self.header.store else None
+        return path if path is not None and path.is_dir() else None
 
 
 class PatchReader(Protocol):
@@ -190,6 +198,20 @@ def open_clips(folder: str | Path) -> LabelledClips:
         StoreError: there is neither, it is unfinished, damaged, or of another format version.
     """
     return Embeddings.open(folder) if (Path(folder) / FILE_NAME).exists() else Store.open(folder)
+
+
+def open_store(folder: str | Path) -> Store:
+    """The finished store in a folder, for what cannot be done with embeddings.
+
+    Raises:
+        StoreError: there is none, or embeddings of it; it is unfinished, damaged, or of another format version.
+    """
+    folder = Path(folder)
+    if (folder / FILE_NAME).exists():
+        header = read_embeddings_header(folder)
+        made_of = header.store or f"the one with the fingerprint {header.store_fingerprint[:12]}"
+        raise StoreError(f"{folder}: this holds embeddings, and the store is needed that they are of: {made_of}")
+    return Store.open(folder)
 
 
 def open_reader(clips: LabelledClips) -> PatchReader:

@@ -79,15 +79,19 @@ class LabelledClips(ABC):
 
     def targets(self, clips: Indices) -> npt.NDArray[np.bool_]:
         """Bool [len(clips), labels]: which labels each of these clips carries."""
+        targets = np.zeros((len(clips), len(self.label_set)), dtype=np.bool_)
+        targets[self.label_pairs(clips)] = True
+        return targets
+
+    def label_pairs(self, clips: Indices) -> tuple[Indices, Indices]:
+        """A row of `clips` and a label that it carries, for every such pair."""
         clips = np.asarray(clips, dtype=np.int64)
-        starts, stops = self.label_offsets[clips], self.label_offsets[clips + 1]
-        counts = stops - starts
+        starts = self.label_offsets[clips]
+        counts = self.label_offsets[clips + 1] - starts
         rows = np.repeat(np.arange(len(clips)), counts)
         # position within its clip of every label, shifted to where the clip's labels begin
         places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(starts, counts)
-        targets = np.zeros((len(clips), len(self.label_set)), dtype=np.bool_)
-        targets[rows, self.label_indices[places]] = True
-        return targets
+        return rows, self.label_indices[places].astype(np.int64)
 
 
 class Store(LabelledClips):

@@ -134,18 +134,9 @@ class BatchLoader:
             first_frames = self._augmentation.shift(first_frames, lengths, step=step, positions=positions)
             draws = self._augmentation.draw(step=step, positions=positions)
         patches = torch.from_numpy(self._reader.read_patches(clips, first_frames, self._index.patch_frames))
-        rows, labels = self._label_pairs(clips)
+        rows, labels = self._reader.store.label_pairs(clips)
         batch = Batch(patches, torch.from_numpy(rows), torch.from_numpy(labels), draws)
         return batch.pinned() if self._pin_memory else batch
-
-    def _label_pairs(self, clips: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        store = self._reader.store
-        firsts = store.label_offsets[clips]
-        counts = store.label_offsets[clips + 1] - firsts
-        rows = np.repeat(np.arange(len(clips)), counts)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        labels = store.label_indices[np.repeat(firsts, counts) + within].astype(np.int64)
-        return rows, labels
 
 
 def on_device(batches: Iterator[Batch], device: torch.device, *, num_labels: int) -> Iterator[DeviceBatch]:

@@ -1,8 +1,9 @@
 """Which clips of a store a training learns from, and which it watches.
 
-The clips to watch are whole groups (one recording, one uploader), so that what is watched is new to the network.
-The choice is a function of the settings and the store alone; its digest is kept with the run and the model, so that
-an evaluation can later tell what a model has learnt from.
+The clips to watch are whole groups (one recording, one uploader), so that what is watched is new to the network. They
+are spread over the labels: among few clips, chance alone would leave labels out. The choice is a function of the
+settings and the store alone; its digest is kept with the run and the model, so that an evaluation can later tell what a
+model has learnt from.
 """
 
 import hashlib
@@ -21,6 +22,10 @@ from earwitness.text_hashes import text_hashes
 from earwitness.training.settings import TrainSettings
 
 _TEXTS_AT_ONCE = 1 << 16
+_CLIPS_AT_ONCE = 1 << 20
+
+_FEW_CLIPS = 20
+"""Fewer say little: one clip more or less changes a figure by some percent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +44,28 @@ class TrainingClips:
         digests = _digests(store, list(sides.values()))
         return counts | {f"{side}_digest": digest for side, digest in zip(sides, digests, strict=True)}
 
+    def doubts(self, store: LabelledClips) -> str | None:
+        """A sentence on why the figures of the clips watched say little; None where they are enough or none is."""
+        learnt = np.count_nonzero(_label_counts(store, self.train))
+        watched = np.count_nonzero(_label_counts(store, self.validation))
+        few = "; figures of so few say little" if len(self.validation) < _FEW_CLIPS else ""
+        advice = "more are by --validation-share or --validation-where"
+        if not len(self.validation) or not (few or watched < learnt):
+            return None
+        if watched < learnt:
+            return (
+                f"only {watched} of {learnt} labels are among the {len(self.validation)} clips watched{few}; {advice}"
+            )
+        return f"only {len(self.validation)} clips are watched{few}; {advice}"
+
 
 def choose_clips(store: LabelledClips, settings: TrainSettings) -> TrainingClips:
     """Split the selected clips into those learnt from and those watched.
 
-    With `validation_where`, the clips it selects are watched. Else whole groups are, in the order of a hash of their
-    names, until they hold `validation_share` of the clips. A group is what the column `group` says; clips without
-    one, and stores without that column, go by their media file.
+    With `validation_where`, the clips it selects are watched. Else whole groups are, until they hold
+    `validation_share` of the clips: one of every label first, then of each label in proportion. Which ones, a hash
+    of their names says. A group is what the column `group` says; clips without one, and stores without that column,
+    go by their media file. Of more than `validation_clips`, some are watched, spread over the labels in the same way.
 
     Raises:
         SelectionError: a condition is bad, or nothing is left to learn from.
@@ -54,7 +74,9 @@ def choose_clips(store: LabelledClips, settings: TrainSettings) -> TrainingClips
     if settings.validation_where is not None:
         watched = store.select(settings.validation_where, option="--validation-where")
     else:
-        watched = _share_of_groups(store, selected, share=settings.validation_share, seed=settings.seed)
+        watched = _even_groups(
+            store, selected, num_clips=settings.validation_share * len(selected), seed=settings.seed, leave_one=True
+        )
     train = np.setdiff1d(selected, watched, assume_unique=True)
     if not len(train):
         raise SelectionError(
@@ -62,6 +84,7 @@ def choose_clips(store: LabelledClips, settings: TrainSettings) -> TrainingClips
             "--validation-share 0 watches none"
         )
     if len(watched) > settings.validation_clips:
+        watched = _even_groups(store, watched, num_clips=settings.validation_clips, seed=settings.seed)
         rng = np.random.default_rng(settings.seed)
         watched = np.sort(rng.choice(watched, settings.validation_clips, replace=False))
     return TrainingClips(train=train, validation=watched)
@@ -119,20 +142,53 @@ def num_shared_groups(store: LabelledClips, clips: npt.NDArray[np.int64], others
     return len(np.intersect1d(clip_groups(store, clips).keys, clip_groups(store, others).keys, assume_unique=True))
 
 
-def _share_of_groups(
-    store: LabelledClips, clips: npt.NDArray[np.int64], *, share: float, seed: int
+def _even_groups(
+    store: LabelledClips, clips: npt.NDArray[np.int64], *, num_clips: float, seed: int, leave_one: bool = False
 ) -> npt.NDArray[np.int64]:
-    if share == 0:
+    """The clips of whole groups that hold about so many, spread over the labels; one group is left out if asked for."""
+    if num_clips == 0:
         return clips[:0]
     groups = clip_groups(store, clips)
-    order = np.argsort(_order_keys(groups.names, seed=seed), kind="stable")
+    order = _even_order(_rarest_labels(store, clips, groups), _order_keys(groups.names, seed=seed))
     counts = np.bincount(groups.numbers)[order]
     num_before = np.cumsum(counts) - counts  # clips of the groups that come first
-    num_groups = int(np.count_nonzero(num_before < share * len(clips) - 0.5))
-    is_watched = np.zeros(len(order), np.bool_)
-    is_watched[order[: min(num_groups, len(order) - 1)]] = True  # one group at least is learnt from
-    watched: npt.NDArray[np.int64] = clips[is_watched[groups.numbers]]
-    return watched
+    num_groups = int(np.count_nonzero(num_before < num_clips - 0.5))
+    is_chosen = np.zeros(len(order), np.bool_)
+    is_chosen[order[: min(num_groups, len(order) - leave_one)]] = True
+    chosen: npt.NDArray[np.int64] = clips[is_chosen[groups.numbers]]
+    return chosen
+
+
+def _even_order(labels: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Groups in an order of which every beginning has its share of each label, and one of each label comes first.
+
+    The only group of a label comes last: it is to be learnt from. Equal places go by the keys.
+    """
+    by_label = np.lexsort((keys, labels))
+    num_groups = np.bincount(labels)
+    places = np.empty(len(labels))
+    places[by_label] = np.arange(len(labels)) - (np.cumsum(num_groups) - num_groups)[labels[by_label]]
+    places[num_groups[labels] == 1] = 1
+    return np.lexsort((keys, places / num_groups[labels]))
+
+
+def _rarest_labels(store: LabelledClips, clips: npt.NDArray[np.int64], groups: ClipGroups) -> npt.NDArray[np.int64]:
+    """Of each group the label with the fewest clips, as the place of the label from rare to frequent."""
+    rank = np.argsort(np.argsort(_label_counts(store, clips), kind="stable"))
+    rarest = np.full(len(groups.keys), len(rank), np.int64)  # without labels
+    for first in range(0, len(clips), _CLIPS_AT_ONCE):
+        rows, labels = store.label_pairs(clips[first : first + _CLIPS_AT_ONCE])
+        np.minimum.at(rarest, groups.numbers[first + rows], rank[labels])
+    return rarest
+
+
+def _label_counts(store: LabelledClips, clips: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many of the clips carry each label."""
+    counts = np.zeros(len(store.label_set), np.int64)
+    for first in range(0, len(clips), _CLIPS_AT_ONCE):
+        _, labels = store.label_pairs(clips[first : first + _CLIPS_AT_ONCE])
+        counts += np.bincount(labels, minlength=len(counts))
+    return counts
 
 
 def _order_keys(names: pa.ChunkedArray, *, seed: int) -> npt.NDArray[np.uint64]:

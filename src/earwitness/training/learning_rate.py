@@ -15,9 +15,10 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
     """
     plan, rate = settings.plan, settings.effective_learning_rate
     rate *= plan.drop_factor ** sum(step >= drop for drop in plan.drop_steps)
-    if step < plan.warmup_steps:
-        return rate * (step + 1) / plan.warmup_steps
+    warmup_steps = settings.effective_warmup_steps
+    if step < warmup_steps:
+        return rate * (step + 1) / warmup_steps
     if plan.rate_plan == "cosine":
-        done = (step - plan.warmup_steps) / max(settings.steps - plan.warmup_steps, 1)
+        done = (step - warmup_steps) / max(settings.steps - warmup_steps, 1)
         rate *= 0.5 * (1 + math.cos(math.pi * done))
     return rate

@@ -73,6 +73,8 @@ class TrainSummary:
     """Patches learnt from."""
     num_train_clips: int
     num_validation_clips: int
+    validation_doubts: str | None
+    """Why the figures of the clips watched say little, as a sentence; None where they do not."""
     num_processes: int
     seconds: float
     """Training time in all, resumptions included, validation too."""
@@ -341,6 +343,7 @@ class _Training:
             num_patches=self.setup.index.num_patches,
             num_train_clips=len(self.setup.clips.train),
             num_validation_clips=len(self.setup.clips.validation),
+            validation_doubts=self.setup.clips.doubts(self.setup.reader.store),
             num_processes=self.processes.count,
             seconds=self.seconds,
             last_validation=self.last_validation,

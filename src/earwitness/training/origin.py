@@ -104,11 +104,12 @@ def read_origin(store: LabelledClips, settings: TrainSettings) -> Origin | None:
 
 
 def completed(settings: TrainSettings, store: LabelledClips, origin: Origin | None) -> TrainSettings:
-    """The settings with what follows from the model to begin from, or from there being none.
+    """The settings with what follows from the model to begin from, or from there being none, and from the steps.
 
     Raises:
         SettingsError: what was left open fits nothing else.
     """
+    settings = replace(settings, plan=replace(settings.plan, warmup_steps=settings.effective_warmup_steps))
     if isinstance(store, Embeddings):
         rate = settings.learning_rate or CLASSIFIER_LEARNING_RATE
         return replace(settings, learning_rate=rate)

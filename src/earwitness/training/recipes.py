@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, Literal
 
-from earwitness.training.settings import LearningRatePlan, SmallData, TrainSettings
+from earwitness.training.settings import PATCH_CHANGES, LearningRatePlan, SmallData, TrainSettings
 
 Recipe = Literal["paper", "small-data"]
 
@@ -14,7 +14,7 @@ RECIPES: dict[Recipe, TrainSettings] = {
         steps=3_000,
         batch_size=64,
         learning_rate=1e-3,
-        plan=LearningRatePlan(rate_plan="cosine", warmup_steps=100),
+        plan=LearningRatePlan(rate_plan="cosine", warmup_steps=None),
         small_data=SmallData(
             balanced=True,
             time_shift_frames=48,
@@ -27,6 +27,15 @@ RECIPES: dict[Recipe, TrainSettings] = {
         ),
     ),
 }
+
+
+def without_patch_changes(settings: TrainSettings, name: Recipe) -> TrainSettings:
+    """The settings for embeddings: what a recipe by itself changes about patches, which they cannot have, is off."""
+    own = RECIPES[name].small_data
+    off: dict[str, Any] = {
+        change: 0 for change in PATCH_CHANGES if getattr(settings.small_data, change) == getattr(own, change)
+    }
+    return replace(settings, small_data=replace(settings.small_data, **off))
 
 
 def recipe(name: Recipe, **settings: Any) -> TrainSettings:

@@ -38,7 +38,13 @@ _FREE_SETTINGS = frozenset({"checkpoint_seconds", "validation_every", "stop_afte
 _RESOLVED_BEFORE = {"processes": 1}
 """Of records of an earlier version, which do not hold them."""
 
-_HINTS = {"threads": " (give --threads {})", "processes": " (start it by torchrun --nproc-per-node {})"}
+_HINTS = {"processes": " (start it by torchrun --nproc-per-node {})"}
+"""What to do where something came down to another value; else it is given as an option."""
+
+OTHER_CLIPS = (
+    "the clips learnt from and watched are not those of before: an earlier version chose those to watch otherwise, or "
+    "media have changed"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +66,22 @@ class RunRecord:
     def differences(self, now: "RunRecord", *, step_reached: int) -> list[str]:
         """What in `now` cannot be had by going on, one sentence part each; empty where the run may go on."""
         before, after = flat_settings(self.settings), flat_settings(now.settings)
-        changes = [
-            f"{name}: {before[name]!r} before, {value!r} now"
-            for name, value in after.items()
-            if before[name] != value and name not in _FREE_SETTINGS
-        ]
+        changes = []
+        for name, value in after.items():
+            came_to = [record.resolved.get(name) for record in (self, now)]
+            is_the_same = came_to[0] is not None and came_to[0] == came_to[1]
+            if before[name] != value and name not in _FREE_SETTINGS and not is_the_same:
+                sides = [setting_words(*each) for each in zip((before[name], value), came_to, strict=True)]
+                changes.append(f"{name}: {sides[0]} before, {sides[1]} now")
         if after["steps"] < step_reached:
             changes.append(f"steps: {step_reached} are done, {after['steps']} now (more is allowed)")
         elif before["steps"] != after["steps"] and after["rate_plan"] == "cosine":
             changes.append(f"steps: {before['steps']} before, {after['steps']} now (the cosine ends at the last step)")
+        follows = bool(changes)  # another network has another learning rate, another device another precision
         for name, value in now.resolved.items():
-            is_said_already = name not in _FREE_SETTINGS and before.get(name) != after.get(name)
             earlier = self.resolved.get(name, _RESOLVED_BEFORE.get(name))
-            if earlier != value and not is_said_already:
-                hint = _HINTS.get(name, "").format(earlier)
+            if earlier != value and (name in ("threads", "processes") or not follows):
+                hint = _HINTS.get(name, f" (give --{name.replace('_', '-')} {{}})").format(earlier)
                 changes.append(f"{name}: {earlier} before, {value} now{hint}")
         models = [(record.origin or {}).get("digest") for record in (self, now)]
         if models[0] != models[1]:
@@ -90,7 +98,7 @@ class RunRecord:
                 if self.front_end.get(name) != value
             ]
         elif self.clips != now.clips and not changes:
-            changes.append("the clips that the same conditions select are not the same any more")
+            changes.append(OTHER_CLIPS)
         return changes
 
 
@@ -234,6 +242,13 @@ def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in values.items():
             flat |= value if isinstance(value, Mapping) else {name: value}
     return flat
+
+
+def setting_words(value: Any, came_to: Any = None) -> str:
+    """A setting as a message names it; `came_to`: what it came down to, if that is known."""
+    if value is None:
+        return "not given" if came_to is None else f"the default, {came_to}"
+    return repr(value)
 
 
 def _model_words(record: RunRecord) -> str:

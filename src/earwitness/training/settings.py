@@ -21,6 +21,9 @@ DEFAULT_NETWORK = "resnet50"
 CLASSIFIER_LEARNING_RATE = 1e-3
 """Of a classifier on embeddings that stay what they are: ours; Adam's usual one."""
 
+_WARMUP_STEPS = 100
+"""Of a recipe that has a warm-up, unless the training is short."""
+
 PATCH_CHANGES = ("time_shift_frames", "mixup", "mask_frames", "mask_bands")
 """Of `SmallData`, what makes of a patch another one each time."""
 
@@ -31,8 +34,9 @@ class LearningRatePlan:
 
     rate_plan: Literal["constant", "cosine"] = "constant"
     """constant (the paper), or cosine: down to 0 at the last step."""
-    warmup_steps: int = 0
-    """Steps in which the rate rises to its value, in a straight line."""
+    warmup_steps: int | None = 0
+    """Steps in which the rate rises to its value, in a straight line. None: 100, or a tenth of the steps where these
+    are fewer than 1,000."""
     drop_steps: tuple[int, ...] = ()
     """After each of these numbers of steps the rate drops by `drop_factor` (as in the paper's long run)."""
     drop_factor: float = 0.1
@@ -40,7 +44,7 @@ class LearningRatePlan:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "drop_steps", tuple(self.drop_steps))  # JSON knows lists only
-        if self.warmup_steps < 0:
+        if self.warmup_steps is not None and self.warmup_steps < 0:
             raise SettingsError(f"warmup_steps={self.warmup_steps} must not be negative")
         if any(step < 1 for step in self.drop_steps) or list(self.drop_steps) != sorted(set(self.drop_steps)):
             raise SettingsError(f"drop_steps={list(self.drop_steps)} must be positive and rising")
@@ -145,6 +149,15 @@ class TrainSettings:
             object.__setattr__(self, "from_model", Path(self.from_model))  # JSON knows text only
         elif self.freeze:
             raise SettingsError("freeze keeps a trained model what it is, and none is given; name it by --from")
+        if self.effective_warmup_steps >= self.steps > 0:
+            raise SettingsError(
+                f"warmup_steps={self.plan.warmup_steps} leaves nothing of {self.steps} steps for the full rate; "
+                "use fewer, a tenth of the steps for example"
+            )
+        if any(step > self.steps for step in self.plan.drop_steps):
+            raise SettingsError(
+                f"drop_steps={list(self.plan.drop_steps)} go beyond steps={self.steps}: the rate would never drop there"
+            )
         has_own_layers = self.network is not None and self.from_model is None  # otherwise a classifier may have them
         for name in ("num_layers", "num_units"):
             if getattr(self, name) is not None and has_own_layers and self.network != "fully_connected":
@@ -190,6 +203,12 @@ class TrainSettings:
         if self.freeze:
             return CLASSIFIER_LEARNING_RATE
         return network_entry(self.network or DEFAULT_NETWORK).learning_rate
+
+    @property
+    def effective_warmup_steps(self) -> int:
+        """Those asked for, else as many as fit the number of steps."""
+        asked = self.plan.warmup_steps
+        return min(_WARMUP_STEPS, self.steps // 10) if asked is None else asked
 
     def patches_at_once(self, *, num_processes: int) -> int:
         """Patches that go through the network together, in one process.

@@ -194,6 +194,9 @@ def set_up(reader: PatchReader, *, settings: TrainSettings, processes: Processes
     settings = completed(settings, store, origin)
     front_end = store.front_end if origin is None else origin.model.front_end
     learns_on_embeddings = _learns_on_embeddings(settings, store, front_end)
+    for name, size in (("mask_frames", front_end.patch_frames), ("mask_bands", front_end.num_bands)):
+        if (widest := getattr(settings.small_data, name)) >= size:
+            raise SettingsError(f"{name}={widest} may blank out a whole patch, which has {size}; use fewer")
     clips = choose_clips(store, settings)
     patches_of(store, np.union1d(clips.train, clips.validation), front_end=front_end)  # refuses those without any
     index = PatchIndex(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from earwitness.cli.label_set_option import read_labels_of
+from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.output import counted, print_json, progress_bar, remark, require_separate_files
 from earwitness.doctor.cleaning import DROPPED_BY_DEFAULT, clips_to_drop, require_droppable, require_kinds
 from earwitness.doctor.settings import InspectSettings
-from earwitness.errors import SettingsError
+from earwitness.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,18 +96,22 @@ class Inspect:
             )
 
     def _inspect_store(self) -> "tuple[CorpusReport, FrontEnd, pa.Table]":
+        from earwitness.datasets.recognise import hint
         from earwitness.doctor.inspect import inspect_store
+        from earwitness.store.header import FILE_NAME
         from earwitness.store.read import Store
 
+        if not (self.source / FILE_NAME).exists():
+            known = hint(self.source) or "; `earwitness manifest folder` makes a manifest of a folder per label"
+            raise StoreError(f"{self.source}: the folder holds no store{known}, which `earwitness inspect` takes")
         store = Store.open(self.source)
         with _progress(store.num_clips, self.settings.sample) as progress:
             return inspect_store(store, settings=self.settings, progress=progress), store.front_end, store.clips
 
     def _inspect_manifest(self) -> "tuple[CorpusReport, FrontEnd, pa.Table]":
         from earwitness.doctor.inspect import inspect_manifest
-        from earwitness.manifest import read_manifest
 
-        manifest = read_manifest(self.source)
+        manifest = read_given_manifest(self.source)
         label_set = read_labels_of(self.label_set) if self.label_set is not None else None
         with _progress(len(manifest), self.settings.sample) as progress:
             report = inspect_manifest(manifest, settings=self.settings, label_set=label_set, progress=progress)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
+from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.manifest_output import first_few
 from earwitness.cli.output import counted, print_json, remark, require_separate_files
 from earwitness.cli.subset_balanced import Balanced
@@ -40,11 +41,11 @@ class Nested:
 
     def run(self) -> int:
         """Draw, write, and say how to use it."""
-        from earwitness.manifest import read_manifest, write_manifest
+        from earwitness.manifest import write_manifest
         from earwitness.subsets.nested import DRAW_COLUMN, nested_subsets
 
         found = nested_subsets(
-            read_manifest(self.manifest),
+            read_given_manifest(self.manifest),
             fractions=self.fractions,
             sizes=self.sizes,
             seed=self.seed,
@@ -98,11 +99,11 @@ class Split:
 
     def run(self) -> int:
         """Deal, write, and say how even it is."""
-        from earwitness.manifest import read_manifest, write_manifest
+        from earwitness.manifest import write_manifest
         from earwitness.subsets.splits import split_manifest
 
         shares = _shares(self.parts)
-        found = split_manifest(read_manifest(self.manifest), shares, column=self.column, seed=self.seed)
+        found = split_manifest(read_given_manifest(self.manifest), shares, column=self.column, seed=self.seed)
         write_manifest(found.manifest, self.out)
         if self.json:
             print_json(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.manifest_output import first_few
 from earwitness.cli.output import counted, print_json, remark, require_separate_files
 from earwitness.errors import ManifestError, SettingsError
@@ -62,10 +63,10 @@ class Balanced:
     def run(self) -> int:
         """Choose, write, and say how near the smallest set it is."""
         from earwitness.cli.label_set_option import read_labels_of
-        from earwitness.manifest import read_manifest, write_manifest
+        from earwitness.manifest import write_manifest
         from earwitness.subsets.balanced import balanced_set, report_rows, rest_of
 
-        manifest = read_manifest(self.manifest)
+        manifest = read_given_manifest(self.manifest)
         labels, names = None, {}
         if self.labels is not None:
             label_set = read_labels_of(self.labels)

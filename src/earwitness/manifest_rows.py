@@ -178,7 +178,12 @@ class RowChecker:
         for chunk in labels.chunks:
             flat = chunk.flatten()
             encoded = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
-            ids = encoded.dictionary.to_pylist()
+            try:
+                ids = pc.cast(encoded.dictionary, pa.string()).to_pylist()
+            except pa.ArrowInvalid as error:
+                raise ManifestError(
+                    f"{self.source}: column {self._called('labels')} holds bytes that are no UTF-8 text"
+                ) from error
             if encoded.null_count or "" in ids or None in ids:
                 self._check_no_label_is_empty(chunk, first)
             codes = np.array([self._code(label_id) for label_id in ids], np.int32)[_whole_numbers(encoded.indices)]

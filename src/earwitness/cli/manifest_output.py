@@ -92,10 +92,8 @@ class ManifestOutput:
         elif adapted.missing:
             fate = "They were left out." if self.drop_missing else "`prepare` will list them as failures."
             where = f" All are named in {self.missing_out}." if self.missing_out is not None else ""
-            remark(
-                f"{counted(len(adapted.missing), 'clip')} without a media file: {first_few(adapted.missing)}. "
-                f"{fate}{where}"
-            )
+            clips = counted(len(adapted.missing), "clip has", "clips have")
+            remark(f"{clips} no media file: {first_few(adapted.missing)}. {fate}{where}")
 
 
 def first_few(names: Sequence[str]) -> str:

@@ -74,7 +74,10 @@ def manifest_from_table(
         except TypeError as error:
             raise ManifestError(f"{path}: column {label_column or 'labels'}: {error}") from error
     if "clip_id" not in columns:
-        columns["clip_id"] = _made_ids(columns["media"], columns.get("start_seconds"), columns.get("stop_seconds"))
+        try:
+            columns["clip_id"] = _made_ids(columns["media"], columns.get("start_seconds"), columns.get("stop_seconds"))
+        except pa.ArrowInvalid as error:
+            raise ManifestError(f"{path}: column {media_column}: its cells are bytes that are no UTF-8 text") from error
     used = {name or core for core, name in named.items()}
     for name in read.column_names:
         if name not in used:
@@ -138,7 +141,14 @@ def _split_labels(cells: pa.ChunkedArray, separator: str | None) -> pa.ChunkedAr
 
 
 def _clean(labels: Iterable[object]) -> list[str]:
-    texts = (str(label).strip() for label in labels if label is not None)
+    try:
+        texts = [
+            (label.decode() if isinstance(label, bytes) else str(label)).strip()
+            for label in labels
+            if label is not None
+        ]
+    except UnicodeDecodeError as error:
+        raise TypeError("its cells hold bytes that are no UTF-8 text") from error
     return list(dict.fromkeys(text for text in texts if text))
 
 

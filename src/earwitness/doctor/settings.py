@@ -53,7 +53,7 @@ class InspectSettings:
             "min_clips_per_label",
         ):
             if not 0 < getattr(self, name) < inf:  # a nan is neither
-                raise SettingsError(f"{name}={getattr(self, name)} must be positive")
+                raise SettingsError(f"{name}={getattr(self, name)} must be positive and finite")
         if not isfinite(self.silent_dbfs):
             raise SettingsError(f"silent_dbfs={self.silent_dbfs} must be a number")
         if self.seed < 0:

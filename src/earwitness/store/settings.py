@@ -26,4 +26,4 @@ class BuildSettings:
     def __post_init__(self) -> None:
         for name in ("workers", "clips_per_part", "timeout_seconds", "memory_limit_mib"):
             if not 0 < getattr(self, name) < inf:  # a nan is neither
-                raise SettingsError(f"{name}={getattr(self, name)} must be positive")
+                raise SettingsError(f"{name}={getattr(self, name)} must be positive and finite")

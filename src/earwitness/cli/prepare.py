@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from earwitness.cli.label_set_option import read_labels_of
+from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
 from earwitness.store.settings import BuildSettings
 
@@ -32,11 +33,10 @@ class Prepare:
 
     def run(self) -> int:
         """Build the store; 1 if not one clip could be stored."""
-        from earwitness.manifest import read_manifest
         from earwitness.store.build import BuildProgress, build_store
         from earwitness.store.parts import FAILURES_FILE
 
-        manifest = read_manifest(self.manifest)
+        manifest = read_given_manifest(self.manifest)
         label_set = read_labels_of(self.label_set) if self.label_set is not None else None
         started = time.monotonic()
         seconds_before: float | None = None  # sound that an earlier run has stored

@@ -1,6 +1,7 @@
 """What can be chosen about building a store."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from earwitness.errors import SettingsError
 from earwitness.front_end import FrontEnd
@@ -24,5 +25,5 @@ class BuildSettings:
 
     def __post_init__(self) -> None:
         for name in ("workers", "clips_per_part", "timeout_seconds", "memory_limit_mib"):
-            if getattr(self, name) <= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} must be positive")
+            if not 0 < getattr(self, name) < inf:  # a nan is neither
+                raise SettingsError(f"{name}={getattr(self, name)} must be positive and finite")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 from scipy.io import wavfile
 
 from earwitness.manifest import Manifest
@@ -17,6 +18,9 @@ from earwitness.store.settings import BuildSettings
 # The networks of the tests are so small that a second thread only waits for the first. Set before torch is imported,
 # and inherited by the commands that the tests run.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("busy machine", deadline=None)  # times are measured by benchmarks
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import json
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from earwitness.store.column_json import column_json
@@ -19,14 +19,12 @@ def expected(column: pa.ChunkedArray) -> bytes:
     return json.dumps(column.to_pylist(), default=str).encode()
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(TEXT, max_size=5), max_size=3))
 def test_texts(chunks: list[list[str | None]]) -> None:
     column = pa.chunked_array([pa.array(["before", *chunk], pa.string()).slice(1) for chunk in chunks], pa.string())
     assert column_json(column) == expected(column)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(LISTS, max_size=5), max_size=3))
 def test_lists_of_texts(chunks: list[list[list[str | None] | None]]) -> None:
     arrays = [pa.array([["before"], *chunk], pa.list_(pa.string())) for chunk in chunks]
@@ -42,7 +40,6 @@ def as_type(lists: pa.ListArray, kind: pa.DataType) -> pa.ListArray:
     return pa.ListArray.from_arrays(lists.offsets, lists.values.dictionary_encode(), mask=mask)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(NUMBERS, max_size=5), max_size=3))
 def test_numbers(chunks: list[list[float | None]]) -> None:
     column = pa.chunked_array(chunks, pa.float64())

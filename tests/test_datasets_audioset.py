@@ -334,3 +334,19 @@ def test_the_published_tables(data_dir: Path) -> None:
             assert row["clip_id"] == f"{ytid}_{round(float(start) * 1000)}"
             assert (row["start_seconds"], row["stop_seconds"], row["group"]) == (float(start), float(stop), ytid)
             assert row["labels"] == labels.strip().strip('"').split(",")
+
+
+def test_a_list_cut_off_within_quotes_and_names_beside_ids(tmp_path: Path) -> None:
+    row = '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n'
+    path = write(tmp_path, "cut_segments.csv", row + row.replace("Es", "Et")[:-4])
+    with pytest.raises(ManifestError, match=r"row 2: a quote \(.\) opens its labels and never closes"):
+        manifest_from_audioset([path])
+    path = write(tmp_path, "whole_segments.csv", row)
+    names = write(tmp_path, "names.csv", 'index,mid,display_name\n0,/m/09x0r,"Speech, etc"\n1,/t/dd00088,Grr\n')
+    arguments = ("manifest", "audioset", path, "--label-set", names, "--out", tmp_path / "m.csv")
+    assert "/m/09x0r (Speech, etc) 1; /t/dd00088 (Grr) 1" in run(*arguments).stdout
+    said = json.loads(run(*arguments, "--json").stdout)
+    assert said["missing_media"] is None
+    assert "No media were looked for" in said["remarks"][0]
+    ontology = write(tmp_path, "ontology.json", '[{"id": "a", "child_ids": []}]')
+    refused(*arguments[:4], ontology, *arguments[5:], saying="this is Audio Set's ontology, which `earwitness labels")

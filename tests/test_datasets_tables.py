@@ -5,6 +5,8 @@ import json
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from earwitness.datasets.tables import manifest_from_table
@@ -135,3 +137,53 @@ def test_the_command(tmp_path: Path) -> None:
     run(*table, "--encoding", "latin-1", "--out", out)
     assert read_manifest(out).table["labels"].to_pylist() == [["größe, groß"]]
     assert read_manifest(out).table["clip_id"].to_pylist() == ["-x.wav"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"file": ["a.wav"], "tags": pa.array([b"\xff"], pa.binary())}, "column tags: its cells are bytes that are no"),
+        ({"file": ["a.wav"], "tags": [[b"\xff"]]}, "column tags: its cells hold bytes that are no UTF-8 text"),
+        ({"file": ["a.wav"], "tags": [{"a": 1}]}, "column tags: its cells are struct"),
+        ({"file": ["a.wav"], "tags": [[["a"]]]}, "column tags: its cells are list<"),
+        ({"file": pa.array([b"\xff"], pa.binary()), "tags": ["a"]}, "column file: its cells are bytes that are no"),
+        ({"file": [["a.wav"]], "tags": ["a"]}, "column file is list"),
+        ({"file": [{"path": "a.wav"}], "tags": ["a"]}, "column file is struct"),
+    ],
+)
+def test_columns_of_other_kinds(tmp_path: Path, columns: dict[str, list[object]], message: str) -> None:
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(ManifestError, match=message):
+        adapt(tmp_path / "t.parquet")
+
+
+def test_messages_name_the_columns_of_the_table(tmp_path: Path) -> None:
+    for row, message in (
+        (",1,2", "column file is empty"),
+        ("b,x,2", "from='x' is not a number"),
+        ("b,3,2", "to=2.0 is"),
+    ):
+        path = written(tmp_path / "t.csv", f"file,from,to,tags\na,1,2,x\n{row},x\n")
+        with pytest.raises(ManifestError, match=f"row 2: {message}"):
+            adapt(path, start_column="from", stop_column="to")
+
+
+def test_ids_hold_the_stop_where_starts_repeat(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", "file,from,to,tags\na,0,1,x\na,0,2,x\na,,,x\n")
+    table = adapt(path, start_column="from", stop_column="to").table
+    assert table["clip_id"].to_pylist() == ["a@0-1", "a@0-2", "a"]
+
+
+def test_json_lines_of_two_kinds_and_of_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.jsonl", '{"file": "a", "x": 1}\n' * 40 + '{"file": "b", "x": "no"}\n')
+    with pytest.raises(ManifestError, match=r"column 'x' mixes kinds .* of another kind is in row 41 "):
+        read_table(path)
+    with pytest.raises(ManifestError, match="it is empty"):
+        read_table(written(tmp_path / "t.jsonl", "\n"))
+
+
+def test_lists_of_segments_are_sent_to_their_adapter(tmp_path: Path) -> None:
+    path = written(tmp_path / "x_segments.csv", '# YTID, start_seconds\n--PJHxphWEs, 30.000, 40.000, "/m/09x0r"\n')
+    for words in (("inspect", path), ("labels", path, "--out", tmp_path / "o.csv"), ("prepare", path, tmp_path / "s")):
+        refused(*words, saying=["row 1", f"`earwitness manifest audioset {path}` takes it"])
+    refused("inspect", tmp_path, saying=["holds no store", "earwitness manifest audioset"])

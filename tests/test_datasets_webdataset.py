@@ -93,8 +93,9 @@ def test_samples_become_clips(tmp_path: Path, format_: int) -> None:
         assert content[row["media_offset_bytes"] :][: row["media_num_bytes"]] == expected
     assert adapted.missing == ()
     assert adapted.remarks == (
-        "1 samples have no media file and were left out: s.tar: sample a/002",
-        "1 samples have no label: s.tar: sample a/003",
+        "1 sample has no media file and is left out: s.tar: sample a/002",
+        "1 sample has no label: s.tar: sample a/003",
+        "no sample has the key 'no' (--carry), so its column is empty",
     )
 
 
@@ -134,7 +135,7 @@ def test_shards_of_one_name_in_several_folders(tmp_path: Path) -> None:
         shard(tmp_path / part / "000.tar", {"0.wav": b"x", "0.cls": part})
     manifest = adapt(tmp_path / "train", tmp_path / "test")
     assert manifest.table["clip_id"].to_pylist() == ["train/000/0", "test/000/0"]
-    with pytest.raises(ManifestError, match="'000/0' already stands in row 1"):
+    with pytest.raises(ManifestError, match=r"000\.tar: this shard is given twice"):
         adapt(tmp_path / "train", tmp_path / "train")
 
 
@@ -169,7 +170,7 @@ def test_samples_share_all_before_the_first_dot() -> None:
         (
             {"0.txt": "x"},
             {},
-            "no sample has a media file; 1 samples have no media file and were left out: s.tar: sample 0",
+            "no sample has a media file; 1 sample has no media file and is left out: s.tar: sample 0",
         ),
         ({}, {}, "no sample has a media file; the tars are empty"),
         ({"0.wav": "x", "0.json": '{"text": "a", "id": 3}'}, {}, "none of the keys labels, .* Its keys are text, id"),
@@ -471,3 +472,16 @@ def test_the_command(tmp_path: Path) -> None:
     report = json.loads(run("manifest", "webdataset", path, "--json", "--out", out).stdout)
     assert len(report["remarks"]) == 2
     refused("manifest", "webdataset", "--out", out, saying="no shard is given")
+
+
+def test_patterns_of_stars_shards_given_twice_and_keys_that_are_not_there(tmp_path: Path) -> None:
+    for number in range(2):
+        shard(tmp_path / f"s-{number}.tar", {f"{number}.wav": "x", f"{number}.json": '{"label": "a"}'})
+    assert expand(str(tmp_path / "s-*.tar")) == [tmp_path / "s-0.tar", tmp_path / "s-1.tar"]
+    assert len(adapt(str(tmp_path / "s-?.tar"))) == 2
+    with pytest.raises(ManifestError, match=r"no file meets this pattern"):
+        adapt(str(tmp_path / "t-*.tar"))
+    with pytest.raises(ManifestError, match=r"s-0.tar: this shard is given twice"):
+        adapt(tmp_path / "s-0.tar", str(tmp_path / "s-*.tar"))
+    adapted = manifest_from_webdataset([str(tmp_path)], settings=SampleSettings(carry=("nope", "label")))
+    assert adapted.remarks == ("no sample has the key 'nope' (--carry), so its column is empty",)

@@ -11,7 +11,7 @@ from scipy.signal import resample_poly
 
 from earwitness.audio.decode import decode, read_waveform
 from earwitness.audio.frames import waveform_frames
-from earwitness.doctor.band_edge import find_edge, upper_hz
+from earwitness.doctor.band_edge import NUM_MOMENTS, LoudestMoments, find_edge, upper_hz
 from earwitness.doctor.clipping import Clipping, ClippingMeter
 from earwitness.doctor.findings import KINDS, CorpusReport
 from earwitness.doctor.frames import FrameMeter, band_middles_hz
@@ -119,6 +119,9 @@ def test_a_store_shows_what_frames_can_show(by_store: CorpusReport, by_media: Co
     seen = {name: kinds - unseen for name, kinds in kinds_of(by_media).items()}
     seen["opposite"] = {"silent"}  # nothing is left of it in the mean
     assert kinds_of(by_store) == seen
+    details = {finding.clip_id: finding.detail for finding in by_store.findings if finding.kind == "silent"}
+    assert details["opposite"] == details["zeros"]
+    assert details["zeros"].startswith("its frames are those of silence")
     assert by_store.count("clipped").share is None
     assert by_store.num_clips == by_store.num_scanned == by_media.num_clips
     assert by_store.fingerprint is not None
@@ -133,6 +136,7 @@ def test_findings_say_what_and_where(by_media: CorpusReport) -> None:
     assert found["range beyond"].at_seconds == pytest.approx(4.0)
     assert found["short"].value == pytest.approx(0.5)
     assert found["zeros"].detail == "nothing but zeros"
+    assert "-70 dBFS, its highest sample -57 dBFS" in found["hiss at -70"].detail
     assert found["hiss at -70"].value == pytest.approx(-70, abs=0.5)
     assert found["padded"].value == pytest.approx(0.75, abs=0.02)
     assert "-14.0 dBFS" in found["clipped and turned down"].detail
@@ -259,13 +263,13 @@ def edges_of(sound: np.ndarray):
     meter = FrameMeter(FrontEnd())
     meter.push(waveform_frames(sound, front_end=FrontEnd()))
     measures = meter.result()
-    yield find_edge(measures.band_powers, band_middles_hz(FrontEnd()))
+    yield find_edge(measures.band_powers, band_middles_hz(FrontEnd()), moments=measures.moments)
     listener = SoundMeter(start_seconds=None, stop_seconds=None)
     with decode(io.BytesIO(wav(int16(sound), 16_000)), listener=listener.listen) as blocks:
         assert sum(map(len, blocks)) == len(sound)
     heard = listener.result()
     assert heard is not None
-    yield find_edge(heard.spectrum, heard.spectrum_hz)
+    yield find_edge(heard.spectrum, heard.spectrum_hz, moments=heard.moments)
 
 
 def test_edges_by_hand() -> None:
@@ -285,6 +289,35 @@ def test_edges_by_hand() -> None:
     assert find_edge(comes_back, hz) is None
     tone = np.where(hz == 2_000, 1e6, 1.0)
     assert find_edge(tone, hz) is None
+
+
+def test_an_edge_of_the_mean_is_none_where_moments_do_not_end_there() -> None:
+    hz = np.arange(100.0, 8_000.0, 100.0)
+    ends = np.where(hz < 3_000, 1.0, 1e-4).astype(np.float32)
+    for num_others, is_found in ((0, True), (1, True), (2, False)):  # of ten
+        others = np.tile(np.where(hz < 5_000, 1e-2, 1e-6).astype(np.float32), (num_others, 1))
+        moments = np.concatenate([np.tile(ends, (10 - num_others, 1)), others])
+        mean = np.where(hz < 3_000, 1.0, 1e-4)  # the loudest moments make the mean
+        assert (find_edge(mean, hz, moments=moments) is not None) == is_found
+    quiet = np.tile(np.full(len(hz), 1e-5, np.float32), (20, 1))  # too quiet to say anything
+    assert find_edge(mean, hz, moments=np.concatenate([ends[None], quiet])) is not None
+
+
+def test_only_the_loudest_moments_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    powers = rng.random((500, 7)).astype(np.float32)
+    kept = LoudestMoments()
+    for first in range(0, 500, 37):
+        kept.push(powers[first : first + 37])
+    loudest = np.sort(np.argsort(-powers.sum(axis=1))[:NUM_MOMENTS])
+    assert np.array_equal(kept.result(), powers[loudest])
+
+
+@pytest.mark.parametrize("name", ["1-34119-B-1", "3-116135-A-1", "2-134700-A-38"])
+def test_sound_that_comes_back_above_is_not_band_limited(data_dir: Path, name: str) -> None:
+    """A bark, a crow and a wash, whose mean falls at 6.6, 6.3 and 3.4 kHz, and which go on above at times."""
+    sound = read_waveform(str(data_dir / "esc10" / "audio" / f"{name}.flac"))
+    assert all(edge is None or edge.hz > 7_000 for edge in edges_of(sound))
 
 
 def test_levels_of_frames_are_near_those_of_the_waveform() -> None:

@@ -188,6 +188,18 @@ def test_channels_that_cancel_are_no_copies(tmp_path: Path) -> None:
     assert report.duplicates == ()
 
 
+def test_short_sounds_of_one_colour_are_no_copies(tmp_path: Path) -> None:
+    """All begin, end and are filled up alike. The same file twice is a copy all the same."""
+    rows = []
+    for number in range(12):
+        sound = 0.2 * np.random.default_rng(number % 11).standard_normal(RATE // 10 * (1 + number % 11 % 9))
+        wavfile.write(tmp_path / f"{number}.wav", RATE, int16(sound))
+        rows.append({"clip_id": str(number), "media": str(tmp_path / f"{number}.wav"), "labels": ["x"]})
+    report = inspect_manifest(Manifest.from_table(pa.Table.from_pylist(rows)), settings=InspectSettings(workers=1))
+    assert [[clip.clip_id for clip in group.clips] for group in report.duplicates] == [["0", "11"]]
+    assert report.count("silent").num_clips == 0
+
+
 def test_many_copies_name_some_of_each_other() -> None:
     """Thousands of copies of one sound must not each name all others."""
     num_clips = 3_000

@@ -28,7 +28,7 @@ from earwitness.doctor.findings import (
 from earwitness.errors import SettingsError
 from earwitness.front_end import FrontEnd
 from earwitness.report import doctor_page
-from earwitness.report.doctor_files import keep_condition
+from earwitness.report.doctor_files import keep_condition, write_doctor_files
 from earwitness.report.doctor_page import write_doctor_page
 from earwitness.report.doctor_summary import summary
 from earwitness.report.doctor_words import percent
@@ -182,6 +182,49 @@ def test_summary_of_nothing_wrong() -> None:
     assert "Looked for and not found: undecodable," in text
     assert "Not looked for: dead channel (frames do not show it)." in text
     assert "No clip with fold 2 carries d." in text
+
+
+def test_shares_of_a_store_say_what_they_are_of(tmp_path: Path) -> None:
+    """Clips without sound are none of the store's: they are not left out of it, and shares are of those stored."""
+    report = made_report(finding("undecodable", "a"), finding("silent", "b"))
+    counts = tuple(replace(count, num_examined=999) if count.kind == "silent" else count for count in report.counts)
+    report = replace(report, scanned="store", counts=counts, split_column=None)
+    text = summary(report)
+    assert "999 stored of 1,000 clips (1 gave no sound)" in text
+    assert "Undecodable: 1 clip, 0.10 % of 1,000 rows" in text
+    assert "Silent: 1 clip, 0.10 % of 999 stored" in text
+    assert clips_to_drop(report) == ("b",)
+    write_doctor_page(tmp_path / "page.html", report, front_end=FrontEnd())
+    page = Reader(tmp_path / "page.html").text
+    assert "of 999 stored" in page
+    assert "leak over the split" not in page  # no split was looked at
+    assert "clips leak over the split" in leak_tile_of(made_report(), tmp_path)
+
+
+def leak_tile_of(report: CorpusReport, folder: Path) -> str:
+    write_doctor_page(folder / "page.html", report, front_end=FrontEnd())
+    return Reader(folder / "page.html").text
+
+
+def test_how_to_go_on_without_the_worst_clips(tmp_path: Path) -> None:
+    report = made_report(replace(finding("silent", "a"), labels=("d", "x")), name="Dog, Doggy")
+    (tmp_path / "a b").mkdir()
+    write_doctor_files(tmp_path / "a b", report, dropped=["a"], front_end=FrontEnd())
+    page = Reader(tmp_path / "a b" / "report.html").text
+    command = f"earwitness train STORE RUN --where \"$(cat '{tmp_path}/a b/keep.sql')\""
+    assert f"keep.sql leaves out 1 clip: {command}" in page
+    assert "Dog, Doggy x nowhere.wav" in page  # the labels stand on its card, by their names
+    many = [f"clip-{number:09d}" for number in range(10_000)]
+    write_doctor_files(tmp_path / "a b", report, dropped=many, front_end=FrontEnd())
+    assert not (tmp_path / "a b" / "keep.sql").exists()
+    assert "10,000 clips to leave out are too many for a command line" in Reader(tmp_path / "a b" / "report.html").text
+
+
+def test_last_labels_of_an_axis_do_not_meet() -> None:
+    edges = tuple(500.0 * step for step in range(49))
+    plot = histogram(replace(made_report().distributions[0], edges=edges, counts=(1,) * 48))
+    assert [tick.text for tick in plot.ticks] == ["0", "5,000", "10,000", "15,000", "24,000"]
+    assert plot.bars[0].words == "0 to 500 s: 1 clip"
 
 
 def test_which_clips_to_drop() -> None:

@@ -193,6 +193,12 @@ def test_bad_input(corpus: Path, made_store: Store, tmp_path: Path) -> None:
     refused("inspect", tmp_path, saying="holds no store")
     refused("inspect", corpus, "--sample", 0, saying="sample=0 must be at least 1")
     refused("inspect", corpus, "--workers", 0, saying="workers=0")
+    refused("inspect", corpus, "--sample", 10, "--seed", -1, saying="seed=-1 must be 0 or more")
+    refused("inspect", corpus, "--min-seconds", "inf", saying="min_seconds=inf must be positive and finite")
+    refused("inspect", corpus, "--silent-dbfs", "nan", saying="silent_dbfs=nan must be a number")
+    refused(
+        "prepare", corpus, tmp_path / "s", "--timeout-seconds", "nan", saying="timeout_seconds=nan must be positive"
+    )
     refused("inspect", corpus, "--split-column", "nothing", "--workers", 1, saying="nothing")
     refused("inspect", corpus, "--drop", "split_leak", saying=["split_leak", "both sides"])
     refused("inspect", corpus, "--drop", "silnt", saying=["'silnt'", "did you mean 'silent'?"])

@@ -232,6 +232,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert report["idle_rules"] == ["foo"]
     assert report["num_unlabelled"] == 1
     assert read_label_set(labels).names == ("Bells, and whistles", "SIREN")
+    earwitness("labels", tmp_path / "all.csv", "--out", out, "--most-frequent", 3)
+    assert "Nothing changed: the labels are what they were." in capsys.readouterr().err
     earwitness("labels", tmp_path / "all.csv", "--out", out, "--ontology", tmp_path / "all.csv", status=1)
     assert "the ontology is not JSON text" in capsys.readouterr().err
 

@@ -168,7 +168,7 @@ def test_a_bad_row_is_found_across_chunks() -> None:
         ("m.csv", "media\nä\n".encode("latin-1"), "not UTF-8 text"),
         ("m.csv", b"media,start_seconds\na,1\nb,soon\n", "row 2: start_seconds='soon' is not a number"),
         ("m.csv", b"media,labels\na,x\nb,x||y\n", "row 2: a label is empty"),
-        ("m.jsonl", b"", "no column 'media'; the columns are none"),
+        ("m.jsonl", b"", "it is empty; a line for each row"),
         ("m.jsonl", b'{"media": "a"}\n{"media"\n', "line 2 is not JSON"),
         ("m.jsonl", b'{"media": "a"}\n[1]\n', "line 2 is not a JSON object"),
         ("m.jsonl", b'{"media": "a", "x": 1}\n{"media": "b", "x": "y"}\n', "column 'x' mixes kinds of values"),

@@ -179,7 +179,7 @@ def test_the_fingerprint_follows_the_content(tmp_path):
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_patches_equal_slices(made, data):
     folder, frames = made
     patch_frames = data.draw(st.integers(1, 200))

@@ -455,3 +455,34 @@ def test_split_as_typed(corpus_file: Path, tmp_path: Path, capsys: pytest.Captur
     ):
         earwitness(*arguments, "--parts", *parts, status=1)
         assert words in capsys.readouterr().err
+
+
+def test_inputs_are_not_overwritten(corpus_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = corpus_file.read_bytes()
+    (tmp_path / "link.parquet").symlink_to(corpus_file)
+    (tmp_path / "all_0.5.parquet").symlink_to(corpus_file)
+    for words in (
+        ("subset", "nested", corpus_file, "--fractions", 0.5, "--out", corpus_file),
+        ("subset", "nested", corpus_file, "--fractions", 0.5, "--out", tmp_path / "all_{}.parquet"),
+        (
+            "subset",
+            "balanced",
+            corpus_file,
+            "--out",
+            corpus_file.parent / ".." / corpus_file.parent.name / "all.parquet",
+        ),
+        ("subset", "balanced", corpus_file, "--out", tmp_path / "a.csv", "--rest-out", corpus_file),
+        ("subset", "split", corpus_file, "--parts", "a=0.5", "b=0.5", "--out", tmp_path / "link.parquet"),
+        ("labels", corpus_file, "--out", corpus_file),
+        ("inspect", corpus_file, "--clean-out", corpus_file),
+        ("manifest", "table", corpus_file, "--media-column", "media", "--out", corpus_file),
+        ("manifest", "audioset", corpus_file, "--missing-out", corpus_file, "--out", tmp_path / "a.csv"),
+    ):
+        earwitness(*words, status=1)
+        assert "this is what is read, and would be overwritten" in capsys.readouterr().err
+    assert corpus_file.read_bytes() == before
+    same = tmp_path / "x.parquet"
+    earwitness("subset", "balanced", corpus_file, "--out", same, "--rest-out", same, status=1)
+    assert "--rest-out" in (said := capsys.readouterr().err)
+    assert "this is what --out names, and would be overwritten" in said
+    assert not same.exists()

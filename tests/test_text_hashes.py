@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from earwitness.text_hashes import first_repeated, text_hashes
@@ -56,7 +56,6 @@ def test_bits_are_even() -> None:
         assert abs(np.mean((hashes >> np.uint64(bit)) & np.uint64(1)) - 0.5) < 0.015
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=2), max_size=30), st.integers(0, 30))
 def test_first_repeated_against_a_set(texts: list[str], border: int) -> None:
     assert first_repeated(chunked(texts, min(border, len(texts)))) == repeated_by_set(texts)

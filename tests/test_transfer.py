@@ -270,7 +270,7 @@ def test_embeddings_against_one_patch_at_a_time(base: Path, table: Embeddings, o
             patches = [frames[first : first + 96] for first in range(0, len(frames) - 95, 96)]
             slow = np.concatenate([network.embed(torch.from_numpy(patch)[None]).numpy() for patch in patches])
             of_clip = embeddings[row["first_patch"] : row["first_patch"] + row["num_patches"]]
-            np.testing.assert_allclose(of_clip, slow, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(of_clip, slow, rtol=1e-5, atol=1e-4)  # values up to 8, sums in another order
             with open_reader(table) as of_table:
                 first_frames = np.arange(len(patches)) * 96
                 np.testing.assert_array_equal(

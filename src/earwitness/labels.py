@@ -121,6 +121,9 @@ def read_label_set(path: str | Path) -> LabelSet:
         raise LabelError(f"{path}: the label set cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise LabelError(f"{path}: the label set is not UTF-8 text") from error
+    if path.suffix.lower() == ".json":
+        what = "Audio Set's ontology, which `earwitness labels --ontology` takes" if '"child_ids"' in text else "JSON"
+        raise LabelError(f"{path}: this is {what}; a label set is a .csv with a header, or a text of one label a line")
     try:
         if path.suffix.lower() == ".csv":
             return _from_csv(text)

@@ -18,10 +18,11 @@ Row numbers in messages count data rows from 1. What CSV does to types is said i
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 import numpy as np
@@ -57,24 +58,37 @@ class Manifest:
     """What to call it in messages: a file name, usually."""
 
     @classmethod
-    def from_table(cls, table: pa.Table, *, source: str = "manifest", folder: Place | None = None) -> "Manifest":
+    def from_table(
+        cls,
+        table: pa.Table,
+        *,
+        source: str = "manifest",
+        folder: Place | None = None,
+        called: Mapping[str, str] = MappingProxyType({}),
+    ) -> "Manifest":
         """Check a table and bring it into shape.
 
         Missing `start_seconds` and `stop_seconds` are added as null, missing `labels` as empty lists, and a
-        missing `clip_id` as the media text. Relative media paths are joined to `folder` where one is given.
+        missing `clip_id` as the media text. Relative media paths are joined to `folder` where one is given. Messages
+        name columns as they are `called` where they came from.
 
         Raises:
             ManifestError: the table is empty, lacks `media`, names a column twice, or a row is bad (the first
                 such row is named).
         """
-        return cls.from_pieces(_slices(table), source=source, folder=folder)
+        return cls.from_pieces(_slices(table), source=source, folder=folder, called=called)
 
     @classmethod
     def from_pieces(
-        cls, pieces: Iterable[pa.Table], *, source: str = "manifest", folder: Place | None = None
+        cls,
+        pieces: Iterable[pa.Table],
+        *,
+        source: str = "manifest",
+        folder: Place | None = None,
+        called: Mapping[str, str] = MappingProxyType({}),
     ) -> "Manifest":
         """As `from_table`, of a table that comes piece by piece: so it is never held twice."""
-        checker = RowChecker(source, folder)
+        checker = RowChecker(source, folder, called)
         for piece in pieces:
             checker.take(piece)
         return cls(checker.finish(), source)

@@ -5,7 +5,7 @@ Row numbers in messages count data rows of the whole table from 1.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,6 +43,8 @@ class RowChecker:
     """What to call the table in messages."""
     folder: Place | None = None
     """Where relative media paths start from."""
+    called: Mapping[str, str] = field(default_factory=dict)
+    """What columns are called in messages, where it is another name."""
     num_rows: int = 0
     """Of the pieces taken so far."""
     _code_of: dict[str, int] = field(default_factory=dict)
@@ -120,11 +122,18 @@ class RowChecker:
         try:
             return pc.cast(column, wanted)
         except pa.ArrowNotImplementedError as error:
-            raise ManifestError(f"{self.source}: column {name} is {column.type}, {wanted} is needed") from error
+            raise ManifestError(
+                f"{self.source}: column {self._called(name)} is {column.type}, {wanted} is needed"
+            ) from error
         except pa.ArrowInvalid as error:
             row = bisect_left(range(len(column)), True, key=lambda row: not _can_cast(column[: row + 1], wanted))
             kind = {pa.float64(): "a number", pa.int64(): "a whole number"}.get(wanted, str(wanted))
-            raise ManifestError(f"{self._row(row)}: {name}={column[row].as_py()!r} is not {kind}") from error
+            raise ManifestError(
+                f"{self._row(row)}: {self._called(name)}={column[row].as_py()!r} is not {kind}"
+            ) from error
+
+    def _called(self, name: str) -> str:
+        return self.called.get(name, name)
 
     def _row(self, row: int) -> str:
         return f"{self.source}: row {self.num_rows + row + 1}"
@@ -133,16 +142,19 @@ class RowChecker:
         for name in ("media", "clip_id"):
             empty = pc.or_kleene(pc.is_null(piece[name]), pc.equal(piece[name], ""))
             if (row := first_true(empty)) is not None:
-                raise ManifestError(f"{self._row(row)}: column {name} is empty")
+                raise ManifestError(f"{self._row(row)}: column {self._called(name)} is empty")
         for name in ("start_seconds", "stop_seconds"):
             column = piece[name]
             is_time = pc.and_(pc.is_finite(column), pc.greater_equal(column, 0.0))
             if (row := first_true(pc.invert(is_time))) is not None:
-                raise ManifestError(f"{self._row(row)}: {name}={column[row]} must be a number of seconds, 0 or more")
+                raise ManifestError(
+                    f"{self._row(row)}: {self._called(name)}={column[row]} must be a number of seconds, 0 or more"
+                )
         stops, starts = piece["stop_seconds"], pc.coalesce(piece["start_seconds"], pa.scalar(0.0))
         if (row := first_true(pc.less_equal(stops, starts))) is not None:
             raise ManifestError(
-                f"{self._row(row)}: stop_seconds={stops[row]} is not after start_seconds={starts[row]} "
+                f"{self._row(row)}: {self._called('stop_seconds')}={stops[row]} is not after "
+                f"{self._called('start_seconds')}={starts[row]} "
                 "(columns swapped?)"
             )
         if RANGE_COLUMNS.keys() <= set(piece.column_names):
@@ -166,7 +178,12 @@ class RowChecker:
         for chunk in labels.chunks:
             flat = chunk.flatten()
             encoded = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
-            ids = encoded.dictionary.to_pylist()
+            try:
+                ids = pc.cast(encoded.dictionary, pa.string()).to_pylist()
+            except pa.ArrowInvalid as error:
+                raise ManifestError(
+                    f"{self.source}: column {self._called('labels')} holds bytes that are no UTF-8 text"
+                ) from error
             if encoded.null_count or "" in ids or None in ids:
                 self._check_no_label_is_empty(chunk, first)
             codes = np.array([self._code(label_id) for label_id in ids], np.int32)[_whole_numbers(encoded.indices)]

@@ -14,6 +14,7 @@ import codecs
 import csv
 import io
 import json
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -286,7 +287,7 @@ def _read_jsonl(path: Place, encoding: str) -> pa.Table:
     """Rows become columns some thousand at a time: as Python's objects they take ten times the memory."""
     rows: list[dict[str, Any]] = []
     names: dict[str, None] = {}  # in the order in which they come
-    pieces = []
+    pieces: list[pa.Table] = []
     with _open_text(path, encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -306,23 +307,39 @@ def _read_jsonl(path: Place, encoding: str) -> pa.Table:
             rows.append(row)
             names |= dict.fromkeys(row)
             if len(rows) >= _JSON_ROWS and names:
-                pieces.append(_columns_of(rows, names, path))
+                pieces.append(_columns_of(rows, names, path, first_row=_JSON_ROWS * len(pieces)))
                 rows = []
-    pieces.append(_columns_of(rows, names, path))
+    if not rows and not pieces:
+        raise ManifestError(f"{path}: it is empty; a line for each row is needed")
+    pieces.append(_columns_of(rows, names, path, first_row=_JSON_ROWS * len(pieces)))
     try:
         return pa.concat_tables(pieces, promote_options="permissive")
     except pa.ArrowTypeError as error:
         raise ManifestError(f"{path}: a column mixes kinds of values ({first_line(error)})") from error
 
 
-def _columns_of(rows: list[dict[str, Any]], names: Iterable[str], path: Place) -> pa.Table:
+def _first_line_not_like_others(values: list[Any]) -> int:
+    """Position of the first value with which Arrow makes no column of those before it."""
+
+    def is_too_far(stop: int) -> bool:
+        try:
+            pa.array(values[: stop + 1])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            return True
+        return False
+
+    return bisect_left(range(len(values)), True, key=is_too_far)
+
+
+def _columns_of(rows: list[dict[str, Any]], names: Iterable[str], path: Place, *, first_row: int) -> pa.Table:
     columns = {}
     for name in names:
         try:
             columns[name] = pa.array([row.get(name) for row in rows])
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            line = _first_line_not_like_others([row.get(name) for row in rows])
             raise ManifestError(
-                f"{path}: column {name!r} mixes kinds of values or holds a number that is too large "
-                f"({first_line(error)})"
+                f"{path}: column {name!r} mixes kinds of values or holds a number that is too large: the first of "
+                f"another kind is in row {first_row + line + 1} ({first_line(error)})"
             ) from error
     return pa.table(columns)

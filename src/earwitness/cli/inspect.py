@@ -5,16 +5,16 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from earwitness.cli.label_set_option import read_labels_of
-from earwitness.cli.output import counted, print_json, progress_bar, remark
+from earwitness.cli.manifest_option import read_given_manifest
+from earwitness.cli.output import counted, print_json, progress_bar, remark, require_separate_files
 from earwitness.doctor.cleaning import DROPPED_BY_DEFAULT, clips_to_drop, require_droppable, require_kinds
 from earwitness.doctor.settings import InspectSettings
-from earwitness.errors import SettingsError
+from earwitness.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +52,7 @@ class Inspect:
     def __post_init__(self) -> None:
         require_droppable(self.drop)
         require_kinds([kind for kind in self.fail_on if kind != "any"])
+        require_separate_files({"--clean-out": self.clean_out}, inputs=[self.source, self.label_set])
         if self.clean_out is not None and self.clean_out.suffix.lower() not in _CLEAN_SUFFIXES:
             raise SettingsError(f"--clean-out {self.clean_out}: its suffix must be one of {', '.join(_CLEAN_SUFFIXES)}")
 
@@ -95,18 +96,22 @@ class Inspect:
             )
 
     def _inspect_store(self) -> "tuple[CorpusReport, FrontEnd, pa.Table]":
+        from earwitness.datasets.recognise import hint
         from earwitness.doctor.inspect import inspect_store
+        from earwitness.store.header import FILE_NAME
         from earwitness.store.read import Store
 
+        if not (self.source / FILE_NAME).exists():
+            known = hint(self.source) or "; `earwitness manifest folder` makes a manifest of a folder per label"
+            raise StoreError(f"{self.source}: the folder holds no store{known}, which `earwitness inspect` takes")
         store = Store.open(self.source)
         with _progress(store.num_clips, self.settings.sample) as progress:
             return inspect_store(store, settings=self.settings, progress=progress), store.front_end, store.clips
 
     def _inspect_manifest(self) -> "tuple[CorpusReport, FrontEnd, pa.Table]":
         from earwitness.doctor.inspect import inspect_manifest
-        from earwitness.manifest import read_manifest
 
-        manifest = read_manifest(self.source)
+        manifest = read_given_manifest(self.source)
         label_set = read_labels_of(self.label_set) if self.label_set is not None else None
         with _progress(len(manifest), self.settings.sample) as progress:
             report = inspect_manifest(manifest, settings=self.settings, label_set=label_set, progress=progress)
@@ -115,7 +120,7 @@ class Inspect:
     def _write(
         self, folder: Path, report: "CorpusReport", dropped: Collection[str], front_end: "FrontEnd", clips: "pa.Table"
     ) -> None:
-        from earwitness.report.doctor_files import KEEP_FILE, PAGE_FILE, write_doctor_files
+        from earwitness.report.doctor_files import PAGE_FILE, keep_words, write_doctor_files
 
         is_short = write_doctor_files(
             folder,
@@ -126,13 +131,8 @@ class Inspect:
             workers=self.settings.workers,
         )
         remark(f"report: {folder / PAGE_FILE}")
-        if dropped and is_short:
-            remark(
-                f"without {counted(len(dropped), 'clip')} ({', '.join(self.drop)}): "
-                f'earwitness train STORE RUN --where "$(cat {quote(str(folder / KEEP_FILE))})"'
-            )
-        elif dropped:
-            remark(f"{KEEP_FILE} would be too long for a command line; --clean-out writes a manifest instead")
+        if dropped:
+            remark(keep_words(folder, report, len(dropped), is_short=is_short).replace("`", ""))
 
     def _write_clean(self, path: Path, clips: "pa.Table", dropped: Collection[str], *, is_sample: bool) -> None:
         import pyarrow as pa

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from earwitness.cli.manifest_output import first_few
-from earwitness.cli.output import counted, print_json, remark
+from earwitness.cli.manifest_option import read_given_manifest
+from earwitness.cli.manifest_output import first_few, listed
+from earwitness.cli.output import counted, print_json, remark, require_separate_files
 
 if TYPE_CHECKING:
     from earwitness.subsets.relabelling import Relabelled
@@ -39,10 +40,16 @@ class Labels:
     json: bool = False
     """Report as JSON."""
 
+    def __post_init__(self) -> None:
+        require_separate_files(
+            {"--out": self.out, "--labels-out": self.labels_out},
+            inputs=[self.manifest, self.ontology, self.rules, self.names],
+        )
+
     def run(self) -> int:
         """Change the labels, write, and say what became of them."""
         from earwitness.labels import LabelSet, read_label_set, write_label_set
-        from earwitness.manifest import read_manifest, write_manifest
+        from earwitness.manifest import write_manifest
         from earwitness.subsets.ontology import read_ontology
         from earwitness.subsets.relabelling import read_rules, relabel
 
@@ -52,7 +59,7 @@ class Labels:
             named = read_label_set(self.names)
             names |= zip(named.ids, named.names, strict=True)
         found = relabel(
-            read_manifest(self.manifest),
+            read_given_manifest(self.manifest),
             ontology=ontology,
             with_restricted=self.with_restricted,
             rules=None if self.rules is None else read_rules(self.rules),
@@ -93,7 +100,11 @@ class Labels:
         if len(found.counts) < found.num_labels_to_choose_from:
             print(f"  the most frequent of {counted(found.num_labels_to_choose_from, 'label')}")
         most = [f"{names.get(label, label)} {count:,}" for label, count in list(found.counts.items())[:8]]
-        print(f"  clips a label: {', '.join(most)}{', ...' if len(found.counts) > 8 else ''}")
+        print(f"  clips a label: {listed(most)}{', ...' if len(found.counts) > 8 else ''}")
+        if found.counts == found.counts_before and not found.num_dropped:
+            remark(
+                "Nothing changed: the labels are what they were. --ontology, --rules and --most-frequent change them."
+            )
         if self.labels_out is not None:
             print(f"  labels: {self.labels_out}")
         if found.num_unlabelled:

@@ -50,6 +50,7 @@ class FromTable:
         from earwitness.datasets.recognise import hint
         from earwitness.datasets.tables import manifest_from_table
 
+        self.output.require_other_than(self.table)
         try:
             manifest = manifest_from_table(
                 self.table,
@@ -124,6 +125,7 @@ class FromWebDataset:
         from earwitness.datasets.webdataset import SampleSettings, manifest_from_webdataset
         from earwitness.labels import read_label_set
 
+        self.output.require_other_than(self.label_set)
         settings = SampleSettings(
             media_extension=self.media_extension,
             label_extension=self.label_extension,

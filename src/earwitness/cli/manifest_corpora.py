@@ -31,9 +31,11 @@ class FromAudioSet:
         from earwitness.datasets.audioset import manifest_from_audioset
         from earwitness.labels import read_label_set
 
+        self.output.require_other_than(*self.segments, self.label_set)
         label_set = read_label_set(self.label_set) if self.label_set is not None else None
         adapted = manifest_from_audioset(self.segments, media=self.media, media_is=self.media_is, label_set=label_set)
-        return self.output.finish(adapted)
+        names = {} if label_set is None else dict(zip(label_set.ids, label_set.names, strict=True))
+        return self.output.finish(adapted, names=names)
 
 
 @dataclass(frozen=True, kw_only=True)

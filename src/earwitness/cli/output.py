@@ -3,11 +3,14 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+from earwitness.errors import SettingsError
 
 
 def print_json(value: Any) -> None:
@@ -43,6 +46,21 @@ def progress_bar(*, total: int | None, unit: str, title: str) -> Iterator[Any]:
         leave=True,
     ) as bar:
         yield bar
+
+
+def require_separate_files(outputs: Mapping[str, Path | None], *, inputs: Collection[Path | None]) -> None:
+    """Refuse outputs, by the options that name them, that would replace what is read, or one another.
+
+    Raises:
+        SettingsError: two of the paths are one file.
+    """
+    said_of = {path.resolve(): "this is what is read" for path in inputs if path is not None}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if (said := said_of.get(path.resolve())) is not None:
+            raise SettingsError(f"{option} {path}: {said}, and would be overwritten; name another file")
+        said_of[path.resolve()] = f"this is what {option} names"
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

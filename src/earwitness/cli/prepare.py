@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from earwitness.cli.label_set_option import read_labels_of
+from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
 from earwitness.errors import SettingsError
 from earwitness.places import place
@@ -44,13 +45,12 @@ class Prepare:
 
     def run(self) -> int:
         """Build the store; 1 if not one clip could be stored."""
-        from earwitness.manifest import read_manifest
         from earwitness.store.build import build_store
         from earwitness.store.parts import FAILURES_FILE
         from earwitness.store.retry import RETRIED_KINDS, retry_failures
 
         engine = self._engine()
-        manifest = read_manifest(self.manifest)
+        manifest = read_given_manifest(self.manifest)
         label_set = read_labels_of(self.label_set) if self.label_set is not None else None
         with build_bar("prepare", total=len(manifest)) as progress:
             summary = build_store(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
+from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
 from earwitness.cli.prepare import build_bar
 from earwitness.errors import SettingsError
@@ -74,10 +75,9 @@ class Append:
 
     def run(self) -> int:
         """Append."""
-        from earwitness.manifest import read_manifest
         from earwitness.store.append import append_clips
 
-        manifest = read_manifest(self.manifest)
+        manifest = read_given_manifest(self.manifest)
         with build_bar("append") as progress:
             done = append_clips(
                 manifest, self.store, settings=self.settings, grow_labels=self.grow_labels, progress=progress

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
+from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.manifest_output import first_few
-from earwitness.cli.output import counted, print_json, remark
+from earwitness.cli.output import counted, print_json, remark, require_separate_files
 from earwitness.cli.subset_balanced import Balanced
 from earwitness.errors import SettingsError
 
@@ -35,13 +36,16 @@ class Nested:
     json: bool = False
     """Report as JSON."""
 
+    def __post_init__(self) -> None:
+        require_separate_files({"--out": self.out}, inputs=[self.manifest])
+
     def run(self) -> int:
         """Draw, write, and say how to use it."""
-        from earwitness.manifest import read_manifest, write_manifest
+        from earwitness.manifest import write_manifest
         from earwitness.subsets.nested import DRAW_COLUMN, nested_subsets
 
         found = nested_subsets(
-            read_manifest(self.manifest),
+            read_given_manifest(self.manifest),
             fractions=self.fractions,
             sizes=self.sizes,
             seed=self.seed,
@@ -51,6 +55,7 @@ class Nested:
         rows = []
         for subset in found.subsets:
             path = self.out.with_name(self.out.name.replace("{}", subset.name)) if is_pattern else self.out
+            require_separate_files({"--out": path}, inputs=[self.manifest])
             if is_pattern:
                 write_manifest(found.take(subset), path)
             condition = f"{DRAW_COLUMN} < {subset.below!r}"
@@ -89,13 +94,16 @@ class Split:
     json: bool = False
     """Report as JSON."""
 
+    def __post_init__(self) -> None:
+        require_separate_files({"--out": self.out}, inputs=[self.manifest])
+
     def run(self) -> int:
         """Deal, write, and say how even it is."""
-        from earwitness.manifest import read_manifest, write_manifest
+        from earwitness.manifest import write_manifest
         from earwitness.subsets.splits import split_manifest
 
         shares = _shares(self.parts)
-        found = split_manifest(read_manifest(self.manifest), shares, column=self.column, seed=self.seed)
+        found = split_manifest(read_given_manifest(self.manifest), shares, column=self.column, seed=self.seed)
         write_manifest(found.manifest, self.out)
         if self.json:
             print_json(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.manifest_output import first_few
-from earwitness.cli.output import counted, print_json, remark
+from earwitness.cli.output import counted, print_json, remark, require_separate_files
 from earwitness.errors import ManifestError, SettingsError
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class Balanced:
     """Report as JSON, without the table of labels."""
 
     def __post_init__(self) -> None:
+        require_separate_files(
+            {"--out": self.out, "--rest-out": self.rest_out, "--report-out": self.report_out},
+            inputs=[self.manifest, self.labels],
+        )
         if self.labels is not None and self.most_frequent is not None:
             raise SettingsError("--labels and --most-frequent both say what to balance over; give one of them")
         if self.most_frequent is not None and self.most_frequent < 1:
@@ -58,10 +63,10 @@ class Balanced:
     def run(self) -> int:
         """Choose, write, and say how near the smallest set it is."""
         from earwitness.cli.label_set_option import read_labels_of
-        from earwitness.manifest import read_manifest, write_manifest
+        from earwitness.manifest import write_manifest
         from earwitness.subsets.balanced import balanced_set, report_rows, rest_of
 
-        manifest = read_manifest(self.manifest)
+        manifest = read_given_manifest(self.manifest)
         labels, names = None, {}
         if self.labels is not None:
             label_set = read_labels_of(self.labels)

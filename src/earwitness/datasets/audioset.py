@@ -119,6 +119,12 @@ def _read_segments(path: Path) -> tuple[pa.Table, str | None]:
             f"{path}: row {row + 1} is not a segment: {rows[row].as_py()[:80]!r}"
             + (other or '; it should read: YTID, 30.000, 40.000, "/m/09x0r,/t/dd00088"')
         )
+    is_cut = pc.equal(pc.bit_wise_and(pc.count_substring(rows, '"'), 1), 1)
+    if (row := pc.index(is_cut, True).as_py()) >= 0:
+        raise ManifestError(
+            f'{path}: row {row + 1}: a quote (") opens its labels and never closes (is the file cut off?): '
+            f"{rows[row].as_py()[:80]!r}"
+        )
     ytid, start, stop, labels = (pc.struct_field(cells, name) for name in ("ytid", "start", "stop", "labels"))
     starts = pc.cast(start, pa.float64())
     milliseconds = pc.cast(pc.cast(pc.round(pc.multiply(starts, 1000.0)), pa.int64()), pa.string())

@@ -59,7 +59,7 @@ _MAGIC = (
     (b"\xfd7zXZ\x00", "an xz file; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard file; unpack it first"),
     (b"PK", "a zip archive; unpack it first"),
-    (b"PAR1", "Parquet; `earwitness manifest table` reads it where its suffix is .parquet"),
+    (b"PAR1", "Parquet; rename it to end in .parquet"),
     (b"RIFF", "a sound or video file, not a table"),
     (b"fLaC", "a sound file, not a table"),
     (b"OggS", "a sound file, not a table"),
@@ -113,7 +113,7 @@ def _file(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     for magic, what in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and not (magic == b"PAR1" and path.suffix.lower() == ".parquet"):
             return what
     if head[4:8] == b"ftyp":
         return "a sound or video file, not a table"

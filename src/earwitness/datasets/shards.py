@@ -47,10 +47,10 @@ class Shard:
 
 def expand(pattern: str) -> list[Path]:
     """The paths that a brace pattern stands for, as a shell would expand it, in order: `s-{000..003}.tar`, `{a,b}.tar`.
-    A folder stands for the tars in it.
+    A folder stands for the tars in it, and `*` and `?` for what they meet.
 
     Raises:
-        ManifestError: the folder holds no tar, or the pattern gives too many paths.
+        ManifestError: the folder holds no tar, a pattern meets nothing, or the pattern gives too many paths.
     """
     choices = []
     for braces in _BRACES.findall(pattern):
@@ -68,6 +68,7 @@ def expand(pattern: str) -> list[Path]:
         Path(pieces[0] + "".join(chosen + piece for chosen, piece in zip(combination, pieces[1:], strict=True)))
         for combination in product(*choices)
     ]
+    paths = [path for given in paths for path in _met(given)]
     if len(paths) == 1 and paths[0].is_dir():
         folder = paths[0]
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".tar" and not path.name.startswith("."))
@@ -76,6 +77,16 @@ def expand(pattern: str) -> list[Path]:
             how = f"; {packed.name} must be decompressed first" if packed else ""
             raise ManifestError(f"{folder}: no tar lies in this folder{how}")
     return paths
+
+
+def _met(path: Path) -> list[Path]:
+    """The paths that a path with `*` or `?` in it stands for."""
+    if path.exists() or not any(sign in str(path) for sign in "*?"):
+        return [path]
+    found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if not found:
+        raise ManifestError(f"{path}: no file meets this pattern")
+    return found
 
 
 def read_shard(path: Path) -> Shard:

@@ -42,7 +42,8 @@ def manifest_from_table(
         label_separator: None takes the whole cell for one label.
         media_root: the folder that relative media paths start from; None is the folder of the table.
         clip_id_column: None makes ids of the media text as it stands in the table; where that repeats and the
-            rows have start times, of `media@start`, such as `film.mp4@12.5`.
+            rows have start times, of `media@start`, such as `film.mp4@12.5`, and `media@start-stop` where starts
+            repeat, too.
         start_column: seconds; empty is the beginning.
         stop_column: seconds; empty is the end.
         encoding: of the text, such as `latin-1`; None: UTF-8, or what a byte order mark says.
@@ -74,12 +75,20 @@ def manifest_from_table(
         except TypeError as error:
             raise ManifestError(f"{path}: column {label_column or 'labels'}: {error}") from error
     if "clip_id" not in columns:
-        columns["clip_id"] = _made_ids(columns["media"], columns.get("start_seconds"))
+        try:
+            columns["clip_id"] = _made_ids(columns["media"], columns.get("start_seconds"), columns.get("stop_seconds"))
+        except pa.ArrowInvalid as error:
+            raise ManifestError(f"{path}: column {media_column}: its cells are bytes that are no UTF-8 text") from error
     used = {name or core for core, name in named.items()}
     for name in read.column_names:
         if name not in used:
             columns[f"{name}_in_table" if name in CORE_COLUMNS else name] = read[name]
-    return Manifest.from_table(pa.table(columns), source=str(path), folder=_root(path, media_root))
+    return Manifest.from_table(
+        pa.table(columns),
+        source=str(path),
+        folder=_root(path, media_root),
+        called={core: name for core, name in named.items() if name is not None},
+    )
 
 
 def needed_columns(table: pa.Table, names: Iterable[str], path: Path, *, adapter: str) -> None:
@@ -120,7 +129,11 @@ def _split_labels(cells: pa.ChunkedArray, separator: str | None) -> pa.ChunkedAr
             raise TypeError(f"its cells are {cells.type}; a text, or a list of texts, is needed")
         return pa.chunked_array([[_clean(labels or ()) for labels in cells.to_pylist()]], kind)
     chunks = []
-    for chunk in pc.fill_null(pc.cast(cells, pa.string()), "").chunks:
+    try:
+        texts_of_cells = pc.fill_null(pc.cast(cells, pa.string()), "")
+    except pa.ArrowInvalid as error:
+        raise TypeError("its cells are bytes that are no UTF-8 text") from error
+    for chunk in texts_of_cells.chunks:
         encoded = chunk.dictionary_encode()  # most texts stand there many times
         texts = encoded.dictionary.to_pylist()
         split = [_clean(text.split(separator) if separator else (text,)) for text in texts]
@@ -129,12 +142,22 @@ def _split_labels(cells: pa.ChunkedArray, separator: str | None) -> pa.ChunkedAr
 
 
 def _clean(labels: Iterable[object]) -> list[str]:
-    texts = (str(label).strip() for label in labels if label is not None)
+    try:
+        texts = [
+            (label.decode() if isinstance(label, bytes) else str(label)).strip()
+            for label in labels
+            if label is not None
+        ]
+    except UnicodeDecodeError as error:
+        raise TypeError("its cells hold bytes that are no UTF-8 text") from error
     return list(dict.fromkeys(text for text in texts if text))
 
 
-def _made_ids(media: pa.ChunkedArray, starts: pa.ChunkedArray | None) -> pa.ChunkedArray:
+def _made_ids(media: pa.ChunkedArray, starts: pa.ChunkedArray | None, stops: pa.ChunkedArray | None) -> pa.ChunkedArray:
     ids = pc.cast(media, pa.string())
     if starts is None or pc.count_distinct(ids).as_py() == len(ids):
         return ids
-    return pc.coalesce(pc.binary_join_element_wise(ids, pc.cast(starts, pa.string()), "@"), ids)
+    made = pc.coalesce(pc.binary_join_element_wise(ids, pc.cast(starts, pa.string()), "@"), ids)
+    if stops is None or pc.count_distinct(made).as_py() == len(made):
+        return made
+    return pc.coalesce(pc.binary_join_element_wise(made, pc.cast(stops, pa.string()), "-"), made)

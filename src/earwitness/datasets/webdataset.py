@@ -69,13 +69,17 @@ def manifest_from_webdataset(
     if not shards:
         raise ManifestError("no shard is given; name at least one tar, or a pattern such as 'train-{000..099}.tar'")
     reader = _Reader(settings, label_set)
+    read: set[Path] = set()
     for pattern in shards:
         try:
             paths = expand(pattern)
         except ManifestError as error:
             raise ManifestError(f"{error}{hint(Path(pattern))}") from error
-        for path in paths:
-            reader.read(path.resolve())
+        for path in map(Path.resolve, paths):
+            if path in read:
+                raise ManifestError(f"{path}: this shard is given twice")
+            read.add(path)
+            reader.read(path)
     if not reader.rows:
         raise ManifestError(
             f"{', '.join(shards)}: no sample has a media file; {'; '.join(reader.remarks()) or 'the tars are empty'}"
@@ -135,9 +139,14 @@ class _Reader:
     def remarks(self) -> tuple[str, ...]:
         """What is to be said, in sentences."""
         said = list(self.faults)
-        for names, what in ((self.without_media, "no media file and were left out"), (self.without_labels, "no label")):
-            if names:
-                said.append(f"{len(names):,} samples have {what}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}")
+        if names := self.without_media:
+            fate = "has no media file and is" if len(names) == 1 else "have no media file and are"
+            said.append(f"{_samples(names)} {fate} left out: {_first(names)}")
+        if names := self.without_labels:
+            said.append(f"{_samples(names)} {'has' if len(names) == 1 else 'have'} no label: {_first(names)}")
+        for key in self.settings.carry:
+            if all(row["carried"][key] is None for row in self.rows):
+                said.append(f"no sample has the key {key!r} (--carry), so its column is empty")
         if self.num_skipped:
             said.append(f"{self.num_skipped:,} members of the tars are no plain files with a readable name")
         return tuple(said)
@@ -232,6 +241,14 @@ def _text(sample: str, file: BinaryIO, member: Member) -> str:
         return read_member(file, member).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ManifestError(f"{sample}: {member.name} is not UTF-8 text") from error
+
+
+def _samples(names: list[str]) -> str:
+    return "1 sample" if len(names) == 1 else f"{len(names):,} samples"
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
 
 
 def _at(values: Any, key: str) -> Any:

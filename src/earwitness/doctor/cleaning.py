@@ -13,14 +13,19 @@ DROPPED_BY_DEFAULT = ("undecodable", "silent", "duplicate")
 def clips_to_drop(report: CorpusReport, *, kinds: Collection[str] = DROPPED_BY_DEFAULT) -> tuple[str, ...]:
     """Ids of the clips with findings of these kinds, in the order of the findings.
 
-    Of a group of copies (`duplicate`) one stays: the first that is not to be dropped for another reason.
+    Of a group of copies (`duplicate`) one stays: the first that is not to be dropped for another reason. What a store
+    does not hold, because no sound came of it, needs not be left out.
 
     Raises:
         SettingsError: a kind is unknown, or one for which dropping clips is no cure.
     """
     require_droppable(kinds)
     dropped = dict.fromkeys(
-        finding.clip_id for finding in report.findings if finding.kind in kinds and finding.kind != "duplicate"
+        finding.clip_id
+        for finding in report.findings
+        if finding.kind in kinds
+        and finding.kind != "duplicate"
+        and not (finding.kind == "undecodable" and report.scanned == "store")
     )
     if "duplicate" in kinds:
         for group in report.duplicates:

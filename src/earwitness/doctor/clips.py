@@ -84,7 +84,7 @@ def examine_media(task: MediaTask) -> ClipMeasures:
             sound=measured,
             warnings=stream.warnings,
             media_rate_hz=stream.info.sample_rate_hz,
-            edge=find_edge(measured.spectrum, measured.spectrum_hz) if measured else None,
+            edge=find_edge(measured.spectrum, measured.spectrum_hz, moments=measured.moments) if measured else None,
             upper_hz=upper_hz(measured.spectrum, measured.spectrum_hz) if measured else None,
         )
 
@@ -127,7 +127,7 @@ def _stored_clip(reader: FrameReader, clip: int, row: dict[str, Any]) -> ClipMea
         sound=None,
         warnings=tuple(row["warnings"]),
         media_rate_hz=row["media_sample_rate_hz"],
-        edge=find_edge(frames.band_powers, hz),
+        edge=find_edge(frames.band_powers, hz, moments=frames.moments),
         upper_hz=upper_hz(frames.band_powers, hz),
     )
 

@@ -21,7 +21,8 @@ KINDS = {
     "silent": "silence from beginning to end",
     "mostly_silent": "silence in most of its length",
     "clipped": "peaks are cut off flat",
-    "band_limited": "nothing above a sharp edge that lies within what networks see: recorded or stored at a lower rate",
+    "band_limited": "next to nothing above a sharp edge that lies within what networks see: recorded or stored at a "
+    "lower rate",
     "constant_offset": "the waveform does not swing round zero",
     "dead_channel": "one channel is silent, so the mean is 6 dB too quiet",
     "cancelling_channels": "channels are out of phase, and cancel in the mean",
@@ -55,6 +56,8 @@ class Finding:
     """What was measured, in the unit that `detail` names."""
     at_seconds: float | None = None
     """Where in the clip to listen, from the clip's beginning; None: anywhere."""
+    labels: tuple[str, ...] = ()
+    """Ids; none of a clip that a store does not hold."""
     related: tuple[str, ...] = ()
     """Ids of other clips that belong to it: other copies, or one on each other side; `MOST_RELATED` of them."""
 

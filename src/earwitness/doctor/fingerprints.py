@@ -53,6 +53,15 @@ class Fingerprint:
     """Where each key first stands."""
 
 
+NO_FINGERPRINT = Fingerprint(
+    words=np.empty(0, np.uint16),
+    is_valid=np.empty(0, np.bool_),
+    keys=np.empty(0, np.uint32),
+    key_steps=np.empty(0, np.uint32),
+)
+"""Of sound that is not to be compared."""
+
+
 class FingerprintMeter:
     """Makes the fingerprint of a clip from its frames, in blocks of any size."""
 

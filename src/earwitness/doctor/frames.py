@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earwitness.audio.logmel import hz_to_mel
+from earwitness.doctor.band_edge import LoudestMoments
 from earwitness.doctor.fingerprints import Fingerprint, FingerprintMeter
 from earwitness.front_end import FrontEnd
 
@@ -34,6 +35,8 @@ class FrameMeasures:
     """Likewise, of the loudest tenth of a second."""
     band_powers: NDArray[np.float64]
     """[bands]: mean squared mel magnitudes."""
+    moments: NDArray[np.float32]
+    """[moments, bands]: the same of the loudest tenths of a second."""
     fingerprint: Fingerprint
     digest: bytes
     """Of the sums: equal frames have equal ones, and others do not."""
@@ -50,6 +53,7 @@ class FrameMeter:
         self._power_sums = np.zeros(front_end.num_bands)
         self._num_frames = self._num_quiet = 0
         self._loudest = 0.0
+        self._moments = LoudestMoments()
         self._fingerprint = FingerprintMeter(front_end)
 
     def push(self, frames: NDArray[np.float16]) -> None:
@@ -69,6 +73,7 @@ class FrameMeter:
             power=float(self._power_sums.sum()) / total * scale,
             loudest_power=self._loudest * scale,
             band_powers=self._power_sums / total,
+            moments=self._moments.result(),
             fingerprint=self._fingerprint.result(),
             digest=self._digest(),
         )
@@ -89,9 +94,9 @@ class FrameMeter:
         mel -= np.float32(self._front_end.log_offset)
         np.multiply(mel, mel, out=mel)
         self._power_sums += mel.sum(axis=0)
-        of_frames = mel.sum(axis=1)
-        runs = of_frames[: len(of_frames) // LOUD_FRAMES * LOUD_FRAMES].reshape(-1, LOUD_FRAMES).mean(axis=1)
-        self._loudest = max(self._loudest, float(runs.max(initial=0.0)))
+        runs = mel[: len(mel) // LOUD_FRAMES * LOUD_FRAMES].reshape(-1, LOUD_FRAMES, mel.shape[1]).mean(axis=1)
+        self._moments.push(runs)
+        self._loudest = max(self._loudest, float(runs.sum(axis=1).max(initial=0.0)))
         self._fingerprint.push(values)
 
 

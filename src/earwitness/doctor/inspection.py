@@ -21,7 +21,7 @@ from earwitness.doctor.findings import (
     KindCount,
     NotChecked,
 )
-from earwitness.doctor.fingerprints import SPAN_SECONDS, STEP_SECONDS
+from earwitness.doctor.fingerprints import NO_FINGERPRINT, SPAN_SECONDS, STEP_SECONDS
 from earwitness.doctor.judging import UNSEEN_IN_FRAMES, Verdict, dbfs, is_silent, is_silent_in_frames, judge
 from earwitness.doctor.label_statistics import label_report
 from earwitness.doctor.settings import InspectSettings
@@ -49,6 +49,12 @@ class Corpus:
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+SEEN_WITHOUT_SOUND = ("undecodable", "split_leak", "unlabelled")
+
+MIN_COPY_SECONDS = 1.0
+"""Shorter sounds are copies only where all their frames are equal: in fingerprints, which look at 0.6 s at once, any
+two of one colour are alike, as they begin, end, and are filled up with silence."""
+
 _Copies = Sequence[tuple[Sequence[int], Sequence[Match]]]
 """Groups of clips of the same sound, and what joins them."""
 
@@ -61,7 +67,7 @@ class Inspection:
     """
 
     def __init__(self, corpus: Corpus, settings: InspectSettings, *, num_bands: int) -> None:
-        self.num_scanned = self.num_with_findings = 0
+        self.num_scanned = self.num_with_findings = self._num_heard = self._num_of_two_channels = 0
         self.seconds_of_sound = 0.0
         self._corpus = corpus
         self._settings = settings
@@ -81,8 +87,13 @@ class Inspection:
         self._verdicts += [(clip.row, verdict) for verdict in verdicts]
         self._tally.add(self._source(clip.row), clip.frames)
         if not (is_silent(clip, self._settings) or is_silent_in_frames(clip, self._settings)):
-            self._copies.add(clip.row, clip.frames.fingerprint, digest=clip.frames.digest)
+            is_long = not clip.is_padded and clip.seconds >= MIN_COPY_SECONDS
+            self._copies.add(
+                clip.row, clip.frames.fingerprint if is_long else NO_FINGERPRINT, digest=clip.frames.digest
+            )
         sound = clip.sound
+        self._num_heard += 1
+        self._num_of_two_channels += sound is not None and sound.num_channels == 2
         self._values["length"].append(clip.seconds)
         self._values["level"].append(dbfs(sound.power if sound is not None else clip.frames.power))
         if clip.upper_hz is not None:
@@ -242,6 +253,12 @@ class Inspection:
         if self._corpus.is_store:
             reason = "frames do not show it; inspect the manifest"
             skipped += [NotChecked(kind=kind, reason=reason) for kind in UNSEEN_IN_FRAMES]
+        elif not self._num_heard:
+            reason = "no clip gave sound"
+            skipped += [NotChecked(kind=kind, reason=reason) for kind in KINDS if kind not in SEEN_WITHOUT_SOUND]
+        elif not self._num_of_two_channels:
+            reason = "no clip has two channels"
+            skipped += [NotChecked(kind=kind, reason=reason) for kind in ("dead_channel", "cancelling_channels")]
         if self._split_column is None:
             skipped.append(
                 NotChecked(kind="split_leak", reason="there is no column split or fold; --split-column names one")
@@ -258,6 +275,7 @@ class Inspection:
             detail=verdict.detail,
             value=verdict.value,
             at_seconds=verdict.at_seconds,
+            labels=tuple(self._cell("labels", row)),
             related=related,
         )
 

@@ -18,6 +18,9 @@ DEAD_SHARE = 1e-5
 CANCELLING_SHARE = 0.05
 """The mean of two channels holds half of their mean power where they are unrelated, all of it where they are equal."""
 
+LOUDEST_SECONDS = 0.1
+"""What the loudest tenth of a second of a clip is."""
+
 UNSEEN_IN_FRAMES = ("clipped", "constant_offset", "dead_channel", "cancelling_channels")
 
 
@@ -38,6 +41,8 @@ def dbfs(power: float) -> float:
 
 def is_silent(clip: ClipMeasures, settings: InspectSettings) -> bool:
     """Whether its loudest tenth of a second, in any channel, lies below the threshold."""
+    if clip.sound is None and clip.seconds < LOUDEST_SECONDS:  # most of a tenth of a second is then filled up
+        return clip.frames.num_quiet == clip.frames.num_frames
     power = clip.sound.loudest_power if clip.sound is not None else clip.frames.loudest_power
     return dbfs(power) < settings.silent_dbfs
 
@@ -54,10 +59,7 @@ def judge(clip: ClipMeasures, settings: InspectSettings) -> list[Verdict]:
         detail = f"it is {clip.seconds:.2f} s long, below {settings.min_seconds:g} s"
         verdicts.append(Verdict(kind="very_short", detail=detail, value=clip.seconds))
     if is_silent(clip, settings):  # of silence nothing else can be said
-        power = clip.sound.loudest_power if clip.sound is not None else clip.frames.loudest_power
-        level = dbfs(power)
-        words = "nothing but zeros" if level <= -119 else f"its loudest tenth of a second has {level:.0f} dBFS"
-        return [*verdicts, Verdict(kind="silent", detail=words, value=level)]
+        return [*verdicts, _of_silence(clip)]
     if band := _of_band(clip, settings):
         verdicts.append(band)
     if clip.sound is not None:
@@ -68,6 +70,22 @@ def judge(clip: ClipMeasures, settings: InspectSettings) -> list[Verdict]:
         detail = f"{quiet:.0%} of its {clip.seconds:.1f} s are silence"
         verdicts.append(Verdict(kind="mostly_silent", detail=detail, value=quiet))
     return verdicts
+
+
+def _of_silence(clip: ClipMeasures) -> Verdict:
+    if clip.sound is None:
+        level = dbfs(clip.frames.loudest_power)
+        words = f"its frames are nearly those of silence: the loudest tenth of a second has {level:.0f} dBFS"
+        if clip.frames.num_quiet == clip.frames.num_frames:
+            words = "its frames are those of silence; whether its media are, `earwitness inspect MANIFEST` tells"
+    else:
+        level, peak = dbfs(clip.sound.loudest_power), clip.sound.peak
+        words = "nothing but zeros"
+        if peak:
+            words = (
+                f"its loudest tenth of a second has {level:.0f} dBFS, its highest sample {20 * np.log10(peak):.0f} dBFS"
+            )
+    return Verdict(kind="silent", detail=words, value=level)
 
 
 def _of_decoding(clip: ClipMeasures) -> list[Verdict]:
@@ -86,7 +104,7 @@ def _of_band(clip: ClipMeasures, settings: InspectSettings) -> Verdict | None:
         )
         return Verdict(kind="band_limited", detail=detail, value=clip.media_rate_hz / 2)
     if edge is not None and edge.hz < settings.min_band_hz:
-        detail = f"nothing above {edge.hz:,.0f} Hz: there it falls by {edge.drop_db:.0f} dB at once"
+        detail = f"next to nothing above {edge.hz:,.0f} Hz: there it falls by {edge.drop_db:.0f} dB at once"
         return Verdict(kind="band_limited", detail=detail, value=edge.hz)
     return None
 

@@ -1,6 +1,7 @@
 """What can be chosen about an inspection, each threshold with its reason."""
 
 from dataclasses import dataclass, field
+from math import inf, isfinite
 
 from earwitness.errors import SettingsError
 from earwitness.front_end import FrontEnd
@@ -51,8 +52,10 @@ class InspectSettings:
             "min_band_hz",
             "min_clips_per_label",
         ):
-            if not getattr(self, name) > 0:  # a nan is neither
-                raise SettingsError(f"{name}={getattr(self, name)} must be positive")
+            if not 0 < getattr(self, name) < inf:  # a nan is neither
+                raise SettingsError(f"{name}={getattr(self, name)} must be positive and finite")
+        if not isfinite(self.silent_dbfs):
+            raise SettingsError(f"silent_dbfs={self.silent_dbfs} must be a number")
         if self.seed < 0:
             raise SettingsError(f"seed={self.seed} must be 0 or more")
         if not 0 <= self.max_quiet_share <= 1:

@@ -4,6 +4,7 @@ A `SoundMeter` listens while the clip is decoded (`audio.native.Listener`) and k
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -11,13 +12,14 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from earwitness.audio.mixing import channel_samples
+from earwitness.doctor.band_edge import LoudestMoments
 from earwitness.doctor.clipping import Clipping, ClippingMeter
 
 PIECE_SAMPLES = 4_096
 """The loudest piece of a clip, about 0.1 s, says whether it is silent."""
 SPECTRUM_SAMPLES = 2_048
-SPECTRA_PER_BLOCK = 4
-"""Windows looked at in each block of up to 65,536 samples; for a long-term spectrum an eighth of the sound will do."""
+SPECTRA_PER_BLOCK = 16
+"""Windows looked at in each block of up to 65,536 samples; half of the sound will do."""
 CELL_HZ = 125.0
 
 
@@ -44,6 +46,8 @@ class SoundMeasures:
     """[cells]: long-term power of the loudest channel."""
     spectrum_hz: NDArray[np.float64]
     """[cells]: the middle of each, up to half the sample rate."""
+    moments: NDArray[np.float32]
+    """[moments, cells]: power of the loudest of the windows that the spectrum is of."""
 
 
 class SoundMeter:
@@ -57,6 +61,7 @@ class SoundMeter:
         self._channels: list[_Channel] = []
         self._mean_square_sum = 0.0
         self._spectrum: NDArray[np.float64] | None = None
+        self._moments = LoudestMoments()
 
     def listen(self, frame: av.AudioFrame, mean: NDArray[np.float32], start_seconds: float) -> None:
         """Take in a gathered frame; what lies outside the clip is left out. See `audio.native.Listener`."""
@@ -87,7 +92,7 @@ class SoundMeter:
         total = self._num_samples
         clippings = [clipping for channel in self._channels for clipping in channel.clippings()]
         clipping = max(clippings, key=lambda c: (c.is_clipped, c.flat_share))
-        power, hz = self._cells()
+        assert self._spectrum is not None
         return SoundMeasures(
             num_channels=len(self._channels),
             sample_rate_hz=self._rate_hz,
@@ -98,8 +103,9 @@ class SoundMeter:
             mean_power=self._mean_square_sum / total,
             offset=max(abs(channel.sum) / total for channel in self._channels),
             clipping=clipping,
-            spectrum=power,
-            spectrum_hz=hz,
+            spectrum=self._in_cells(self._spectrum),
+            spectrum_hz=self._cells_hz(),
+            moments=self._in_cells(self._moments.result()),
         )
 
     def _loudest_of(self, channels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -109,7 +115,7 @@ class SoundMeter:
 
     def _add_spectrum(self, samples: NDArray[np.float32], rate: int) -> None:
         if rate != self._rate_hz:  # a file whose rate changes is judged by what it ends with
-            self._rate_hz, self._spectrum = rate, None
+            self._rate_hz, self._spectrum, self._moments = rate, None, LoudestMoments()
         if len(samples) < SPECTRUM_SAMPLES:
             if self._spectrum is not None:
                 return
@@ -117,19 +123,26 @@ class SoundMeter:
         count = min(SPECTRA_PER_BLOCK, len(samples) // SPECTRUM_SAMPLES)
         starts = np.linspace(0, len(samples) - SPECTRUM_SAMPLES, count).astype(np.int64)
         windows = np.stack([samples[start : start + SPECTRUM_SAMPLES] for start in starts]) * _WINDOW
-        power = (np.abs(scipy.fft.rfft(windows, axis=1)) ** 2).sum(axis=0, dtype=np.float64)
+        powers = np.abs(scipy.fft.rfft(windows, axis=1)) ** 2
+        self._moments.push(powers)
+        power = powers.sum(axis=0, dtype=np.float64)
         self._spectrum = power if self._spectrum is None else self._spectrum + power
 
-    def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Median power in cells of 125 Hz, or of one bin where bins are wider, and their middles in Hz."""
-        assert self._spectrum is not None
-        bin_hz = self._rate_hz / SPECTRUM_SAMPLES
-        bins_per_cell = max(1, round(CELL_HZ / bin_hz))
-        num_cells = (len(self._spectrum) - 1) // bins_per_cell
-        cells = self._spectrum[1 : 1 + num_cells * bins_per_cell].reshape(num_cells, bins_per_cell)
-        hz = np.asarray((np.arange(num_cells) * bins_per_cell + 0.5 * (bins_per_cell + 1)) * bin_hz, np.float64)
-        power: NDArray[np.float64] = np.median(cells, axis=1).astype(np.float64)
-        return power, hz
+    def _cells(self) -> tuple[int, int]:
+        """Number of cells of 125 Hz, or of one bin where bins are wider, and of bins in each."""
+        bins_per_cell = max(1, round(CELL_HZ * SPECTRUM_SAMPLES / self._rate_hz))
+        return SPECTRUM_SAMPLES // 2 // bins_per_cell, bins_per_cell
+
+    def _cells_hz(self) -> NDArray[np.float64]:
+        num_cells, bins_per_cell = self._cells()
+        middles = np.arange(num_cells) * bins_per_cell + 0.5 * (bins_per_cell + 1)
+        return np.asarray(middles * self._rate_hz / SPECTRUM_SAMPLES, np.float64)
+
+    def _in_cells(self, power: NDArray[Any]) -> NDArray[Any]:
+        """Median power in cells; power is [..., bins]."""
+        num_cells, bins_per_cell = self._cells()
+        bins = power[..., 1 : 1 + num_cells * bins_per_cell]
+        return np.asarray(np.median(bins.reshape(*power.shape[:-1], num_cells, bins_per_cell), axis=-1), power.dtype)
 
 
 _WINDOW = np.hanning(SPECTRUM_SAMPLES).astype(np.float32)

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from shlex import quote
 
 from earwitness.audio.source import ByteRange
 from earwitness.doctor.findings import CorpusReport
@@ -69,7 +70,14 @@ def write_doctor_files(
             (folder / KEEP_FILE).unlink(missing_ok=True)  # that of an earlier report would be wrong
     except OSError as error:
         raise SettingsError(f"{folder}: the report cannot be written ({error.strerror or error})") from error
-    write_doctor_page(folder / PAGE_FILE, report, front_end=front_end, byte_ranges=byte_ranges, workers=workers)
+    write_doctor_page(
+        folder / PAGE_FILE,
+        report,
+        front_end=front_end,
+        keep=keep_words(folder, report, len(dropped), is_short=is_short) if dropped else None,
+        byte_ranges=byte_ranges,
+        workers=workers,
+    )
     return is_short
 
 
@@ -87,6 +95,21 @@ def make_report_folder(folder: Path) -> None:
         raise SettingsError(f"{folder}: the report cannot be written ({error.strerror or error})") from error
     if not os.access(folder, os.W_OK):
         raise SettingsError(f"{folder}: the report cannot be written (no permission)")
+
+
+def keep_words(folder: Path, report: CorpusReport, num_dropped: int, *, is_short: bool) -> str:
+    """How to go on without the clips that are to be dropped; commands stand in backquotes."""
+    clips = f"{num_dropped:,} {'clip' if num_dropped == 1 else 'clips'}"
+    if is_short:
+        path = quote(str(folder / KEEP_FILE))
+        return f'{KEEP_FILE} leaves out {clips}: `earwitness train STORE RUN --where "$(cat {path})"`'
+    instead = (
+        "inspect the manifest with --clean-out, which writes" if report.scanned == "store" else "--clean-out writes"
+    )
+    return (
+        f"{clips} to leave out are too many for a command line, so there is no {KEEP_FILE}: {instead} a manifest "
+        "without them"
+    )
 
 
 def keep_condition(dropped: Collection[str]) -> str:

@@ -29,6 +29,7 @@ from earwitness.report.doctor_words import (
     percent,
     sample_words,
     scan_words,
+    share_words,
     worst_first,
 )
 from earwitness.report.html import write_page
@@ -119,6 +120,7 @@ def write_doctor_page(
     report: CorpusReport,
     *,
     front_end: FrontEnd,
+    keep: str | None = None,
     byte_ranges: Mapping[str, ByteRange] | None = None,
     workers: int = 1,
 ) -> None:
@@ -128,6 +130,7 @@ def write_doctor_page(
         path: the file to write.
         report: what was found.
         front_end: how the sound became the frames whose statistics are shown.
+        keep: a sentence about leaving out clips, with `code` in it; None where nothing is to be left out.
         byte_ranges: by clip id, for clips whose media are parts of files.
         workers: processes that cut the sounds of suspects out of their media.
 
@@ -151,6 +154,7 @@ def write_doctor_page(
             "sample": sample_words(report),
             "num_found": num_clips_found(report),
             "tiles": _tiles(report),
+            "keep": keep,
             "sections": sections,
             "clean": [TITLES[count.kind] for count in report.counts if count.num_examined and not count.num_clips],
             "not_checked": [(TITLES[missing.kind], missing.reason) for missing in report.not_checked],
@@ -180,12 +184,12 @@ class _Tile:
 
 
 def _tiles(report: CorpusReport) -> list[_Tile]:
-    found = num_clips_found(report)
+    found, num_leaks = num_clips_found(report), report.count("split_leak").num_clips
     return [
         _Tile(f"{report.num_scanned:,}", "clips scanned" + (f" of {report.num_clips:,}" if report.is_sample else "")),
         _Tile(duration(report.seconds_of_sound), "of sound"),
         _Tile(percent(found / report.num_scanned) if report.num_scanned else "–", "of the clips have a finding"),
-        _Tile(f"{report.count('split_leak').num_clips:,}", "clips leak over the split"),
+        *([] if report.split_column is None else [_Tile(f"{num_leaks:,}", "clips leak over the split")]),
         _Tile(f"{len(report.labels.counts) - len(report.labels.unused):,}", "labels in use"),
     ]
 
@@ -196,6 +200,7 @@ class _Teller:
     def __init__(self, report: CorpusReport, byte_ranges: Mapping[str, ByteRange]) -> None:
         self._report = report
         self._byte_ranges = byte_ranges
+        self._names = {count.label_id: count.name for count in report.labels.counts}
 
     def section(self, count: KindCount) -> _Section:
         report = self._report
@@ -213,7 +218,7 @@ class _Teller:
             title=TITLES[count.kind],
             meaning=KINDS[count.kind],
             advice=ADVICE[count.kind],
-            share=percent(count.share),
+            share=share_words(report, count),
             interval=interval_words(count, is_sample=report.is_sample),
             groups=tuple(self._group(group) for group in groups[:SUSPECTS_PER_KIND]),
             num_groups=len(groups),
@@ -240,6 +245,7 @@ class _Teller:
             place=self._place(finding),
             detail=finding.detail,
             excerpt=None if finding.kind in _NO_SOUND else self._excerpt(finding, begin),
+            labels=self._named(finding.labels),
         )
 
     def _copy(self, clip: DuplicateClip, *, begin: float) -> _Suspect:
@@ -249,8 +255,11 @@ class _Teller:
             detail="",
             excerpt=self._excerpt(clip, begin),
             side=clip.side,
-            labels=clip.labels,
+            labels=self._named(clip.labels),
         )
+
+    def _named(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self._names.get(label, label) for label in labels)
 
     def _excerpt(self, clip: Finding | DuplicateClip, begin: float) -> Excerpt:
         """From `begin`, in seconds from the clip's beginning."""

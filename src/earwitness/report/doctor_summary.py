@@ -12,6 +12,7 @@ from earwitness.report.doctor_words import (
     percent,
     sample_words,
     scan_words,
+    share_words,
     worst_first,
 )
 from earwitness.report.words import duration, shorten
@@ -51,9 +52,13 @@ def _kind_lines(report: CorpusReport) -> list[str]:
         findings = [finding for finding in report.findings if finding.kind == count.kind]
         clips = f"{count.num_clips:,} {'clip' if count.num_clips == 1 else 'clips'}"
         interval = interval_words(count, is_sample=report.is_sample)
-        lines += ["", f"{TITLES[count.kind]}: {clips}, {percent(count.share)}" + (f" ({interval})" if interval else "")]
+        lines += [
+            "",
+            f"{TITLES[count.kind]}: {clips}, {share_words(report, count)}" + (f" ({interval})" if interval else ""),
+        ]
         for finding in findings[:_EXAMPLES]:
-            lines.append(f"    {finding.clip_id}: {shorten(finding.detail, length=_WIDTH)}")
+            detail = finding.detail.removesuffix(f": '{finding.media}'").replace(f"{finding.media}: ", "")
+            lines.append(f"    {finding.clip_id}: {shorten(detail, length=_WIDTH)}")
         if len(findings) > _EXAMPLES:
             lines.append(f"    and {len(findings) - _EXAMPLES:,} more")
     return lines

@@ -89,9 +89,21 @@ def interval_words(count: KindCount, *, is_sample: bool) -> str:
     return f"{percent(count.low)} to {percent(count.high)}"
 
 
+def share_words(report: CorpusReport, count: KindCount) -> str:
+    """A share with what it is of, where a store holds fewer clips than its manifest: `33.3 % of 3 rows`."""
+    share = percent(count.share)
+    if report.scanned != "store" or not report.count("undecodable").num_clips or not count.num_examined:
+        return share
+    return f"{share} of {count.num_examined:,} {'rows' if count.kind == 'undecodable' else 'stored'}"
+
+
 def scan_words(report: CorpusReport) -> str:
     """What was looked at: `all 400 clips, 33 min 20 s of sound`."""
     sound = f"{duration(report.seconds_of_sound)} of sound"
+    num_failed = report.count("undecodable").num_clips
+    if report.scanned == "store" and num_failed and not report.is_sample:
+        num_stored = report.num_clips - num_failed
+        return f"{num_stored:,} stored of {report.num_clips:,} clips ({num_failed:,} gave no sound), {sound}"
     if not report.is_sample:
         return f"all {report.num_clips:,} clips, {sound}"
     return f"{report.num_scanned:,} of {report.num_clips:,} clips, drawn at random (seed {report.seed}), {sound}"
@@ -115,9 +127,12 @@ def label_words(report: CorpusReport) -> list[str]:
     spread = ""
     if used:
         spread = (
-            f", on {used[-1]:,} to {used[0]:,} clips each" if used[-1] < used[0] else f", on {used[0]:,} clips each"
+            f", on {used[-1]:,} to {used[0]:,} clips each"
+            if used[-1] < used[0]
+            else f", on {used[0]:,} {'clip' if used[0] == 1 else 'clips'} each"
         )
-    words = [f"{len(used):,} labels are in use{spread}; {labels.labels_per_clip:.2f} labels a clip."]
+    in_use = "1 label is" if len(used) == 1 else f"{len(used):,} labels are"
+    words = [f"{in_use} in use{spread}; {labels.labels_per_clip:.2f} labels a clip."]
     if labels.unknown:
         words.append(f"{_listed(labels.unknown)} {_is(labels.unknown)} given to clips, but not in the label set.")
     if labels.unused:
@@ -131,7 +146,8 @@ def label_words(report: CorpusReport) -> list[str]:
 
 
 def _listed(ids: tuple[str, ...], most: int = 6) -> str:
-    return ", ".join(ids[:most]) + (f" and {len(ids) - most:,} more" if len(ids) > most else "")
+    between = "; " if any("," in label for label in ids[:most]) else ", "
+    return between.join(ids[:most]) + (f" and {len(ids) - most:,} more" if len(ids) > most else "")
 
 
 def _is(ids: tuple[str, ...]) -> str:

@@ -100,7 +100,8 @@ def histogram(distribution: Distribution) -> Histogram:
                 y=round(_BOTTOM - height, 2),
                 width=round(step - gap, 2),
                 height=round(height, 2),
-                words=f"{_number(edges[place])} to {_number(edges[place + 1])} {unit}: {count:,} clips",
+                words=f"{_number(edges[place])} to {_number(edges[place + 1])} {unit}: {count:,} "
+                + ("clip" if count == 1 else "clips"),
             )
         )
     median = None if distribution.median is None else factor * distribution.median
@@ -162,7 +163,7 @@ def _edge_ticks(edges: Sequence[float], step: float) -> tuple[Tick, ...]:
     num_bins = len(edges) - 1
     every = max(1, math.ceil(num_bins / _MOST_TICKS), math.ceil(_MIN_LABEL_GAP / step))
     places = [*range(0, num_bins, every)]
-    if (num_bins - places[-1]) * step < _MIN_LABEL_GAP:
+    if (num_bins - places[-1]) * step < 1.5 * _MIN_LABEL_GAP:  # the last label stands left of its tick
         places.pop()
     return tuple(Tick(at=round(_LEFT + place * step, 2), text=_number(edges[place])) for place in [*places, num_bins])
 

@@ -1,6 +1,7 @@
 """What can be chosen about building a store."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from earwitness.errors import SettingsError
 from earwitness.front_end import FrontEnd
@@ -25,8 +26,8 @@ class DecodeSettings:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if isinstance(value, (int, float)) and value <= 0:
-                raise SettingsError(f"{name}={value} must be positive")
+            if isinstance(value, (int, float)) and not 0 < value < inf:  # a nan is neither
+                raise SettingsError(f"{name}={value} must be positive and finite")
         if self.max_failures is not None:
             FailureBudget(self.max_failures)
 

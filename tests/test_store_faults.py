@@ -174,11 +174,11 @@ def manifest_of(folder: Path, names: list[str]) -> Manifest:
 
 
 def test_a_clip_that_needs_too_much_of_the_processor(sounds, tmp_path):
-    settings = BuildSettings(workers=1, cpu_limit_seconds=0.02)
+    settings = BuildSettings(workers=1, cpu_limit_seconds=0.1)
     build_store(manifest_of(sounds, ["good.wav", "long.wav"]), tmp_path / "store", settings=settings)
     [failure] = Store.open(tmp_path / "store").failures().to_pylist()
     assert (failure["clip_id"], failure["kind"]) == ("clip 1", "time_limit")
-    assert failure["reason"] == "it needed more processor time than the limit of 0.02 seconds"
+    assert failure["reason"] == "it needed more processor time than the limit of 0.1 seconds"
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import duration, print_json, progress_bar, remark
+from earwitness.cli.output import print_json, progress_bar, remark
 from earwitness.cli.training_bar import begin_training, show_training
 from earwitness.errors import SettingsError
+from earwitness.report.words import duration
 from earwitness.training.recipes import RECIPES, Recipe
 from earwitness.training.settings import TrainSettings
 

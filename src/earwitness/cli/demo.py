@@ -7,8 +7,9 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from earwitness.cli.output import duration, progress_bar, remark
+from earwitness.cli.output import progress_bar, remark
 from earwitness.cli.training_bar import show_training
+from earwitness.report.words import duration
 
 if TYPE_CHECKING:
     from earwitness.training.loop import TrainProgress

@@ -68,14 +68,6 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people write them: `48 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def clock(seconds: float) -> str:
     """A place in a recording: `1:02:03.4` or `2:03.4`."""
     tenths = round(seconds * 10)

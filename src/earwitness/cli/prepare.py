@@ -10,9 +10,10 @@ from tyro.conf import Positional, arg
 
 from earwitness.cli.label_set_option import read_labels_of
 from earwitness.cli.manifest_option import read_given_manifest
-from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
+from earwitness.cli.output import counted, print_json, print_next, progress_bar, remark
 from earwitness.errors import SettingsError
 from earwitness.places import place
+from earwitness.report.words import duration
 from earwitness.store.settings import BuildSettings
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg, subcommand
 
 from earwitness.cli.manifest_option import read_given_manifest
-from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
+from earwitness.cli.output import counted, print_json, progress_bar, remark
 from earwitness.cli.prepare import build_bar
 from earwitness.errors import SettingsError
+from earwitness.report.words import duration
 from earwitness.store.settings import DecodeSettings
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from earwitness.cli.output import counted, duration, print_json, progress_bar, remark
+from earwitness.cli.output import counted, print_json, progress_bar, remark
 from earwitness.parallel import usable_cpus
+from earwitness.report.words import duration
 from earwitness.synth.settings import SynthSettings
 
 

@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, Self, TextIO
 
-from earwitness.cli.output import clock, duration
+from earwitness.cli.output import clock
 from earwitness.errors import MediaError, SettingsError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.tagger import PatchScores
 from earwitness.inference.tagging import Tagging
 from earwitness.labels import LabelSet
+from earwitness.report.words import duration
 
 SCHEMA_VERSION = 1
 

@@ -8,8 +8,9 @@ import tyro
 from tyro.conf import Positional, arg
 
 from earwitness.cli.held_out import held_out_condition
-from earwitness.cli.output import counted, duration, print_json, print_next, progress_bar, remark
+from earwitness.cli.output import counted, print_json, print_next, progress_bar, remark
 from earwitness.cli.training_bar import show_training
+from earwitness.report.words import duration
 from earwitness.training.recipes import RECIPES, Recipe, without_patch_changes
 from earwitness.training.settings import TrainSettings
 

@@ -175,7 +175,7 @@ def test_evaluate_timelines(workspace: Path, model: Path, made_sounds: MadeSound
 def test_tag_text_and_timeline(model: Path, tone: Path, tmp_path: Path) -> None:
     picture = tmp_path / "tone.png"
     result = earwitness("tag", model, tone, "--timeline", "--plot", picture)
-    assert result.stdout.startswith(f"{tone}  (7.0 s)")
+    assert result.stdout.startswith(f"{tone}  (7 s)")
     assert "tone" in result.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
 

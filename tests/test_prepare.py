@@ -60,7 +60,7 @@ def test_failures_are_told_each_time(manifest: Path, tmp_path: Path, capsys: pyt
     assert prepare(manifest, store) == 0
     first = capsys.readouterr()
     assert where + "\n" in first.err
-    assert "1 of 2 clips, 1.0 s of sound, in 1 part" in first.out
+    assert "1 of 2 clips, 1 s of sound, in 1 part" in first.out
     assert "complete" not in first.out
     assert prepare(manifest, store) == 0
     again = capsys.readouterr()

@@ -85,7 +85,7 @@ def test_a_store_is_looked_after(earwitness, tmp_path, monkeypatch):
     assert "2 clips not stored: dropped" in out
     assert json.loads(earwitness("store info S --json")[1])["failures"] == {"dropped": 2}
 
-    assert "5 of 5 clips, 5.0 s of sound, in 3 parts" in earwitness("store compact S")[1]
+    assert "5 of 5 clips, 5 s of sound, in 3 parts" in earwitness("store compact S")[1]
     assert earwitness("store compact S --clips-per-part 0")[0] == 1
     store = Store.open(tmp_path / "S")
     assert store.clips["clip_id"].to_pylist() == ["clip-1", "clip-3", "clip-4", "clip-5", "w"]
@@ -115,7 +115,7 @@ def test_merging(earwitness, tmp_path):
     earwitness(f"prepare first.csv A {PREPARE}")
     earwitness(f"prepare rest.csv B {PREPARE}")
     earwitness(f"prepare all.csv C {PREPARE}")
-    assert "6 of 6 clips, 6.0 s of sound, in 3 parts" in earwitness("store merge M A B")[1]
+    assert "6 of 6 clips, 6 s of sound, in 3 parts" in earwitness("store merge M A B")[1]
     assert Store.open(tmp_path / "M").fingerprint == Store.open(tmp_path / "C").fingerprint
     assert json.loads(earwitness("store merge M A B --json")[1])["num_parts"] == 3
     status, _, errors = earwitness("store merge N A C")

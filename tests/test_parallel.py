@@ -174,6 +174,13 @@ def test_settings_are_checked_before_work(settings):
         run_tasks(behave, [], **{"workers": 1, "timeout_seconds": 1.0, **settings})
 
 
+def test_workers_that_start_too_late_say_nothing(capfd):
+    """With more workers than tasks, some still start when all is done."""
+    for _ in range(4):
+        assert outcomes_by_task(["say a"], workers=8) == {"say a": "say a"}
+    assert capfd.readouterr().err == ""
+
+
 PARENT = """
 from earwitness.parallel import run_tasks
 from test_parallel import behave

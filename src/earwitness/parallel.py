@@ -15,7 +15,6 @@ iterator in the thread that began it: the system takes that thread for the paren
 import contextlib
 import ctypes
 import itertools
-import multiprocessing
 import os
 import queue
 import signal
@@ -27,6 +26,8 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext
+from multiprocessing.synchronize import RLock
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -171,6 +172,20 @@ def _outcomes(
                 ) from error
 
 
+class _LastingLocks(SpawnContext):
+    """Holds the locks of a pool until it is over: pebble lets go of them before it stops the workers, and one that
+    only now starts could not open them and would say so at length.
+    """
+
+    def __init__(self) -> None:
+        self._locks: list[RLock] = []
+
+    def RLock(self) -> RLock:
+        lock = super().RLock()
+        self._locks.append(lock)
+        return lock
+
+
 class _Pool:
     """A pebble pool that hands finished futures over in the order in which they finish."""
 
@@ -180,7 +195,7 @@ class _Pool:
             max_workers=workers,
             initializer=_start_worker,
             initargs=worker_arguments,
-            context=multiprocessing.get_context("spawn"),
+            context=_LastingLocks(),
         )
 
     def __enter__(self) -> "_Pool":

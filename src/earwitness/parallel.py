@@ -180,7 +180,7 @@ class _LastingLocks(SpawnContext):
     def __init__(self) -> None:
         self._locks: list[RLock] = []
 
-    def RLock(self) -> RLock:
+    def RLock(self) -> RLock:  # noqa: N802 - the name that multiprocessing gives it
         lock = super().RLock()
         self._locks.append(lock)
         return lock

@@ -1,6 +1,6 @@
 """What a corpus of the paper's size would cost, by arithmetic from measured rates.
 
-    python benchmarks/scale.py [--core-seconds-per-hour 4.4] [--clips 70e6] [--hours 5.24e6] ...
+    python benchmarks/scale.py [--core-seconds-per-hour 3.8] [--clips 70e6] [--hours 5.24e6] ...
 
 Nothing is measured here: the rates come from the other benchmarks (`preparing.py`, `store_reading.py`,
 `training_speed.py`, `corpus_scale.py`) and can be given, so that everybody can put in those of their own machines.
@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--clips", type=float, default=70e6)
     parser.add_argument("--hours", type=float, default=5.24e6, help="of media")
     parser.add_argument("--labels-per-clip", type=float, default=5.0)
-    parser.add_argument("--core-seconds-per-hour", type=float, default=4.4, help="of media, to prepare it")
+    parser.add_argument("--core-seconds-per-hour", type=float, default=3.8, help="of media, to prepare it")
     parser.add_argument("--cores-per-node", type=float, default=64)
     parser.add_argument("--days", type=float, default=7.0, help="in which the store is to be there")
     parser.add_argument("--media-mbit-per-second", type=float, default=1.0, help="of the media, pictures included")

@@ -188,7 +188,7 @@ def _require_answer(address: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ClusterError(f"Ray at {address}: no answer within {_ANSWER_SECONDS:.0f} seconds; {how}") from error
+        raise ClusterError(f"Ray at {address}: no answer within {_ANSWER_SECONDS:g} seconds; {how}") from error
     if tried.returncode:
         reason = (tried.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ClusterError(f"Ray at {address}: no connection ({reason}); {how}")
@@ -233,7 +233,8 @@ def _make_part(
 def _remove_orphans(spool_folder: Path) -> None:
     """Remove what tasks that were lost on this node have left of the frames of a store behind a URL."""
     for folder in spool_folder.glob(f"{socket.gethostname()}-*"):
-        if not is_running(int(folder.name.rpartition("-")[2])):
+        pid = int(folder.name.split("-")[-2])
+        if pid == os.getpid() or not is_running(pid):  # a process makes one part at a time
             shutil.rmtree(folder, ignore_errors=True)
 
 

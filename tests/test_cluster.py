@@ -129,6 +129,18 @@ def test_what_travels_is_a_part(manifest, built, tmp_path):
     assert travelling.data_folder.is_absolute()
 
 
+def test_what_lost_tasks_have_left_is_removed(tmp_path):
+    """Machines and processes may be numbered anew after a restart: then what was left has our own number."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    kept = {f"{host}-{os.getppid()}-c", f"{host}-2-{dead.pid}-d"}
+    for name in {f"{host}-{dead.pid}-a_1", f"{host}-{os.getpid()}-b", *kept}:
+        (tmp_path / name).mkdir()
+    cluster._remove_orphans(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
 def test_nodes_that_are_not_like_this_one(manifest, built, tmp_path):
     error = run_part(job_of(built, manifest, 0), tmp_path, {**decoder_versions(), "av": "1.0"})
     assert isinstance(error, ClusterError)

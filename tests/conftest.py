@@ -1,6 +1,7 @@
 """Shared fixtures. Real data is found by the environment variable EARWITNESS_DATA; its tests skip where it is unset."""
 
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from earwitness.store.settings import BuildSettings
 # The networks of the tests are so small that a second thread only waits for the first. Set before torch is imported,
 # and inherited by the commands that the tests run.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Shells begin what runs in their background deaf to Ctrl-C, and so do its children; some tests are about Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("busy machine", deadline=None)  # times are measured by benchmarks
 settings.load_profile("busy machine")

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from earwitness.store.read import Store
 from earwitness.store.retry import retry_failures
 from earwitness.store.settings import BuildSettings
 from earwitness.store.versions import decoder_versions
+from made_stores import here
 
 RATE_HZ = 16_000
 NUM_CLIPS = 48
@@ -87,13 +89,13 @@ def test_a_cluster_of_this_machine_makes_the_same_store(ray, manifest, built, tm
     assert json.loads(done.stdout)["num_stored"] == NUM_CLIPS - 1
     assert "ray" not in done.stderr.lower()
     local = tmp_path / "local"
-    build_store(read_manifest(manifest), local, settings=replace(SETTINGS, clips_per_part=24))
+    build_store(read_manifest(manifest), local, settings=replace(SETTINGS, clips_per_part=24), engine=here)
     assert content(tmp_path / "store") == content(local)
 
 
 def test_a_part_made_twice_is_harmless(manifest, built, tmp_path):
     folder = tmp_path / "store"
-    build_store(read_manifest(manifest), folder, settings=SETTINGS)
+    shutil.copytree(built, folder)
     job = job_of(folder, manifest, 1)
     before = rows_path(folder, 1).stat().st_ino
     counts = run_part(job, tmp_path)
@@ -108,7 +110,7 @@ def test_a_part_made_twice_is_harmless(manifest, built, tmp_path):
     away = manifest.parent / "away.wav"
     away.rename(manifest.parent / "5.wav")
     try:
-        retry_failures(folder, settings=SETTINGS)
+        retry_failures(folder, settings=SETTINGS, engine=here)
         stored = content(folder)
         twin = run_part(replace(job, places=(1,)), tmp_path)
     finally:
@@ -125,6 +127,18 @@ def test_what_travels_is_a_part(manifest, built, tmp_path):
     assert travelling.rows.to_pylist() == table.slice(8, 4).to_pylist()
     assert len(pickle.dumps(travelling)) < len(pickle.dumps(long)) / 20
     assert travelling.data_folder.is_absolute()
+
+
+def test_what_lost_tasks_have_left_is_removed(tmp_path):
+    """Machines and processes may be numbered anew after a restart: then what was left has our own number."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    kept = {f"{host}-{os.getppid()}-c", f"{host}-2-{dead.pid}-d"}
+    for name in {f"{host}-{dead.pid}-a_1", f"{host}-{os.getpid()}-b", *kept}:
+        (tmp_path / name).mkdir()
+    cluster._remove_orphans(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_nodes_that_are_not_like_this_one(manifest, built, tmp_path):
@@ -147,7 +161,7 @@ def test_what_cannot_be_written_is_said(manifest, built, tmp_path, monkeypatch):
 
     monkeypatch.setattr(cluster, "make_parts", fails)
     folder = tmp_path / "store"
-    build_store(read_manifest(manifest), folder, settings=SETTINGS)
+    shutil.copytree(built, folder)
     rows_path(folder, 0).unlink()
     error = run_part(job_of(folder, manifest, 0), tmp_path)
     assert isinstance(error, StoreError)
@@ -171,18 +185,24 @@ def test_nobody_answers(ray, manifest, tmp_path):
 
 
 def test_somebody_else_answers(ray, monkeypatch):
-    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
-        with pytest.raises(ClusterError, match=f"Ray at {address}: no answer within 3 seconds; a cluster is begun by"):
+        with pytest.raises(ClusterError, match=f"Ray at {address}: no answer within 0.5 seconds; a cluster is"):
             list(cluster_engine(address)([], Path("spool"), SETTINGS))
 
 
 def test_no_cluster_here(ray, monkeypatch):
-    monkeypatch.setenv("RAY_TMPDIR", "/nowhere")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(ClusterError, match=r"Ray at auto: no (connection|answer)"):
+    def connect() -> None:
         list(cluster_engine("auto")([], Path("spool"), SETTINGS))
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # whatever else runs on this machine
+    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 0.5)
+    with pytest.raises(ClusterError, match=r"Ray at auto: no (connection|answer)"):
+        connect()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ClusterError, match=r"Ray at auto: no connection \(it says nothing\); a cluster is begun by"):
+        connect()
 
 
 def test_without_ray(monkeypatch):

@@ -365,3 +365,11 @@ def test_json_lines_are_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
         file.write('\n{"media": "/62", "x": "y"}')
     with pytest.raises(ManifestError, match=r"t.jsonl: (a|the)? ?column.* mixes kinds of values"):
         read_table(tmp_path / "t.jsonl")
+
+
+@pytest.mark.skipif(not hasattr(pa, "string_view"), reason="this pyarrow has no views")
+def test_text_in_the_layout_of_other_programs():
+    """Arrow can hold text as views, which it cannot pick rows from."""
+    texts = pa.array(["a", None, "c"]).cast(pa.string_view())
+    manifest = Manifest.from_table(pa.table({"media": ["1.wav", "2.wav", "3.wav"], "site": texts}))
+    assert manifest.take(np.array([0, 2])).table["site"].to_pylist() == ["a", "c"]

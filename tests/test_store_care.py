@@ -4,11 +4,8 @@ A process that is killed leaves the files as they were at some moment, and what 
 once, with a copy of the folder at each sync; each copy is what a kill there would have left.
 """
 
-import itertools
-import json
-import os
 import shutil
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,121 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 import pytest
-import scipy.io.wavfile
 
-from earwitness.errors import LabelError, ManifestError, MediaError, SelectionError, SettingsError, StoreError
+from earwitness.errors import LabelError, ManifestError, SelectionError, SettingsError, StoreError
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest, read_manifest
-from earwitness.parallel import Failure
 from earwitness.store.append import append_clips
 from earwitness.store.build import build_store
-from earwitness.store.decode import ClipTask, decode_clip
 from earwitness.store.drop import drop_clips
 from earwitness.store.header import read_header
-from earwitness.store.index import INDEX_FOLDER
 from earwitness.store.merge import compact_store, merge_stores
-from earwitness.store.part_jobs import PartJob, counts_of
-from earwitness.store.parts import PARTS_FOLDER, PartCounts, copy_raw_frames, frames_path, rows_path
+from earwitness.store.parts import frames_path
 from earwitness.store.read import Store
-from earwitness.store.reading import FrameReader
 from earwitness.store.retry import retry_failures
-from earwitness.store.settings import BuildSettings, DecodeSettings
-from earwitness.store.verify import verify_store
-
-RATE_HZ = 16_000
-SETTINGS = BuildSettings(workers=1, clips_per_part=3)
-
-
-def here(jobs: Iterable[PartJob], spool_folder: Path, settings: DecodeSettings) -> Generator[PartCounts, None, None]:
-    """An engine without worker processes: part after part, clip after clip."""
-    spool_folder.mkdir()
-    for job in jobs:
-        results, rows = {}, job.rows.to_pylist()
-        for place in range(len(rows)) if job.places is None else job.places:
-            values = {name: rows[place][name] for name in ("media", "start_seconds", "stop_seconds")}
-            path = str(spool_folder / str(place))
-            try:
-                results[place] = decode_clip(
-                    ClipTask(part=job.part, place=place, spool_path=path, front_end=job.front_end, **values)
-                )
-            except MediaError as error:
-                results[place] = Failure(error.kind, str(error))
-            yield counts_of(results[place])
-        job.commit(results, lambda place, append: copy_raw_frames(spool_folder / str(place), append))
+from made_stores import SETTINGS, build, content, damage, files, here, manifest_of, moments, write_sounds
 
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sounds")
-    rng = np.random.default_rng(0)
-    for number in range(12):
-        samples = rng.standard_normal(RATE_HZ + number * 1_600) * 3_000
-        scipy.io.wavfile.write(folder / f"{number}.wav", RATE_HZ, samples.astype(np.int16))
-    return folder
-
-
-def manifest_of(folder: Path, numbers: Iterable[int], *, source: str = "clips.csv", **columns: object) -> Manifest:
-    numbers = list(numbers)
-    table = pa.table(
-        {
-            "clip_id": [f"clip {number}" for number in numbers],
-            "media": [str(folder / f"{number}.wav") for number in numbers],
-            "labels": [["noise", f"n{number % 3}"] for number in numbers],
-            "fold": [number % 4 for number in numbers],
-            **columns,
-        }
-    )
-    return Manifest.from_table(table, source=source)
-
-
-def build(manifest: Manifest, folder: Path, **settings: object) -> Path:
-    build_store(manifest, folder, settings=BuildSettings(**{**vars(SETTINGS), **settings}), engine=here)
-    return folder
-
-
-def content(folder: Path) -> dict[str, object]:
-    """All that can be read of a store, which must be whole."""
-    report = verify_store(folder)
-    assert report.is_whole, report
-    store = Store.open(folder)
-    with FrameReader(store) as reader:
-        frames = [reader.read_clip(clip).tobytes() for clip in range(store.num_clips)]
-    return {
-        "clips": store.clips.to_pylist(),
-        "frames": frames,
-        "failures": store.failures().to_pylist(),
-        "labels": store.label_set.ids,
-        "targets": store.targets(np.arange(store.num_clips)).tolist(),
-        "fingerprint": store.fingerprint,
-        "totals": store.totals,
-    }
-
-
-def files(folder: Path, *, data_folder: str = ".") -> dict[str, bytes]:
-    """The files of the parts."""
-    return {path.name: path.read_bytes() for path in sorted((folder / data_folder / PARTS_FOLDER).iterdir())}
-
-
-def moments(folder: Path, change: Callable[[], object], tmp_path: Path, monkeypatch) -> list[Path]:
-    """Make a change, and give what the folder was at some syncs on the way, others each time; with
-    EARWITNESS_ALL_MOMENTS set, at each.
-    """
-    copies: list[Path] = []
-    sync = os.fsync
-    step = 1 if "EARWITNESS_ALL_MOMENTS" in os.environ else 7
-    offset = int.from_bytes(os.urandom(4)) % step
-
-    def sync_and_copy(descriptor: int) -> None:
-        sync(descriptor)
-        copies.append(tmp_path / f"moment {len(copies)}" / folder.name)
-        if (len(copies) + offset) % step == 0:
-            shutil.copytree(folder, copies[-1])
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", sync_and_copy)
-        change()
-    return [copy for copy in copies if copy.exists()]
+    return write_sounds(tmp_path_factory.mktemp("sounds"))
 
 
 # Failures tried again.
@@ -414,6 +315,17 @@ def test_a_merged_store_is_that_of_the_joined_manifest(halting, tmp_path):
         merge_stores([one, tmp_path / "two"], tmp_path / "merged")
 
 
+def test_any_other_name_may_be_a_column(sounds, tmp_path):
+    names = {"_source": ["a", "b"], "store": [1, 2], "clip_id_count": [3, 4], 'a b\n"c': [None, "x"]}
+    for number in (0, 1):
+        build(manifest_of(sounds, [2 * number, 2 * number + 1], **names), tmp_path / str(number))
+    merge_stores([tmp_path / "0", tmp_path / "1"], tmp_path / "merged")
+    compact_store(tmp_path / "merged")
+    assert {name: Store.open(tmp_path / "merged").clips[name].to_pylist() for name in names} == {
+        name: values * 2 for name, values in names.items()
+    }
+
+
 def test_merging_is_interrupted(sounds, tmp_path, monkeypatch):
     one = build(manifest_of(sounds, range(5)), tmp_path / "one")
     two = build(manifest_of(sounds, range(5, 9)), tmp_path / "two")
@@ -444,202 +356,3 @@ def test_stores_that_cannot_be_merged(sounds, tmp_path):
     three = build(manifest_of(sounds, [8]), tmp_path / "three")
     with pytest.raises(StoreError, match=r"the frames of clip 'clip 2' are not those that were stored"):
         merge_stores([one, three], tmp_path / "out")
-
-
-# Damage.
-
-
-def damage(path: Path, place: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 1
-    path.write_bytes(data)
-
-
-@pytest.fixture(scope="module")
-def whole(sounds, tmp_path_factory) -> Path:
-    return build(manifest_of(sounds, range(8)), tmp_path_factory.mktemp("whole") / "store")
-
-
-@pytest.fixture
-def store(whole, tmp_path) -> Path:
-    shutil.copytree(whole, tmp_path / "store")
-    return tmp_path / "store"
-
-
-def prepare_again(folder: Path, manifest: Manifest) -> dict[str, object]:
-    build_store(manifest, folder, settings=SETTINGS, engine=here)
-    retry_failures(folder, kinds=["damaged"], settings=SETTINGS, engine=here)
-    return content(folder)
-
-
-def test_damaged_frames_are_found_marked_and_made_again(store, whole, sounds):
-    damage(frames_path(store, 1), -1)
-    damage(frames_path(store, 2), 128)
-    report = verify_store(store)
-    assert [(fault.part, fault.clips, fault.num_rows) for fault in report.parts] == [
-        (1, ("clip 5",), 3),
-        (2, ("clip 6",), 2),
-    ]
-    assert "do not match their checksum" in report.parts[0].reason
-    assert (report.num_parts, report.num_clips, report.others, report.is_whole) == (3, 8, (), False)
-    assert verify_store(store, repair=True) == report
-    found = content(store)
-    assert found["totals"].num_clips == 6
-    assert {row["kind"] for row in found["failures"]} == {"damaged"}
-    assert prepare_again(store, manifest_of(sounds, range(8))) == content(whole)
-
-
-@pytest.mark.parametrize("length", [None, 0, 200, 20_000])
-def test_frames_that_are_missing_or_cut(store, whole, sounds, length):
-    path = frames_path(store, 0)
-    if length is None:
-        path.unlink()
-    else:
-        os.truncate(path, length)
-    report = verify_store(store, repair=True)
-    assert [fault.part for fault in report.parts] == [0]
-    assert len(report.parts[0].clips) == (2 if length == 20_000 else 3)
-    assert prepare_again(store, manifest_of(sounds, range(8))) == content(whole)
-
-
-@pytest.mark.parametrize("place", [4, 400, -20])
-def test_rows_that_are_damaged(store, whole, sounds, place):
-    damage(rows_path(store, 1), place)
-    report = verify_store(store)
-    assert [(fault.part, fault.clips) for fault in report.parts] == [(1, ())]
-    verify_store(store, repair=True)
-    with pytest.raises(StoreError, match="unfinished"):
-        Store.open(store)
-    with pytest.raises(StoreError, match="1 of 3 parts are missing"):
-        drop_clips(store, clip_ids=["clip 0"])
-    # any manifest of these rows will do, in any order
-    shuffled = manifest_of(sounds, [3, 1, 0, 2, 7, 5, 6, 4])
-    assert prepare_again(store, shuffled) == content(whole)
-    assert files(store) == files(whole)
-
-
-def test_rows_of_another_part(store, whole, sounds):
-    shutil.copy(rows_path(store, 0), rows_path(store, 1))
-    shutil.copy(frames_path(store, 0), frames_path(store, 1))
-    [fault] = verify_store(store, repair=True).parts
-    assert "its rows are not those of the manifest" in fault.reason
-    assert prepare_again(store, manifest_of(sounds, range(8))) == content(whole)
-
-
-def test_a_damaged_index_and_manifest_are_written_again(store, whole):
-    damage(store / INDEX_FOLDER / "first_frames.npy", -1)
-    (store / "manifest.parquet").write_bytes(b"nothing")
-    header = json.loads((store / "store.json").read_text())
-    (store / "store.json").write_text(json.dumps({**header, "fingerprint": "0" * 32}))
-    report = verify_store(store)
-    assert not report.parts
-    words = " ".join(report.others)
-    assert "manifest.parquet: this part of the store cannot be read" in words
-    assert "first_frames.npy: not what follows from the parts" in words
-    assert "store.json says 0000" in words
-    assert verify_store(store, repair=True) == report
-    assert content(store) == content(whole)
-    assert (store / "manifest.parquet").read_bytes() == (whole / "manifest.parquet").read_bytes()
-
-
-def test_repairing_is_interrupted(store, whole, sounds, tmp_path, monkeypatch):
-    damage(frames_path(store, 0), -1)
-    damage(rows_path(store, 1), 4)
-    damage(frames_path(store, 2), -1)
-    copies = moments(store, lambda: verify_store(store, repair=True), tmp_path, monkeypatch)
-    wanted = content(whole)
-    for copy in copies:
-        build(manifest_of(sounds, range(8)), copy)
-        verify_store(copy, repair=True)
-        assert prepare_again(copy, manifest_of(sounds, range(8))) == wanted
-
-
-# Stores of version 1.
-
-
-@pytest.fixture
-def old(whole, tmp_path) -> Path:
-    """A store as version 1 left it: no checksums, no manifest beside the parts, a shorter header."""
-    folder = tmp_path / "old"
-    shutil.copytree(whole, folder)
-    for path in (folder / PARTS_FOLDER).glob("*.parquet"):
-        pa.parquet.write_table(pa.parquet.read_table(path).drop_columns(["frames_digest"]), path, compression="zstd")
-    (folder / "manifest.parquet").unlink()
-    header = json.loads((folder / "store.json").read_text())
-    del header["data_folder"], header["merged_from"], header["manifest"]["appended"]
-    (folder / "store.json").write_text(json.dumps({**header, "version": 1}))
-    return folder
-
-
-def test_a_store_of_version_1_is_read(old, whole, sounds):
-    assert content(old) == content(whole)
-    report = verify_store(old)
-    assert (report.is_whole, report.num_clips, report.num_without_checksum) == (True, 8, 8)
-    assert build_store(manifest_of(sounds, range(8)), old, settings=SETTINGS).was_complete
-    with pytest.raises(StoreError, match=r"1 row removed \(the first: 'clip 7'\)"):
-        build_store(manifest_of(sounds, range(7)), old, settings=SETTINGS)
-    assert json.loads((old / "store.json").read_text())["version"] == 1
-
-
-def test_a_store_of_version_1_is_looked_after(old, whole, sounds, tmp_path):
-    drop_clips(old, clip_ids=["clip 1"])
-    append_clips(manifest_of(sounds, range(9)), old, settings=SETTINGS, engine=here)
-    retry_failures(old, kinds=["dropped"], settings=SETTINGS, engine=here)
-    fresh = build(manifest_of(sounds, range(9)), tmp_path / "fresh")
-    assert content(old) == content(fresh)
-    assert verify_store(old).num_without_checksum == 7
-    compact_store(old)
-    assert verify_store(old).num_without_checksum == 0
-    assert files(old, data_folder="compacted-1") == files(fresh)
-
-
-def test_an_unfinished_store_of_version_1_is_finished(old, whole, sounds):
-    header = json.loads((old / "store.json").read_text())
-    (old / "store.json").write_text(json.dumps({**header, "totals": None, "fingerprint": None}))
-    rows_path(old, 1).unlink()
-    with pytest.raises(StoreError, match=r"another manifest.*not known, its rows are lost"):
-        build_store(manifest_of(sounds, range(7)), old, settings=SETTINGS)
-    build_store(manifest_of(sounds, range(8)), old, settings=SETTINGS, engine=here)
-    assert content(old) == content(whole)
-
-
-# What is refused.
-
-
-def test_a_store_is_held_by_one_at_a_time(store, sounds):
-    from earwitness.store.claim import claimed
-
-    changes: list[Callable[[], object]] = [
-        lambda: drop_clips(store, clip_ids=["clip 0"]),
-        lambda: compact_store(store),
-        lambda: retry_failures(store, settings=SETTINGS),
-        lambda: append_clips(manifest_of(sounds, [9]), store, settings=SETTINGS),
-        lambda: verify_store(store, repair=True),
-    ]
-    with claimed(store):
-        for change in changes:
-            with pytest.raises(StoreError, match="another process is building this store, or changes it"):
-                change()
-
-
-def test_folders_that_are_no_stores(sounds, tmp_path):
-    changes: list[Callable[[Path], object]] = [
-        lambda folder: drop_clips(folder, clip_ids=["clip 0"]),
-        compact_store,
-        verify_store,
-        lambda folder: retry_failures(folder, settings=SETTINGS),
-        lambda folder: append_clips(manifest_of(sounds, [9]), folder, settings=SETTINGS),
-    ]
-    (tmp_path / "empty").mkdir()
-    for change, name in itertools.product(changes, ("none", "empty")):
-        with pytest.raises(StoreError, match=r"there is no such folder|the folder holds no store"):
-            change(tmp_path / name)
-    assert [*tmp_path.iterdir()] == [tmp_path / "empty"]
-
-
-def test_a_header_that_points_outside(store):
-    values = json.loads((store / "store.json").read_text())
-    for data_folder in ("..", "../x", "/", "compacted-1/..", "parts"):
-        (store / "store.json").write_text(json.dumps({**values, "data_folder": data_folder}))
-        with pytest.raises(StoreError, match="data_folder is"):
-            Store.open(store)

@@ -14,12 +14,13 @@ import pytest
 import scipy.io.wavfile
 from fsspec.implementations.memory import MemoryFileSystem
 
+from earwitness.audio import transient
 from earwitness.audio.decode import decode
 from earwitness.audio.transient import is_transient
+from earwitness.doctor.clips import MediaTask, examine_media
 from earwitness.errors import SettingsError, StoreError, TransientError, UndecodableError
 from earwitness.front_end import FrontEnd
 from earwitness.manifest import Manifest
-from earwitness.store import decode as store_decode
 from earwitness.store.build import build_store
 from earwitness.store.decode import ClipTask, decode_clip
 from earwitness.store.difference import manifest_difference
@@ -27,8 +28,10 @@ from earwitness.store.failure_budget import FailureBudget
 from earwitness.store.merge import merge_stores
 from earwitness.store.parts import PartCounts
 from earwitness.store.read import Store
+from earwitness.store.retry import retry_failures
 from earwitness.store.settings import BuildSettings, DecodeSettings
 from made_media import wav
+from made_stores import here
 
 RATE_HZ = 16_000
 
@@ -134,7 +137,7 @@ class Flaky(MemoryFileSystem):
 def flaky(monkeypatch) -> str:
     fsspec.register_implementation("flaky", Flaky, clobber=True)
     MemoryFileSystem().pipe("/sound.wav", SOUND)
-    monkeypatch.setattr(store_decode, "_WAITS_SECONDS", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(transient, "_WAITS_SECONDS", (0.01, 0.02, 0.03))
     return "flaky://sound.wav"
 
 
@@ -153,6 +156,13 @@ def test_clips_are_tried_again_while_errors_may_pass(flaky, tmp_path):
     Flaky.failures_left = 0
     with pytest.raises(UndecodableError, match="no such file"):
         decoded("flaky://other.wav", tmp_path)
+
+
+def test_an_inspection_tries_again_too(flaky):
+    Flaky.failures_left = 3
+    task = MediaTask(row=0, source=flaky, start_seconds=None, stop_seconds=None, front_end=FrontEnd())
+    measures = examine_media(task)
+    assert (Flaky.failures_left, measures.seconds) == (0, 20.0)
 
 
 # Builds.
@@ -208,13 +218,13 @@ def test_a_build_stops_when_too_many_clips_fail(sounds, tmp_path):
         r"Such as: .*text\.wav: is a text file.*The parts finished so far are kept"
     )
     with pytest.raises(StoreError, match=words):
-        build_store(manifest, tmp_path / "store", settings=settings)
+        build_store(manifest, tmp_path / "store", settings=settings, engine=here)
     with pytest.raises(StoreError, match=r"unfinished \(2 of 4 parts\)"):
         Store.open(tmp_path / "store")
     assert not (tmp_path / "store" / "tmp").exists()
     seen = []
     enough = BuildSettings(workers=1, clips_per_part=2, max_failures="5")
-    summary = build_store(manifest, tmp_path / "store", settings=enough, progress=seen.append)
+    summary = build_store(manifest, tmp_path / "store", settings=enough, engine=here, progress=seen.append)
     assert (summary.num_stored, summary.num_failed, summary.num_resumed_parts) == (3, 5, 2)
     assert (seen[0].num_resumed, seen[0].num_failed) == (4, 4)
 
@@ -224,7 +234,31 @@ def test_failures_of_before_count(sounds, tmp_path):
     settings = BuildSettings(workers=1, clips_per_part=2, max_failures="1")
     for _ in range(2):
         with pytest.raises(StoreError, match="stopped, 2 of 4 clips"):
-            build_store(manifest, tmp_path / "store", settings=settings)
+            build_store(manifest, tmp_path / "store", settings=settings, engine=here)
+
+
+def test_failures_of_before_that_are_to_be_tried_again_do_not_count(sounds, tmp_path):
+    folder, manifest = tmp_path / "store", manifest_of(tmp_path, [f"{number}.wav" for number in range(8)])
+    settings = BuildSettings(workers=1, clips_per_part=2, max_failures="2")
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"the same command goes on .* with\s--retry-failures$"):
+            build_store(manifest, folder, settings=settings, engine=here)
+    with pytest.raises(StoreError, match="stopped, 3 of 8 clips"):  # those of this run do
+        build_store(manifest, folder, settings=settings, engine=here, forgiven=["undecodable"])
+    for number in range(8):
+        shutil.copy(sounds / "good.wav", tmp_path / f"{number}.wav")
+    with pytest.raises(StoreError, match="stopped, 4 of 8 clips"):
+        build_store(manifest, folder, settings=settings, engine=here, forgiven=["transient"])
+    assert build_store(manifest, folder, settings=settings, engine=here, forgiven=["undecodable"]).num_failed == 4
+    assert retry_failures(folder, settings=settings, engine=here).num_stored == 4
+
+
+def test_names_that_no_file_has(sounds, tmp_path):
+    manifest = manifest_of(sounds, ["good.wav", "a\0b.wav", "x" * 300, "good.wav/1"])
+    build_store(manifest, tmp_path / "store", settings=BuildSettings(workers=1), engine=here)
+    failures = Store.open(tmp_path / "store").failures()
+    assert failures["kind"].to_pylist() == ["undecodable"] * 3
+    assert "cannot be the name of a file (embedded null byte)" in failures["reason"][0].as_py()
 
 
 def test_a_disk_that_vanishes(sounds, tmp_path):
@@ -240,7 +274,7 @@ def test_a_disk_that_vanishes(sounds, tmp_path):
 def test_a_disk_that_is_full_while_stores_are_copied(sounds, tmp_path):
     for name, row in (("one", 0), ("two", 1)):
         manifest = Manifest(manifest_of(sounds, ["good.wav"] * 2).table.slice(row, 1))
-        build_store(manifest, tmp_path / name, settings=BuildSettings(workers=1))
+        build_store(manifest, tmp_path / name, settings=BuildSettings(workers=1), engine=here)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:
@@ -291,7 +325,7 @@ def test_a_manifest_edited_between_two_runs(sounds, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_store(manifest, tmp_path / "store", settings=settings, progress=interrupt)
+        build_store(manifest, tmp_path / "store", settings=settings, engine=here, progress=interrupt)
     edited = manifest_of(sounds, ["good.wav", "text.wav", "good.wav", "good.wav", "good.wav"])
     words = (
         r"manifest \(4 rows\) and not manifest \(5 rows\)\. From there to what is asked for: 1 row added \(the first: "
@@ -299,7 +333,7 @@ def test_a_manifest_edited_between_two_runs(sounds, tmp_path):
     )
     for _ in range(2):  # unfinished, and finished
         with pytest.raises(StoreError, match=words):
-            build_store(edited, tmp_path / "store", settings=settings)
+            build_store(edited, tmp_path / "store", settings=settings, engine=here)
         shuffled = Manifest(manifest.table.take([2, 0, 3, 1]), manifest.source)
         assert build_store(shuffled, tmp_path / "store", settings=settings).num_stored == 4
     assert Store.open(tmp_path / "store").clips["clip_id"].to_pylist() == [f"clip {row}" for row in range(4)]

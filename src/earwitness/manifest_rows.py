@@ -32,6 +32,7 @@ PIECE_ROWS = 1 << 18
 """Rows looked at together."""
 
 _LISTS_OF_TEXT = pa.list_(pa.string())
+_PLAIN_LAYOUTS = {"string_view": pa.string(), "binary_view": pa.binary()}
 _NO_TIMES = pa.nulls(PIECE_ROWS, pa.float64())
 
 
@@ -57,7 +58,7 @@ class RowChecker:
             ManifestError: see `Manifest.from_table`.
         """
         check_columns(piece.column_names, self.source)
-        piece = self._with_core_columns(piece)
+        piece = self._with_core_columns(_without_views(piece))
         self._check(piece)
         labels = pa.chunked_array(self._encoded_labels(piece["labels"]), pa.list_(pa.int32()))
         piece = piece.set_column(piece.column_names.index("labels"), "labels", labels)
@@ -199,6 +200,15 @@ class RowChecker:
         if (position := first_true(pc.or_kleene(pc.is_null(flat), pc.equal(flat, "")))) is not None:
             row = pc.list_parent_indices(chunk)[position].as_py()
             raise ManifestError(f"{self._row(first + row)}: a label is empty; came {chunk[row].as_py()}")
+
+
+def _without_views(piece: pa.Table) -> pa.Table:
+    """Text as other programs may write it, in a layout that Arrow cannot pick rows from, becomes plain text."""
+    for position, field_ in enumerate(piece.schema):
+        plain = _PLAIN_LAYOUTS.get(str(field_.type))
+        if plain is not None:
+            piece = piece.set_column(position, field_.name, pc.cast(piece[position], plain))
+    return piece
 
 
 def check_columns(names: list[str], source: str) -> None:

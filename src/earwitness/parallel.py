@@ -224,13 +224,24 @@ class _Pool:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Threads begun in here, and the processes these begin, never see Ctrl-C, not even while they still import."""
+    """Threads begun in here, and the processes these begin, never see Ctrl-C, not even while they still import. This
+    thread sees it when all is done: a process half begun would complain that nobody tells it what to do.
+    """
     resource_tracker.ensure_running()  # beginning it would unblock them
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler, heard = signal.getsignal(signal.SIGINT), list[int]()
+    # the mask does not do here: another thread may take the signal, and Python passes it on to its main thread
+    is_ours = threading.current_thread() is threading.main_thread() and handler is not None
+    if is_ours:
+        signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
     try:
         yield
     finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _result(future: Future[Any], limits: _TimeLimits) -> tuple[Any, Failure | None]:

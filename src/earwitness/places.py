@@ -82,8 +82,11 @@ class UrlPath:
 
     def exists(self) -> bool:
         """Whether there is such a file."""
-        with self._file_system() as (system, path):
-            return bool(system.isfile(path))
+        try:
+            with self._file_system() as (system, path):
+                return bool(system.info(path)["type"] == "file")  # `isfile` takes every error for a no
+        except FileNotFoundError:
+            return False
 
     def is_dir(self) -> bool:
         """Whether anything lies in there."""

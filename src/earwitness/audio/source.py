@@ -250,6 +250,8 @@ def _open_path(path: Path, name: str) -> BinaryIO:
         raise UndecodableError(f"{name}: no such file") from None
     except OSError as error:
         raise _opening_error(name, error) from error
+    except ValueError as error:  # a NUL in it
+        raise UndecodableError(f"{name!r}: cannot be the name of a file ({error})") from error
 
 
 def _open_url(url: UrlPath) -> BinaryIO:

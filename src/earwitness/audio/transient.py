@@ -1,4 +1,4 @@
-"""Which errors of disks and networks may be gone when one tries again.
+"""Which errors of disks and networks may be gone when one tries again, and trying again.
 
 Errors of the media itself, and answers such as "there is no such file" or "you may not", are none of them. Every file
 system of fsspec has errors of its own, many of them without an error number; those of HTTP clients are known by
@@ -7,6 +7,16 @@ their status, others by the names of their classes, so that none of these packag
 
 import errno
 import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from earwitness.errors import TransientError
+
+Result = TypeVar("Result")
+
+_WAITS_SECONDS = (0.5, 2.0, 8.0)
+"""Between one try and the next."""
 
 _ERROR_NUMBERS = frozenset(
     {
@@ -24,6 +34,23 @@ _CLASS_NAMES = frozenset(
         *("IncompleteRead", "ProtocolError"),  # http.client, urllib3
     }
 )
+
+
+def trying_again(work: Callable[[], Result]) -> Result:
+    """Do some work that reads media; where disk or network fail, give them some time and do it again.
+
+    Raises:
+        TransientError: they failed every time.
+    """
+    for wait_seconds in _WAITS_SECONDS:
+        try:
+            return work()
+        except TransientError:
+            time.sleep(wait_seconds)
+    try:
+        return work()
+    except TransientError as error:
+        raise TransientError(f"{error}; tried {len(_WAITS_SECONDS) + 1} times") from error
 
 
 def is_transient(error: BaseException | None) -> bool:

@@ -48,18 +48,25 @@ class Prepare:
         """Build the store; 1 if not one clip could be stored."""
         from earwitness.store.build import build_store
         from earwitness.store.parts import FAILURES_FILE
-        from earwitness.store.retry import RETRIED_KINDS, retry_failures
+        from earwitness.store.retry import RETRIED_KINDS, check_kinds, retry_failures
 
+        kinds = () if self.retry_failures is None else self.retry_failures or RETRIED_KINDS
+        check_kinds(kinds)
         engine = self._engine()
         manifest = read_given_manifest(self.manifest)
         label_set = read_labels_of(self.label_set) if self.label_set is not None else None
         with build_bar("prepare", total=len(manifest)) as progress:
             summary = build_store(
-                manifest, self.store, settings=self.settings, label_set=label_set, engine=engine, progress=progress
+                manifest,
+                self.store,
+                settings=self.settings,
+                label_set=label_set,
+                engine=engine,
+                progress=progress,
+                forgiven=kinds,
             )
         retried = None
-        if self.retry_failures is not None:
-            kinds = self.retry_failures or RETRIED_KINDS
+        if kinds:
             with build_bar("retry") as progress:
                 retried = retry_failures(
                     self.store, kinds=kinds, settings=self.settings, engine=engine, progress=progress

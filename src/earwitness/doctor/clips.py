@@ -9,6 +9,7 @@ import numpy as np
 
 from earwitness.audio.frames import media_frames
 from earwitness.audio.source import Source
+from earwitness.audio.transient import trying_again
 from earwitness.doctor.band_edge import BandEdge, find_edge, upper_hz
 from earwitness.doctor.frames import FrameMeasures, FrameMeter, band_middles_hz
 from earwitness.doctor.sound import SoundMeasures, SoundMeter
@@ -59,11 +60,15 @@ class ClipMeasures:
 
 
 def examine_media(task: MediaTask) -> ClipMeasures:
-    """Decode and measure a clip.
+    """Decode and measure a clip; disks and networks that fail are asked again, as they are when a store is built.
 
     Raises:
         MediaError: it gives no sound.
     """
+    return trying_again(lambda: _examine(task))
+
+
+def _examine(task: MediaTask) -> ClipMeasures:
     frames = FrameMeter(task.front_end)
     sound = SoundMeter(start_seconds=task.start_seconds, stop_seconds=task.stop_seconds)
     with media_frames(

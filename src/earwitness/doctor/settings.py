@@ -21,7 +21,7 @@ class InspectSettings:
     """Processes at work; by default one for each processor."""
     timeout_seconds: float = 600.0
     """A clip that takes longer to decode is a finding."""
-    memory_limit_mib: int = 4_096
+    memory_limit_mib: int = 1_024
     """A clip that needs more memory to decode is a finding."""
     split_column: str | None = None
     """Column of the sides of a split. None: `split`, or else `fold`, where there is one."""

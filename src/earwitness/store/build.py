@@ -5,6 +5,7 @@ command goes on with the parts that are missing. The store does not depend on th
 every file of it comes out the same, byte for byte.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def build_store(
     label_set: LabelSet | None = None,
     engine: Engine = make_parts,
     progress: Progress | None = None,
+    forgiven: Collection[str] = (),
 ) -> BuildSummary:
     """Build the store of a manifest, or go on with an unfinished one. A finished one is left as it is.
 
@@ -46,6 +48,8 @@ def build_store(
             manifest, sorted.
         engine: who makes the parts.
         progress: called after every clip.
+        forgiven: kinds of failures of which those of earlier runs do not count for `settings.max_failures`, because
+            they are to be tried again.
 
     Raises:
         LabelError: a row carries a label outside the set, or there is no label at all.
@@ -76,7 +80,9 @@ def build_store(
             if table is None:
                 table = manifest.table
                 keep_manifest(folder, header, table)
-            return make_missing_parts(folder, header, table, settings=settings, engine=engine, progress=progress)
+            return make_missing_parts(
+                folder, header, table, settings=settings, engine=engine, progress=progress, forgiven=forgiven
+            )
     except OSError as error:
         raise write_error(folder, error) from error
 

@@ -14,6 +14,7 @@ Plain tasks, no actors: what a lost node held is simply queued again.
 import itertools
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -188,7 +189,7 @@ def _require_answer(address: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ClusterError(f"Ray at {address}: no answer within {_ANSWER_SECONDS:.0f} seconds; {how}") from error
+        raise ClusterError(f"Ray at {address}: no answer within {_ANSWER_SECONDS:g} seconds; {how}") from error
     if tried.returncode:
         reason = (tried.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ClusterError(f"Ray at {address}: no connection ({reason}); {how}")
@@ -232,8 +233,11 @@ def _make_part(
 
 def _remove_orphans(spool_folder: Path) -> None:
     """Remove what tasks that were lost on this node have left of the frames of a store behind a URL."""
-    for folder in spool_folder.glob(f"{socket.gethostname()}-*"):
-        if not is_running(int(folder.name.rpartition("-")[2])):
+    ours = re.compile(rf"{re.escape(socket.gethostname())}-(\d+)-\w+")
+    for folder in spool_folder.glob("*"):
+        found = ours.fullmatch(folder.name)
+        # a process makes one part at a time: what has our own number is of one before us
+        if found and (int(found[1]) == os.getpid() or not is_running(int(found[1]))):
             shutil.rmtree(folder, ignore_errors=True)
 
 

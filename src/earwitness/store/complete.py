@@ -10,7 +10,7 @@ import csv
 import io
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,6 +106,7 @@ def make_missing_parts(
     settings: DecodeSettings,
     engine: Engine,
     progress: Progress | None,
+    forgiven: Collection[str] = (),
 ) -> BuildSummary:
     """Make the parts that are not there and finish the store; `folder` is held by this process.
 
@@ -116,6 +117,7 @@ def make_missing_parts(
         settings: how to decode.
         engine: who builds.
         progress: called as counts come in.
+        forgiven: see `build_store`.
     """
     data_folder = folder / header.data_folder
     (data_folder / PARTS_FOLDER).mkdir(exist_ok=True)
@@ -134,7 +136,16 @@ def make_missing_parts(
         for part, rows in missing:
             yield part_job(data_folder, header, part, table.slice(rows.start, len(rows)))
 
-    run_jobs(folder, header, jobs(), before=before, settings=settings, engine=engine, progress=progress)
+    run_jobs(
+        folder,
+        header,
+        jobs(),
+        before=before,
+        settings=settings,
+        engine=engine,
+        progress=progress,
+        forgiven=forgiven,
+    )
     return summary(finish_store(folder, header), num_resumed_parts=header.num_parts - len(missing))
 
 
@@ -156,21 +167,24 @@ def run_jobs(
     settings: DecodeSettings,
     engine: Engine,
     progress: Progress | None,
+    forgiven: Collection[str] = (),
 ) -> PartCounts:
-    """Let an engine do its jobs while progress is told and failures are watched; gives all counts together.
+    """Let an engine do its jobs while progress is told and failures are watched; gives all counts together. For
+    `forgiven` see `build_store`.
 
     Raises:
         StoreError: more clips have failed than the settings allow.
     """
     budget = FailureBudget(settings.max_failures) if settings.max_failures is not None else None
     counts = before
+    judged = replace(before, failures={kind: n for kind, n in before.failures.items() if kind not in forgiven})
     spool_folder = spool_folder_of(folder)
     data_folder = folder / header.data_folder
     _remove_leftovers(data_folder, spool_folder)  # of an earlier run
     try:
         with contextlib.closing(engine(jobs, spool_folder, settings)) as increments:
             for increment in itertools.chain([PartCounts()], increments):  # failures of earlier runs may be too many
-                counts += increment
+                counts, judged = counts + increment, judged + increment
                 if progress and increment.num_rows:
                     progress(
                         BuildProgress(
@@ -183,7 +197,7 @@ def run_jobs(
                             seconds_before=before.num_samples / header.front_end.sample_rate_hz,
                         )
                     )
-                if budget and (objection := budget.objection(counts, num_rows=header.num_rows)):
+                if budget and (objection := budget.objection(judged, num_rows=header.num_rows)):
                     raise StoreError(f"{folder}: {objection}")
     finally:
         _remove_leftovers(data_folder, spool_folder)
@@ -200,6 +214,13 @@ def _remove_leftovers(data_folder: Place, spool_folder: Path) -> None:
 def finish_store(folder: Place, header: StoreHeader) -> StoreHeader:
     """Write index, list of failures and header anew from the parts, all of which must be there."""
     data_folder = folder / header.data_folder
+    header = write_what_follows(header, data_folder, index_to=data_folder, failures_to=folder)
+    write_header(folder, header)
+    return header
+
+
+def write_what_follows(header: StoreHeader, data_folder: Place, *, index_to: Place, failures_to: Place) -> StoreHeader:
+    """Write index and list of failures as they follow from the parts; gives the header of the finished store."""
     counts, failed = PartCounts(), list[pa.Table]()
 
     def stored() -> Iterator[pa.Table]:
@@ -210,8 +231,8 @@ def finish_store(folder: Place, header: StoreHeader) -> StoreHeader:
             failed.append(failed_rows(rows))
             yield stored_rows(rows)
 
-    fingerprint = write_index(data_folder, header, stored())
-    _write_failures(folder, failed)
+    fingerprint = write_index(index_to, header, stored())
+    _write_failures(failures_to, failed)
     totals = Totals(
         num_clips=counts.num_rows - counts.num_failed,
         num_failed=counts.num_failed,
@@ -219,9 +240,7 @@ def finish_store(folder: Place, header: StoreHeader) -> StoreHeader:
         num_frames=counts.num_frames,
         seconds_of_sound=counts.num_samples / header.front_end.sample_rate_hz,
     )
-    header = replace(header, totals=totals, fingerprint=fingerprint)
-    write_header(folder, header)
-    return header
+    return replace(header, totals=totals, fingerprint=fingerprint)
 
 
 def begin_change(folder: Place, header: StoreHeader) -> StoreHeader:
@@ -258,6 +277,7 @@ def held_store(folder: Place) -> Iterator[StoreHeader]:
 
 
 def _write_failures(folder: Place, failed: Iterable[pa.Table]) -> None:
+    """Write the list of failures, from those of each part."""
     with replacing(folder / FAILURES_FILE) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")

@@ -8,7 +8,6 @@ Disks and networks that fail are given some time, and the clip another try.
 
 import contextlib
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,10 @@ import numpy.typing as npt
 
 from earwitness.audio.frames import media_frames
 from earwitness.audio.source import ByteRange, Source
-from earwitness.errors import TransientError
+from earwitness.audio.transient import trying_again
 from earwitness.front_end import FrontEnd
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.files import new_digest, write_error
-
-_WAITS_SECONDS = (0.5, 2.0, 8.0)
-"""Between one try and the next."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +56,7 @@ def decode_clip(task: ClipTask) -> DecodedClip:
         MediaError: the media gives no sound.
         StoreError: the spool file cannot be written.
     """
-    for wait_seconds in _WAITS_SECONDS:
-        try:
-            return _decode(task)
-        except TransientError:
-            time.sleep(wait_seconds)
-    try:
-        return _decode(task)
-    except TransientError as error:
-        raise TransientError(f"{error}; tried {len(_WAITS_SECONDS) + 1} times") from error
+    return trying_again(lambda: _decode(task))
 
 
 def _decode(task: ClipTask) -> DecodedClip:

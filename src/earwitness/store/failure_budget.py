@@ -2,8 +2,8 @@
 
 A budget is a number of clips, or a share of all rows of the manifest such as `1%`, but never fewer than ten clips: of
 three clips, the first to fail says nothing. All failures of the store count, those of earlier runs included, but for
-clips that were dropped; the build stops once there are more than the budget allows, when it is certain that the
-finished store would have too many.
+clips that were dropped and those that this run is to try again; the build stops once there are more than the budget
+allows, when it is certain that the finished store would have too many.
 """
 
 import math
@@ -49,5 +49,6 @@ class FailureBudget:
         return (
             f"stopped, {number:,} of {num_rows:,} clips have failed, and --max-failures {self.text} allows "
             f"{self.allowed(num_rows):,}: {kinds}. Such as: {counts.reasons[most[0]]}. The parts finished so far are "
-            "kept; once the cause is removed, or with a larger --max-failures, the same command goes on"
+            "kept; the same command goes on with a larger --max-failures or, once the cause is removed, with "
+            "--retry-failures"
         )

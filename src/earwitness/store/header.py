@@ -112,12 +112,13 @@ class StoreHeader:
 
 def write_header(folder: Place, header: StoreHeader) -> None:
     """Put `store.json` into a folder, in place of one that may be there."""
-    values = {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "state": "finished" if header.is_finished else "unfinished",
-        "fingerprint": header.fingerprint,
-        "totals": asdict(header.totals) if header.totals else None,
+    with replacing(folder / FILE_NAME) as file:
+        file.write(json.dumps(_values(header), indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def _values(header: StoreHeader) -> dict[str, Any]:
+    """What is written: what was given, its checksum, and before them what follows from the parts."""
+    given = {
         "manifest": {
             "source": header.manifest_source,
             "digest": header.manifest_digest,
@@ -127,13 +128,33 @@ def write_header(folder: Place, header: StoreHeader) -> None:
         "data_folder": header.data_folder,
         "merged_from": header.merged_from,
         "clips_per_part": header.clips_per_part,
-        "num_parts": header.num_parts,
         "built_with": header.built_with,
         "front_end": header.front_end.to_dict(),
         "labels": header.label_set.to_rows(),
     }
-    with replacing(folder / FILE_NAME) as file:
-        file.write(json.dumps(values, indent=1, ensure_ascii=False).encode() + b"\n")
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode())
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "state": "finished" if header.is_finished else "unfinished",
+        "fingerprint": header.fingerprint,
+        "totals": asdict(header.totals) if header.totals else None,
+        "num_parts": header.num_parts,
+        **json.loads(json.dumps(given)),  # tuples as they are read again
+        "checksum": digest.hexdigest()[:16],
+    }
+
+
+def changed_in_header(folder: Place, header: StoreHeader) -> list[str]:
+    """What in `store.json` is not as it was written; `checksum` where it is something that was given, and not made
+    from the parts. Earlier versions wrote no checksum.
+    """
+    there = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    if there["version"] != FORMAT_VERSION:
+        return []
+    expected = _values(header)
+    changed = [name for name in {**there, **expected} if there.get(name) != expected.get(name)]
+    return [] if changed == ["checksum"] and "checksum" not in there else changed
 
 
 def read_header(folder: Place) -> StoreHeader:

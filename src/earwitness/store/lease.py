@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from earwitness.errors import StoreError
@@ -27,6 +28,8 @@ from earwitness.places import UrlPath
 
 _RENEW_SECONDS = 20.0
 _STALE_SECONDS = 120.0
+_NOBODY: dict[str, Any] = {"host": "", "pid": 0, "token": "", "renewed": -inf}
+"""Said by a file that says nothing: the lock of a store on a disk, which is empty, was copied along with the store."""
 _SETTLE_SECONDS = 1.0
 """Whoever else took the same stale lease over at the same time has done so by then."""
 
@@ -41,22 +44,30 @@ def leased(folder: UrlPath) -> Iterator[None]:
     """
     lease = _Lease(folder / LOCK_FILE)
     lease.take()
-    folder.remove_unfinished_uploads()
+    _remove_unfinished_uploads(folder)
     keeper = threading.Thread(target=lease.keep, daemon=True)
     keeper.start()
+    lost = StoreError(f"{folder}: another process has taken this store over; this one was silent too long")
     try:
         yield
+        if lease.is_lost:  # an interrupt may come where nobody hears it, such as in a destructor
+            raise lost
     except KeyboardInterrupt:
         if lease.is_lost:
-            raise StoreError(
-                f"{folder}: another process has taken this store over; this one was silent too long"
-            ) from None
+            raise lost from None
         raise
     finally:
         lease.ended.set()
         keeper.join()
-        folder.remove_unfinished_uploads()
+        if not lease.is_lost:
+            _remove_unfinished_uploads(folder)
         lease.release()
+
+
+def _remove_unfinished_uploads(folder: UrlPath) -> None:
+    """They cost a little money and nothing else: who may not list or remove them can build all the same."""
+    with contextlib.suppress(OSError):
+        folder.remove_unfinished_uploads()
 
 
 class _Lease:
@@ -114,9 +125,14 @@ class _Lease:
     def _holder(self) -> dict[str, Any] | None:
         """Who holds it; None where nobody does."""
         try:
-            holder: dict[str, Any] = json.loads(self._path.read_bytes())
+            content = self._path.read_bytes()
         except FileNotFoundError:
             return None
+        try:
+            holder: dict[str, Any] = json.loads(content)
+            float(holder["renewed"]), int(holder["pid"]), str(holder["host"]), str(holder["token"])
+        except (ValueError, TypeError, KeyError):
+            return dict(_NOBODY)
         return holder
 
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def make_parts(
         StoreError: something cannot be written.
         OSError: likewise.
     """
-    own_folder = spool_folder / f"{socket.gethostname()}-{os.getpid()}"  # orphans of others write elsewhere
-    own_folder.mkdir(parents=True)
+    # orphans of others write elsewhere, even where machines and processes are numbered anew after a restart
+    spool_folder.mkdir(parents=True, exist_ok=True)
+    own_folder = Path(tempfile.mkdtemp(dir=spool_folder, prefix=f"{socket.gethostname()}-{os.getpid()}-"))
     in_work: dict[int, tuple[PartJob, dict[int, Result], int]] = {}
 
     def spool_path(part: int, place: int) -> Path:

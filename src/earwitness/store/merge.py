@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -68,9 +70,8 @@ def merge_stores(
             differences = headers[0].front_end.differences(header.front_end)
             raise StoreError(f"{source}: its front end is not that of {sources[0]} (there / here): {differences}")
     data_folders = [place(source) / header.data_folder for source, header in zip(sources, headers, strict=True)]
-    table = _joined(data_folders, headers)
-    _refuse_twice(table, sources)
-    table = table.drop_columns(["_source"])
+    table, stores = _joined(data_folders, headers)
+    _refuse_twice(table, stores, sources)
     wanted = StoreHeader(
         front_end=headers[0].front_end,
         label_set=_joined_labels([header.label_set for header in headers]),
@@ -120,7 +121,7 @@ def compact_store(
     folder = place(folder)
     with held_store(folder) as header:
         _remove_other_data(folder, header)
-        table = _joined([folder / header.data_folder], [header]).drop_columns(["_source"])
+        table, _ = _joined([folder / header.data_folder], [header])
         if not table.num_rows:
             raise StoreError(f"{folder}: every clip of it was dropped; remove the folder")
         number = int(re.sub(r"\D", "", header.data_folder) or 0) + 1
@@ -164,15 +165,15 @@ def _left(data_folder: Place, part: int) -> pa.Table:
     return rows.filter(pc.fill_null(pc.not_equal(rows["failure_kind"], "dropped"), True))
 
 
-def _joined(data_folders: Sequence[Place], headers: Sequence[StoreHeader]) -> pa.Table:
-    """The manifest of all stores together, with a column that numbers the stores."""
-    tables = []
+def _joined(data_folders: Sequence[Place], headers: Sequence[StoreHeader]) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+    """The manifest of all stores together, and for each row the number of its store."""
+    tables, stores = [], []
     for number, (data_folder, header) in enumerate(zip(data_folders, headers, strict=True)):
         for part in range(header.num_parts):
-            rows = manifest_columns(_left(data_folder, part))
-            tables.append(rows.append_column("_source", pa.array([number] * rows.num_rows, pa.int64())))
+            tables.append(manifest_columns(_left(data_folder, part)))
+            stores.append(np.full(tables[-1].num_rows, number, np.int64))
     try:
-        return pa.concat_tables(tables, promote_options="permissive")
+        return pa.concat_tables(tables, promote_options="permissive"), np.concatenate(stores)
     except pa.ArrowException as error:
         raise StoreError(f"the columns of the stores cannot be joined ({first_line(error)})") from error
 
@@ -185,14 +186,15 @@ def _joined_labels(label_sets: Sequence[LabelSet]) -> LabelSet:
     return LabelSet(tuple(names), tuple(names.values()))
 
 
-def _refuse_twice(table: pa.Table, sources: Sequence[str | Place]) -> None:
-    counts = table.group_by("clip_id").aggregate([("_source", "min"), ("_source", "max"), ("_source", "count")])
-    twice = counts.filter(pc.greater(counts["_source_count"], 1))
+def _refuse_twice(table: pa.Table, stores: npt.NDArray[np.int64], sources: Sequence[str | Place]) -> None:
+    clips = pa.table({"clip_id": table["clip_id"], "store": stores})
+    counts = clips.group_by("clip_id").aggregate([("store", "min"), ("store", "max"), ("store", "count")])
+    twice = counts.filter(pc.greater(counts["store_count"], 1))
     if twice.num_rows:
         first = twice.slice(0, 1).to_pylist()[0]
         raise StoreError(
             f"{twice.num_rows} clips are in more than one store, such as {first['clip_id']!r} in "
-            f"{sources[first['_source_min']]} and {sources[first['_source_max']]}; `earwitness store drop` takes them "
+            f"{sources[first['store_min']]} and {sources[first['store_max']]}; `earwitness store drop` takes them "
             "out of one"
         )
 

@@ -35,7 +35,7 @@ from earwitness.parallel import Failure
 from earwitness.places import Place, read_pieces
 from earwitness.store.decoded import DecodedClip
 from earwitness.store.files import replacing_npy
-from earwitness.store.tables import read_parquet, read_parquet_schema, write_parquet
+from earwitness.store.tables import read_parquet, read_parquet_schema, require_columns, write_parquet
 from earwitness.table_files import first_line
 
 PARTS_FOLDER = "parts"
@@ -274,10 +274,14 @@ def read_rows(folder: Place, part: int, columns: Sequence[str] | None = None) ->
     Raises:
         StoreError: the file is missing or damaged.
     """
-    table = read_parquet(rows_path(folder, part), columns)
+    path = rows_path(folder, part)
+    table = read_parquet(path, columns)
     if columns is None and "frames_digest" not in table.column_names:  # of version 1
+        require_columns(path, table, FAILURE_COLUMNS)
         place = table.column_names.index("failure_kind")
         table = table.add_column(place, "frames_digest", pa.nulls(table.num_rows, pa.string()))
+    if columns is None:
+        require_columns(path, table, ADDED_COLUMNS)
     return table
 
 

@@ -51,8 +51,7 @@ def retry_failures(
         SettingsError: an unknown kind.
         StoreError: there is no such store, another process holds it, or it cannot be written.
     """
-    if unknown := sorted(set(kinds) - set(FAILURE_KINDS)):
-        raise SettingsError(f"there is no kind of failure {unknown[0]!r}; known: {', '.join(FAILURE_KINDS)}")
+    check_kinds(kinds)
     folder = place(folder)
     with held_store(folder) as header:
         data_folder = folder / header.data_folder
@@ -73,6 +72,16 @@ def retry_failures(
         after = run_jobs(folder, header, jobs(), before=before, settings=settings, engine=engine, progress=progress)
         finish_store(folder, header)
         return RetrySummary(num_tried=num_tried, num_stored=num_tried - (after.num_failed - before.num_failed))
+
+
+def check_kinds(kinds: Collection[str]) -> None:
+    """Refuse words that are no kinds of failures.
+
+    Raises:
+        SettingsError: names the first.
+    """
+    if unknown := sorted(set(kinds) - set(FAILURE_KINDS)):
+        raise SettingsError(f"there is no kind of failure {unknown[0]!r}; known: {', '.join(FAILURE_KINDS)}")
 
 
 def _places(data_folder: Place, part: int, kinds: Collection[str]) -> tuple[int, ...]:

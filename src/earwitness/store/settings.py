@@ -18,8 +18,9 @@ class DecodeSettings:
     """A clip that takes longer goes to the failures; waiting for a processor does not count."""
     cpu_limit_seconds: float = 600.0
     """A clip that needs more processor time goes to the failures."""
-    memory_limit_mib: int = 4_096
-    """A clip that needs more memory goes to the failures."""
+    memory_limit_mib: int = 1_024
+    """A clip that needs more memory goes to the failures. Most need less than 50 MiB; a film of 24 hours at 60 pictures
+    a second needs 770, for the tables of its MP4."""
     max_failures: str | None = None
     """Stop once more clips than this have failed: a number, or a share of all clips such as 1%, which never means
     fewer than 10. None: go on whatever fails."""

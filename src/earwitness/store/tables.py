@@ -1,6 +1,6 @@
 """Tables of a store: Parquet with checksums, written whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,8 +27,9 @@ def read_parquet(path: Place, columns: Sequence[str] | None = None) -> pa.Table:
         with pyarrow.parquet.ParquetFile(_source(path), page_checksum_verification=True) as file:
             groups = range(file.num_row_groups)
             table = pa.concat_tables([file.read_row_group(group, wanted, use_threads=False) for group in groups])
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # a name that is no UTF-8 is a ValueError
         raise _damaged(path, error) from error
+    require_columns(path, table, wanted or ())
     return table.cast(_plain(table.schema))
 
 
@@ -40,16 +41,30 @@ def read_parquet_schema(path: Place) -> pa.Schema:
     """
     try:
         return _plain(pyarrow.parquet.read_schema(_source(path)))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
 
+def require_columns(path: Place, table: pa.Table, names: Iterable[str]) -> None:
+    """Make sure that a table has these columns.
+
+    Raises:
+        StoreError: it lacks one; `path` is where it came from.
+    """
+    if missing := [name for name in names if name not in table.column_names]:
+        raise StoreError(f"{path}: damaged, it has no column {missing[0]!r}")
+
+
 def write_parquet(path: Place, table: pa.Table, *, writer: str = "") -> None:
-    """Put a table of a store in its place, with checksums. For `writer` see `replacing`."""
+    """Put a table of a store in its place, with checksums, and without statistics, which these would not cover: other
+    readers trust them. For `writer` see `replacing`.
+    """
     schema = _plain(table.schema)
     with (
         replacing(path, writer=writer) as file,
-        pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as parquet,
+        pyarrow.parquet.ParquetWriter(
+            file, schema, compression="zstd", write_page_checksum=True, write_statistics=False
+        ) as parquet,
     ):
         for first in range(0, max(1, table.num_rows), _GROUP_ROWS):
             parquet.write_table(table.slice(first, _GROUP_ROWS).cast(schema).combine_chunks())

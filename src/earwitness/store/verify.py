@@ -1,7 +1,8 @@
 """Whether a store is what was once written: rows, frames, manifest and index, held against checksums and each other.
 
 Frames carry a checksum a clip, in the rows; the rows lie in Parquet, whose pages carry checksums; manifest and rows
-must say the same; index and fingerprint must follow from the rows.
+must say the same; index, list of failures, totals and fingerprint must follow from the rows; the rest of `store.json`
+carries a checksum of its own. A bit that changes nothing of what is read from a Parquet file is not looked for.
 
 Repairing marks, it does not decode: clips whose frames are damaged become failures of the kind `damaged`, which
 `prepare --retry-failures` tries again; a part whose rows are lost is taken out, and `prepare` makes it anew.
@@ -18,23 +19,26 @@ import pyarrow as pa
 from earwitness.errors import StoreError
 from earwitness.parallel import Failure
 from earwitness.places import Place, place
-from earwitness.store.complete import begin_change, finish_store, held_store
+from earwitness.store.complete import begin_change, finish_store, held_store, write_what_follows
 from earwitness.store.files import new_digest
-from earwitness.store.header import StoreHeader, digest_table, read_header
-from earwitness.store.index import INDEX_FOLDER, write_index
+from earwitness.store.header import FILE_NAME as HEADER_FILE
+from earwitness.store.header import StoreHeader, changed_in_header, digest_table, read_header
+from earwitness.store.index import INDEX_FOLDER
 from earwitness.store.kept_manifest import FILE_NAME as MANIFEST_FILE
 from earwitness.store.kept_manifest import keep_manifest, kept_manifest
 from earwitness.store.parts import (
+    FAILURES_FILE,
     change_part,
     frame_pieces,
     frames_path,
     manifest_columns,
     read_rows,
-    read_stored_rows,
     remove_rows,
     rows_path,
 )
 from earwitness.store.tables import read_parquet
+
+_CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +66,10 @@ class VerifyReport:
     manifest: str
     """Where the store keeps its manifest."""
     is_manifest_lost: bool
+    is_header_lost: bool
+    """What `store.json` was given, such as labels and front end, has changed since: no part says it a second time."""
     others: tuple[str, ...]
-    """Faults of manifest and index, in sentences."""
+    """Faults of header, manifest, and what follows from the parts, in sentences."""
 
     @property
     def are_rows_lost(self) -> bool:
@@ -83,17 +89,21 @@ def verify_store(
 
     Args:
         folder: the store.
-        repair: mark what is damaged, so that it can be made again; write manifest and index again from the parts.
+        repair: mark what is damaged, so that it can be made again; write manifest, index, list of failures and totals
+            again from the parts.
         progress: called with the number of parts that are done, and of all parts.
 
     Raises:
-        StoreError: there is no finished store, or, for a repair, it cannot be written or another process holds it.
+        StoreError: there is no finished store; or, for a repair, its header is lost, it cannot be written, or another
+            process holds it.
     """
     folder = place(folder)
     with held_store(folder) if repair else contextlib.nullcontext(read_header(folder)) as header:
         if not header.is_finished:
             raise StoreError(f"{folder}: the store is unfinished; finish it first, by the command that began it")
         report = _look(folder, header, progress)
+        if repair and report.is_header_lost:
+            raise StoreError(f"{report.others[0]}; nothing was repaired")
         if repair and not report.is_whole:
             _repair(folder, header, report)
         return report
@@ -101,11 +111,13 @@ def verify_store(
 
 def _look(folder: Place, header: StoreHeader, progress: Callable[[int, int], None] | None) -> VerifyReport:
     data_folder = folder / header.data_folder
-    others, faults, num_clips, num_without = [], [], 0, 0
+    changed = changed_in_header(folder, header)
+    others, faults, num_clips, num_without = _faults_of_header(folder / HEADER_FILE, changed), [], 0, 0
+    is_manifest_lost = False
     try:
         manifest = _read_manifest(data_folder / MANIFEST_FILE, header)
     except StoreError as error:
-        manifest = None
+        manifest, is_manifest_lost = None, True
         others.append(str(error))
     for part, rows in enumerate(header.part_rows):
         expected = manifest.slice(rows.start, len(rows)) if manifest is not None else None
@@ -127,12 +139,12 @@ def _look(folder: Place, header: StoreHeader, progress: Callable[[int, int], Non
                 faults.append(PartFault(part=part, path=path, num_rows=len(rows), clips=tuple(bad), reason=reason))
         if progress:
             progress(part + 1, header.num_parts)
-    is_manifest_lost = bool(others)
     if all(fault.clips for fault in faults):
-        others += _faults_of_index(data_folder, header)
+        others += _faults_of_what_follows(folder, header)
     return VerifyReport(
         manifest=str(data_folder / MANIFEST_FILE),
         is_manifest_lost=is_manifest_lost,
+        is_header_lost=_CHECKSUM in changed,
         num_parts=header.num_parts,
         num_clips=num_clips,
         num_without_checksum=num_without,
@@ -173,18 +185,26 @@ def _fault_of_frames(path: Place, row: dict[str, object], header: StoreHeader) -
     return "" if row["frames_digest"] in (None, digest.hexdigest()) else f"{path}: frames do not match their checksum"
 
 
-def _faults_of_index(data_folder: Place, header: StoreHeader) -> list[str]:
-    """Write the index a second time, elsewhere, and compare."""
+def _faults_of_header(path: Place, changed: list[str]) -> list[str]:
+    if _CHECKSUM in changed:
+        return [f"{path}: it was changed since it was written, or is damaged; only a copy of it can mend that"]
+    return [f"{path}: {name} is not what was written" for name in changed]
+
+
+def _faults_of_what_follows(folder: Place, header: StoreHeader) -> list[str]:
+    """Make a second time, elsewhere, what is made of the parts, and compare."""
+    data_folder, faults = folder / header.data_folder, []
     with tempfile.TemporaryDirectory() as elsewhere:
-        parts = (read_stored_rows(data_folder, part) for part in range(header.num_parts))
-        fingerprint = write_index(Path(elsewhere), header, parts)
-        faults = []
-        for path in sorted((Path(elsewhere) / INDEX_FOLDER).iterdir()):
-            there = data_folder / INDEX_FOLDER / path.name
-            if not there.exists() or there.read_bytes() != path.read_bytes():
+        again = write_what_follows(header, data_folder, index_to=Path(elsewhere), failures_to=Path(elsewhere))
+        made = [FAILURES_FILE, *(f"{INDEX_FOLDER}/{path.name}" for path in (Path(elsewhere) / INDEX_FOLDER).iterdir())]
+        for name in sorted(made):
+            there = (folder if name == FAILURES_FILE else data_folder) / name
+            if not there.exists() or there.read_bytes() != (Path(elsewhere) / name).read_bytes():
                 faults.append(f"{there}: not what follows from the parts")
-    if fingerprint != header.fingerprint:
-        faults.append(f"the fingerprint of the parts is {fingerprint}, store.json says {header.fingerprint}")
+    if again.fingerprint != header.fingerprint:
+        faults.append(f"the fingerprint of the parts is {again.fingerprint}, store.json says {header.fingerprint}")
+    if again.totals != header.totals:
+        faults.append(f"the totals of the parts are {again.totals}, store.json says {header.totals}")
     return faults
 
 

@@ -9,7 +9,7 @@ taken depends on the scores alone, never on the order of the clips, and a consta
 A **missed positive** is one of the `num_missed` clips with the label that score lowest; of equal scores, the earlier.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,31 @@ class Extremes:
     missed_scores: npt.NDArray[np.float64]
     """float64 [labels, num_missed]."""
 
+    @classmethod
+    def empty(cls, num_labels: int, *, num_false_alarms: int, num_missed: int) -> "Extremes":
+        """With room for so many, to be filled by `put`."""
+        return cls(
+            false_alarms=np.full((num_labels, num_false_alarms), NONE, dtype=np.int64),
+            false_alarm_scores=np.full((num_labels, num_false_alarms), np.nan),
+            missed=np.full((num_labels, num_missed), NONE, dtype=np.int64),
+            missed_scores=np.full((num_labels, num_missed), np.nan),
+        )
+
+    def put(self, label: int, row: npt.NDArray[Any], positives: npt.NDArray[np.int64]) -> None:
+        """Find those of one label.
+
+        Args:
+            label: its index.
+            row: [clips], its scores.
+            positives: positions of its clips, ascending.
+        """
+        alarms = _highest_without(row, positives, most=self.false_alarms.shape[1])
+        missed = positives[np.argsort(row[positives], kind="stable")[: self.missed.shape[1]]]
+        self.false_alarms[label, : len(alarms)] = alarms
+        self.false_alarm_scores[label, : len(alarms)] = row[alarms]
+        self.missed[label, : len(missed)] = missed
+        self.missed_scores[label, : len(missed)] = row[missed]
+
 
 def find_extremes(
     scores: ScoreSource,
@@ -44,7 +69,6 @@ def find_extremes(
     num_false_alarms: int = 50,
     num_missed: int = 10,
     memory_bytes: int = 256 * 2**20,
-    on_labels: Callable[[int], None] | None = None,
 ) -> Extremes:
     """Find the false alarms and missed positives of every label, in one reading of the scores.
 
@@ -54,30 +78,18 @@ def find_extremes(
         num_false_alarms: the most of a label.
         num_missed: likewise.
         memory_bytes: how much of the scores may be held at a time; at least one label is.
-        on_labels: called with the number of labels done since the last call.
     """
-    num_labels = scores.num_labels
-    extremes = Extremes(
-        false_alarms=np.full((num_labels, num_false_alarms), NONE, dtype=np.int64),
-        false_alarm_scores=np.full((num_labels, num_false_alarms), np.nan),
-        missed=np.full((num_labels, num_missed), NONE, dtype=np.int64),
-        missed_scores=np.full((num_labels, num_missed), np.nan),
-    )
-    # a block, the copy of a row without its positives, and what finding its highest takes
-    step = max(1, memory_bytes // (max(scores.num_clips, 1) * 8) - 3)
-    for first in range(0, num_labels, step):
-        stop = min(first + step, num_labels)
-        for label, row in enumerate(scores.label_block(first, stop), start=first):
-            own = positives.of(label)
-            alarms = _highest_without(row, own, most=num_false_alarms)
-            missed = own[np.argsort(row[own], kind="stable")[:num_missed]]
-            extremes.false_alarms[label, : len(alarms)] = alarms
-            extremes.false_alarm_scores[label, : len(alarms)] = row[alarms]
-            extremes.missed[label, : len(missed)] = missed
-            extremes.missed_scores[label, : len(missed)] = row[missed]
-        if on_labels is not None:
-            on_labels(stop - first)
+    extremes = Extremes.empty(scores.num_labels, num_false_alarms=num_false_alarms, num_missed=num_missed)
+    for label, row in label_rows(scores, memory_bytes=memory_bytes):
+        extremes.put(label, row, positives.of(label))
     return extremes
+
+
+def label_rows(scores: ScoreSource, *, memory_bytes: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Each label with the scores [clips] of all clips, read by blocks that leave room for two copies of a row."""
+    step = max(1, memory_bytes // (max(scores.num_clips, 1) * 8) - 3)
+    for first in range(0, scores.num_labels, step):
+        yield from enumerate(scores.label_block(first, min(first + step, scores.num_labels)), start=first)
 
 
 def _highest_without(row: npt.NDArray[Any], positives: npt.NDArray[np.int64], *, most: int) -> npt.NDArray[np.int64]:

@@ -81,7 +81,7 @@ def test_to_dict_is_strict_json() -> None:
     scores, targets = made_up()
     evaluation = evaluate(scores, targets, label_set=LABELS)
     values = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
-    assert values["schema_version"] == 1
+    assert values["schema_version"] == 2
     assert values["mean_auc"] == evaluation.mean_auc
     assert values["accuracy"] is None
     assert values["chance"]["mean_auc"] == 0.5

@@ -10,7 +10,23 @@ A score at or above the threshold is a yes. For one label, from its right and wr
 F-beta is that of counts, so it needs no precision where there is no yes. F1 is F-beta with beta = 1. Sums over
 labels ("micro") are the same formulas on added counts.
 
-References: van Rijsbergen 1979, chapter 7 (F-beta).
+A threshold is fitted for one of two aims:
+
+    best F-beta    of the thresholds, the one with the largest F-beta
+    a precision    of the thresholds whose precision holds up, the one with the largest recall
+
+All distinct thresholds are tried, each cutting below all clips of equal score. Only those at the score of a positive
+clip can be best: a lower cut down to the next positive adds nothing but wrong yeses. Of equals, the highest is taken.
+
+Few positive clips tempt a fit: of many thresholds the luckiest looks best, and one lucky clip on top is a precision
+of 1. So a label with fewer than `MIN_POSITIVES` positive (or no negative) clips has none. And a precision holds up not
+where the share of right yeses reaches the target, but where its lower bound does: the precision at which so many right
+of so many yeses, or more, would be seen half the time (the one-sided bound of Clopper and Pearson at 50 %). For 0.9
+that asks for 7 right yeses and no wrong one, for 0.8 for 4, for 0.5 for 1. A stricter bound, at 80 % say, would ask for
+16, and leave most rare labels without a threshold.
+
+References: van Rijsbergen 1979, chapter 7 (F-beta); Clopper and Pearson 1934; Lipton, Elkan and Naryanaswamy 2014
+(thresholds for F1, and how they fail for rare labels).
 """
 
 from collections.abc import Iterable
@@ -18,6 +34,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import betaincinv
+
+from earwitness.errors import SettingsError
+
+MIN_POSITIVES = 5
+"""A label with fewer positive clips gets no threshold of its own."""
+
+_LIMIT = 0.5
+"""Confidence of the lower bound on a precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +112,71 @@ def added_up(decisions: Iterable[Decisions]) -> Decisions:
         false_positives=sum(row.false_positives for row in rows),
         false_negatives=sum(row.false_negatives for row in rows),
     )
+
+
+def fit_threshold(
+    scores: npt.NDArray[np.floating],
+    positive_clips: npt.NDArray[np.int64],
+    *,
+    precision: float | None = None,
+    beta: float | None = None,
+) -> float:
+    """The threshold of one label that fits these clips best, for one of the two aims.
+
+    Args:
+        scores: finite, [clips] of the label.
+        positive_clips: positions of the clips that have it.
+        precision: to be reached, in (0, 1), with the largest recall.
+        beta: above 0, of the F-beta that is to be largest.
+
+    Returns:
+        Midway between the scores that it parts, so that it holds for others, and of the scores' type, so that its
+        rounding cannot move it across one of them; the lowest score where it says yes to all. nan where the label has
+        too few positive clips, or no others; inf where no threshold reaches the precision.
+
+    Raises:
+        SettingsError: not one of the two aims is given, or outside what is allowed.
+    """
+    require_one_aim(precision=precision, beta=beta)
+    num_positives = len(positive_clips)
+    if num_positives < MIN_POSITIVES or num_positives == len(scores):
+        return float("nan")
+    own = np.sort(scores[positive_clips])
+    cuts, firsts = np.unique(own, return_index=True)
+    right = num_positives - firsts
+    # of the clips, few score as high as any positive: only these need be sorted
+    is_high = scores >= cuts[0]
+    high = np.sort(scores[is_high])
+    yeses = len(high) - np.searchsorted(high, cuts, side="left")
+    if beta is not None:
+        merits = (1 + beta**2) * right / (yeses + beta**2 * num_positives)
+        best = len(cuts) - 1 - int(np.argmax(merits[::-1]))
+    else:
+        holds_up = np.flatnonzero(betaincinv(right, yeses - right + 1, 1 - _LIMIT) >= precision)
+        if not len(holds_up):
+            return float("inf")
+        best = int(holds_up[0])
+    cut = cuts[best]
+    below = high[: len(high) - yeses[best]] if best else scores[~is_high]
+    if not len(below):
+        return float(cut)
+    lower = below.max()
+    middle = scores.dtype.type((float(lower) + float(cut)) / 2)
+    return float(middle if middle > lower else cut)
+
+
+def require_one_aim(*, precision: float | None, beta: float | None) -> None:
+    """Refuse aims that cannot be fitted for.
+
+    Raises:
+        SettingsError: both or none is given, or outside what is allowed.
+    """
+    if (precision is None) == (beta is None):
+        raise SettingsError("thresholds are fitted for a precision or for an F-beta: choose one of the two")
+    if precision is not None and not 0 < precision < 1:
+        raise SettingsError(f"precision={precision} must lie in (0, 1); 0.9 asks that nine of ten yeses be right")
+    if beta is not None and not 0 < beta < float("inf"):
+        raise SettingsError(f"f_beta={beta} must be above 0 and finite; 1 weighs precision and recall alike")
 
 
 def _share(part: int, whole: int) -> float:

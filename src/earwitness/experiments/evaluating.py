@@ -82,7 +82,7 @@ def evaluate_model(
     clips = store.select(where)
     targets = store.targets(clips)
     truth = TrueTimelines.read(events_path, store, clips, front_end) if events_path is not None else None
-    scorer = PatchScorer(model.network, device=choose_device(device))
+    scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
     is_same_corpus = _is_same_corpus(model.provenance, store)
     notes = list(truth.notes) if truth is not None else []
     with FrameReader(store) as reader:

@@ -26,14 +26,16 @@ Counts = npt.NDArray[np.int64]
 ToKeys = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 """Scores to unsigned integers that ascend with them and are equal where they are."""
 
-_FEW_CLIPS = 8192
+_FEW_CLIPS = 6000
 """Sorted without further ado."""
 _FEW_VALUES = 12
 """Compared with all clips without further ado: two passes each, of which the bins take about 25."""
-_LEAST_BITS, _MOST_BITS = 16, 20
-"""Of a bin's number. 2^16 counters stay in a core's own cache; more than 2^20 outgrow the shared one."""
+_MOST_BITS = 20
+"""Of a bin's number: more counters than this outgrow the cache."""
 _BITS_PER_VALUE = 6
 """Bits of a bin's number beyond those of the number of values, so that few bins hold one."""
+_BITS_PER_CLIP = -4
+"""Bits of a bin's number beyond those of the number of clips: the bins take little to clear and to add up."""
 _BLOCK_CLIPS = 2**17
 """Turned into bins together, in the cache; nothing as long as the scores is held besides them."""
 _SORTING_NANOSECONDS = 25.0
@@ -77,7 +79,9 @@ def count_ranks(scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64])
         above, at_or_above = _by_comparing(scores, values)
     else:
         to_keys = _to_ascending_bits(scores)
-        above, at_or_above = _by_bins(scores, to_keys(values), to_keys)
+        bits = max(len(values).bit_length() + _BITS_PER_VALUE, len(scores).bit_length() + _BITS_PER_CLIP)
+        bits = min(bits, len(scores).bit_length(), _MOST_BITS)
+        above, at_or_above = _by_bins(scores, to_keys(values), to_keys, bits)
     return RankCounts(above, at_or_above, len(own) - edges[1:], len(own) - edges[:-1])
 
 
@@ -103,10 +107,12 @@ def _to_ascending_bits(scores: npt.NDArray[Any]) -> ToKeys:
     return turned
 
 
-def _by_bins(scores: npt.NDArray[Any], values: npt.NDArray[Any], to_keys: ToKeys) -> tuple[Counts, Counts]:
-    """How many scores are above each of the ascending, distinct values (which are keys), and how many at or above."""
+def _by_bins(scores: npt.NDArray[Any], values: npt.NDArray[Any], to_keys: ToKeys, bits: int) -> tuple[Counts, Counts]:
+    """How many scores are above each of the ascending, distinct values (which are keys), and how many at or above.
+
+    At most 2^bits bins lie between the lowest value and the highest.
+    """
     lowest, highest = int(values[0]), int(values[-1])
-    bits = min(max(len(values).bit_length() + _BITS_PER_VALUE, _LEAST_BITS), _MOST_BITS)
     width = max((highest - lowest).bit_length() - bits, 0)  # a bin is 2^width values wide
     # one more bin at either end for all that lies outside, where there can be any
     first = max((lowest >> width) - 1, 0)
@@ -138,7 +144,7 @@ def _by_bins(scores: npt.NDArray[Any], values: npt.NDArray[Any], to_keys: ToKeys
         numbers = np.cumsum(is_shared) - 1
         keys = _pushed_together(keys, numbers.take(np.concatenate(rest_bins)), width)
         values = _pushed_together(values, numbers.take(own_bins), width)
-        above, at_or_above = _by_bins(keys, values, lambda same: same)
+        above, at_or_above = _by_bins(keys, values, lambda same: same, _MOST_BITS)
     elif len(values) * (_CALL_NANOSECONDS + _COMPARING_NANOSECONDS * len(keys)) < _SORTING_NANOSECONDS * len(keys):
         above, at_or_above = _by_comparing(keys, values)
     else:

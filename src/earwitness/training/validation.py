@@ -14,7 +14,7 @@ import torch
 
 from earwitness.evaluation.summary import evaluate
 from earwitness.front_end import FrontEnd
-from earwitness.inference.probabilities import PatchScorer
+from earwitness.inference.probabilities import BATCH_PATCHES, PatchScorer
 from earwitness.models.network import Network
 from earwitness.models.precision import autocast
 from earwitness.scoring.clip_scores import score_clips
@@ -76,8 +76,8 @@ class _TrainingScorer(PatchScorer):
     """Runs a network for its scores as it is run in training."""
 
     def __init__(self, network: Network, *, precision: Literal["float32", "bfloat16"], device: torch.device) -> None:
-        sizes = {"batch_patches": _BATCH_PATCHES_ON_GPU} if device.type == "cuda" else {}
-        super().__init__(network, device=device, **sizes)
+        batch_patches = _BATCH_PATCHES_ON_GPU if device.type == "cuda" else BATCH_PATCHES
+        super().__init__(network, device=device, batch_patches=batch_patches)
         self._precision = precision
 
     def _run_batch(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

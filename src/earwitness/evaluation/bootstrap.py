@@ -19,8 +19,9 @@ of AUC and AP at once. Clips below the lowest positive are not looked at.
 **Thinning.** A label with more than 128 distinct scores of positives keeps 128 of them as thresholds: quantiles at
 (1 - cos(pi * i / 128)) / 2, which are dense at both ends, where few positives are spread over many clips. Scores of
 one level then count as equal (unless all its positives are), and the replicates are moved by what this changes in the
-measure itself, so that they stay around the exact one. This hardly changes the rest: with 150 to 5,000 positives the
-ends of intervals moved by at most 1.1 % of their width, single replicates by at most 4.5 % of their spread.
+measure itself, so that they stay around the exact one. This hardly changes the rest: for priors of 1 to 50 % and AUC
+of 0.69 to 0.9998 the spread changed by at most 5 %, which is how well 200 resamples know it, mostly by less than 2 %,
+and the ends of intervals by at most 3 % of their width.
 
 **Intervals** are 95 %, from the standard deviation s of the replicates around the measure m itself. A measure in
 [0, 1] is taken on the logit scale, logit(m) +- t * s / (m * (1 - m)), so that the interval stays in [0, 1]; others

@@ -111,7 +111,7 @@ def test_weights_and_groups() -> None:
     assert resampling.weights[:, 1:].mean() == pytest.approx(1.0, abs=0.01)
     assert resampling.weights[:, 1:].var() == pytest.approx(1.0, abs=0.02)
     np.testing.assert_array_equal(Resampling(4_096, resamples=2, seed=0).groups, np.arange(4_096))
-    with pytest.raises(SettingsError, match="resamples=1: .* at least 2"):
+    with pytest.raises(SettingsError, match=r"resamples=1: .* at least 2"):
         Resampling(10, resamples=1, seed=0)
 
 

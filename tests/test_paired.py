@@ -156,5 +156,5 @@ def test_unusable_input_is_refused() -> None:
     with pytest.raises(ScoreError, match="12 columns, but the label set has 2 labels"):
         compare_scores(ArrayScores(a), ArrayScores(b), positives, label_set=LabelSet.of("ab"))
     b[17, 9] = np.nan
-    with pytest.raises(ScoreError, match="clip row 17, label column 9 .* is nan"):
+    with pytest.raises(ScoreError, match=r"clip row 17, label column 9 .* is nan"):
         compare_scores(ArrayScores(a), ArrayScores(b), positives, label_set=LABELS, memory_bytes=1)

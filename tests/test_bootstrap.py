@@ -87,7 +87,7 @@ def test_thinning_hardly_changes_an_interval(shift: float, share: float) -> None
         difference = getattr(thinned, name) - getattr(whole, name)
         spread = np.std(getattr(whole, name))
         assert 0 < np.std(difference) < 0.2 * spread  # near 0.02, but where a label is ranked almost without error
-        assert abs(np.mean(difference)) < 0.02 * spread
+        assert abs(np.mean(difference)) < 0.05 * spread
         old, new = getattr(whole, f"{name}_interval"), getattr(thinned, f"{name}_interval")
         assert max(abs(new.low - old.low), abs(new.high - old.high)) < 0.03 * (old.high - old.low)
 

@@ -26,7 +26,7 @@ resamples know it to 5 %), and the ends of intervals by at most 1.7 % of their w
 **Intervals** are 95 %, from the standard deviation s of the replicates around the measure m itself. A measure in
 [0, 1] is taken on the logit scale, logit(m) +- t * s / (m * (1 - m)), so that the interval stays in [0, 1]; others
 (d-prime, differences) plainly, m +- t * s. Percentiles of the replicates are not used: repeating a positive
-lifts the precision at its own score, so replicates of AP lie above the AP, by as much for every label. The percentiles
+lifts the precision at its own score, so that the replicates of every label lie above its AP. The percentiles
 of mAP may thus leave out mAP itself, while s is hardly touched. For means t = 1.96. For one label of n clips (n:
 its positives or its negatives, the fewer) t = sqrt(n / (n - 1)) * the Student quantile of n - 1 degrees of freedom,
 because the spread of few positives is known badly. What is sought is the expected measure on as many clips of the

@@ -16,25 +16,30 @@ References: Hershey et al. 2017, section 4.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from earwitness.errors import ScoreError
-from earwitness.evaluation.metrics import (
-    Scores,
-    Targets,
-    auc_to_dprime,
-    has_one_label_each,
-    one_best_accuracy,
-    rank_labels,
-)
+from earwitness.evaluation.blocks import require_same_table
+from earwitness.evaluation.bootstrap import interval
+from earwitness.evaluation.clip_measures import clip_measures
+from earwitness.evaluation.interval import Interval
+from earwitness.evaluation.label_measures import MeanReplicates, measure_labels
+from earwitness.evaluation.metrics import Scores, Targets, auc_to_dprime
+from earwitness.evaluation.micro import micro_ranking
+from earwitness.evaluation.positives import Positives
+from earwitness.evaluation.score_source import ArrayScores, ScoreSource
+from earwitness.evaluation.thresholds import added_up
 from earwitness.labels import LabelSet
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of `Evaluation.to_dict`."""
+DEFAULT_MEMORY_BYTES = 512 * 2**20
+"""What an evaluation may hold of scores at a time."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,20 @@ class LabelResult:
     dprime: float
     """From this label's AUC, held half a pair away from 0 and 1."""
     average_precision: float
+    threshold: float
+    """At and above which a clip counts as answered with this label."""
+    precision: float
+    """At the threshold; nan where no clip is answered."""
+    recall: float
+    """At the threshold."""
+    f1: float
+    """At the threshold."""
+    calibration_error: float
+    """How far scores are from the share of clips that have the label; nan where scores are no probabilities."""
+    auc_interval: Interval | None
+    """95 %, over resampled clips; None without resampling, and where it says nothing (see `bootstrap`)."""
+    average_precision_interval: Interval | None
+    """Likewise."""
 
     @property
     def is_defined(self) -> bool:
@@ -85,11 +104,35 @@ class Evaluation:
     """mAP."""
     one_best_accuracy: float
     """Share of the clips with labels whose top-scored label is among theirs; nan if no clip has a label."""
+    micro_auc: float
+    """Of all (clip, label) pairs ranked together."""
+    micro_average_precision: float
+    """Likewise."""
+    lwlrap: float
+    """Label-weighted label-ranking average precision."""
+    mean_precision: float
+    """Mean of the labels' precisions at their thresholds, where they have one."""
+    mean_recall: float
+    """Likewise of their recalls."""
+    mean_f1: float
+    """Likewise of their F1."""
+    micro_precision: float
+    """At the thresholds, of all answers together."""
+    micro_recall: float
+    """Likewise, of all (clip, label) pairs that are true."""
+    micro_f1: float
+    """Of those two."""
+    calibration_error: float
+    """Mean over the labels."""
     is_single_label: bool
     """Whether every clip has exactly one label."""
     chance: Chance
     labels: tuple[LabelResult, ...]
     """In the order of the label set."""
+    intervals: Mapping[str, Interval] | None = None
+    """95 % intervals over resampled clips, by the name of the field; None without resampling."""
+    resamples: int = 0
+    """How often clips were drawn anew for the intervals."""
 
     @property
     def accuracy(self) -> float | None:
@@ -107,67 +150,157 @@ class Evaluation:
         }
 
 
-def evaluate(scores: Scores, targets: Targets, *, label_set: LabelSet) -> Evaluation:
+def evaluate(
+    scores: Scores | ScoreSource,
+    targets: Targets | Positives,
+    *,
+    label_set: LabelSet,
+    thresholds: npt.ArrayLike = 0.5,
+    resamples: int = 0,
+    seed: int = 0,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    workers: int | None = None,
+    on_labels: Callable[[int], None] | None = None,
+) -> Evaluation:
     """Evaluate the scores of clips against their labels.
 
+    The result is the same, to the bit, whatever the memory and the number of threads.
+
     Args:
-        scores: [clips, labels], columns in the order of `label_set`.
-        targets: bool [clips, labels].
+        scores: [clips, labels], columns in the order of `label_set`; or where they can be read from.
+        targets: bool [clips, labels], or the positives alone.
         label_set: names the columns.
+        thresholds: at and above which a clip is answered with a label: one number, or one a label; nan: the label
+            has none, and is left out of what is measured there.
+        resamples: how often clips are drawn anew for 95 % intervals; 0: no intervals.
+        seed: of those draws.
+        memory_bytes: what the evaluation may hold of scores at a time, if that is enough for one label and one clip.
+        workers: threads over labels. None: one for each processor.
+        on_labels: called with the number of labels done since the last call.
 
     Raises:
-        ScoreError: there is no clip, the columns do not fit the label set, the shapes differ, or a score is
-            nan or infinite.
+        ScoreError: there is no clip, the columns do not fit the label set, the shapes differ, a score is nan or
+            infinite, or the thresholds are not one a label.
+        SettingsError: one resample alone.
     """
-    ranking = rank_labels(scores, targets)
-    num_clips, num_labels = targets.shape
+    source = ArrayScores(scores) if isinstance(scores, np.ndarray) else scores
+    positives = targets if isinstance(targets, Positives) else Positives.from_dense(targets)
+    require_same_table(source, positives)
+    num_clips, num_labels = source.num_clips, source.num_labels
     if num_labels != len(label_set):
         raise ScoreError(f"scores have {num_labels} columns, but the label set has {len(label_set)} labels")
     if num_clips == 0:
         raise ScoreError("there is no clip to evaluate")
-    is_defined = ~np.isnan(ranking.auc)
-    priors = ranking.num_positives / num_clips
-    dprimes = auc_to_dprime(ranking.auc, num_pairs=ranking.num_positives * (num_clips - ranking.num_positives))
-    precisions = np.where(is_defined, ranking.average_precision, np.nan)
+    limits = np.asarray(thresholds, dtype=np.float64)
+    if limits.shape not in ((), (num_labels,)):
+        raise ScoreError(f"thresholds are {limits.shape}; one number is needed, or one for each of {num_labels} labels")
+    limits = np.broadcast_to(limits, num_labels)
+    measures, replicates = measure_labels(
+        source,
+        positives,
+        label_ids=label_set.ids,
+        thresholds=limits,
+        resamples=resamples,
+        seed=seed,
+        memory_bytes=memory_bytes,
+        workers=workers,
+        on_labels=on_labels,
+    )
+    of_clips = clip_measures(source, positives, memory_bytes=memory_bytes)
+    micro = micro_ranking(source, positives, memory_bytes=memory_bytes)
+    priors = positives.num_positives / num_clips
+    auc = np.array([label.auc for label in measures])
+    dprimes = auc_to_dprime(auc, num_pairs=positives.num_positives * (num_clips - positives.num_positives))
+    have_errors = all(label.are_probabilities for label in measures)
+    rows = tuple(
+        LabelResult(
+            id=label_id,
+            name=name,
+            num_positives=num_positives,
+            prior=prior,
+            auc=label.auc,
+            dprime=dprime,
+            average_precision=label.average_precision,
+            threshold=limit,
+            precision=label.decisions.precision if label.decisions is not None else math.nan,
+            recall=label.decisions.recall if label.decisions is not None else math.nan,
+            f1=label.decisions.f1 if label.decisions is not None else math.nan,
+            calibration_error=label.calibration_error if have_errors else math.nan,
+            auc_interval=label.auc_interval,
+            average_precision_interval=label.average_precision_interval,
+        )
+        for label_id, name, num_positives, prior, dprime, limit, label in zip(
+            label_set.ids,
+            label_set.names,
+            positives.num_positives.tolist(),
+            priors.tolist(),
+            dprimes.tolist(),
+            limits.tolist(),
+            measures,
+            strict=True,
+        )
+    )
+    defined = [row for row in rows if row.is_defined]
 
-    def mean(values: Any) -> float:
-        return float(np.mean(values[is_defined])) if is_defined.any() else math.nan
+    def mean(field: str) -> float:
+        values = np.array([getattr(row, field) for row in defined])
+        values = values[~np.isnan(values)]
+        return float(np.mean(values)) if len(values) else math.nan
 
-    num_labelled = np.count_nonzero(targets.any(axis=1))
-    mean_auc = mean(ranking.auc)
+    pooled = added_up(label.decisions for label in measures if label.decisions is not None)
+    num_labelled = num_clips - of_clips.num_unlabelled_clips
+    means = {
+        "mean_auc": mean("auc"),
+        "dprime": float(auc_to_dprime(mean("auc"))),
+        "mean_label_dprime": mean("dprime"),
+        "mean_average_precision": mean("average_precision"),
+    }
     return Evaluation(
         num_clips=num_clips,
         num_labels=num_labels,
-        num_undefined_labels=int(np.count_nonzero(~is_defined)),
-        mean_auc=mean_auc,
-        dprime=float(auc_to_dprime(mean_auc)),
-        mean_label_dprime=mean(dprimes),
-        mean_average_precision=mean(precisions),
-        one_best_accuracy=one_best_accuracy(scores, targets),
-        is_single_label=has_one_label_each(targets),
+        num_undefined_labels=num_labels - len(defined),
+        **means,
+        one_best_accuracy=of_clips.one_best_accuracy,
+        micro_auc=micro.auc,
+        micro_average_precision=micro.average_precision,
+        lwlrap=of_clips.lwlrap,
+        mean_precision=mean("precision"),
+        mean_recall=mean("recall"),
+        mean_f1=mean("f1"),
+        micro_precision=pooled.precision,
+        micro_recall=pooled.recall,
+        micro_f1=pooled.f1,
+        calibration_error=mean("calibration_error"),
+        is_single_label=of_clips.is_single_label,
         chance=Chance(
             mean_auc=0.5,
             dprime=0.0,
             mean_label_dprime=0.0,
-            mean_average_precision=mean(priors),
-            one_best_accuracy=float(ranking.num_positives.max() / num_labelled) if num_labelled else math.nan,
+            mean_average_precision=mean("prior"),
+            one_best_accuracy=float(positives.num_positives.max() / num_labelled) if num_labelled else math.nan,
         ),
-        labels=tuple(
-            LabelResult(*row)
-            for row in zip(
-                label_set.ids,
-                label_set.names,
-                ranking.num_positives.tolist(),
-                priors.tolist(),
-                ranking.auc.tolist(),
-                dprimes.tolist(),
-                precisions.tolist(),
-                strict=True,
-            )
-        ),
+        labels=rows,
+        intervals=_intervals(replicates, means) if replicates is not None else None,
+        resamples=resamples,
     )
 
 
+def _intervals(replicates: MeanReplicates, means: Mapping[str, float]) -> dict[str, Interval]:
+    """Of the means that have one, by name."""
+    values = {**vars(replicates), "dprime": auc_to_dprime(replicates.mean_auc)}
+    shares = ("mean_auc", "mean_average_precision")
+    found = {name: interval(values[name], means[name], is_share=name in shares) for name in means}
+    return {name: ends for name, ends in found.items() if ends is not None}
+
+
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for JSON: numbers that are not finite become None."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    """Values for JSON: numbers that are not finite become None; intervals become their ends."""
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Interval):
+        return finite(vars(value))
+    return finite(value) if isinstance(value, Mapping) else value

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.summary import Evaluation, evaluate
 from earwitness.evaluation.timelines import TimelineEvaluation
+from earwitness.experiments.fitted_on import fit_notes
 from earwitness.experiments.timelines import TrueTimelines
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.models.model_file import Model
@@ -82,7 +83,7 @@ def evaluate_model(
     clips = store.select(where)
     targets = store.targets(clips)
     truth = TrueTimelines.read(events_path, store, clips, front_end) if events_path is not None else None
-    scorer = PatchScorer(model.network, device=choose_device(device))
+    scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
     is_same_corpus = _is_same_corpus(model.provenance, store)
     notes = list(truth.notes) if truth is not None else []
     with FrameReader(store) as reader:
@@ -95,8 +96,9 @@ def evaluate_model(
             on_scores=truth.push if truth is not None else None,
         )
         training = training_clips(model.provenance, store)
-        ever_learnt, doubts = _learnt_before(model, store)
+        ever_learnt, doubts = learnt_before(model, store)
         notes += doubts
+        notes += fit_notes(model, store, clips)
         baseline = baseline_result = None
         if isinstance(training, str):
             why = _corpora_differ(model.provenance, store) if is_same_corpus is False else training
@@ -140,7 +142,7 @@ def evaluate_model(
     )
 
 
-def _learnt_before(model: Model, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
+def learnt_before(model: Model, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
     """The clips of this store that the models before it have learnt from, and sentences where they cannot be told."""
     clips, doubts = np.empty(0, np.int64), []
     later = model.provenance

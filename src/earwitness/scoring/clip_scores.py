@@ -1,4 +1,5 @@
-"""Scores of clips from a store: the mean of their patches' probabilities, never of logits.
+"""Scores of clips from a store: the mean of their patches' probabilities, never of logits, by the scorer's
+calibration where it has one.
 
 Reading runs one batch ahead of the network in a thread of its own. Memory is bounded by a few batches and the
 scores; a clip of any length is read in pieces.
@@ -110,11 +111,11 @@ def score_clips(
         np.add.at(sums, positions, scores)
         np.add.at(counts, positions, 1)
         if on_scores is not None:
-            on_scores(patches, scores)
+            on_scores(patches, scorer.calibrated(scores))
         done += len(patches)
         if on_patches is not None:
             on_patches(done)
-    return (sums / counts[:, None]).astype(np.float32)
+    return scorer.calibrated(sums / counts[:, None])
 
 
 def read_ahead(

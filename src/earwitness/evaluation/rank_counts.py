@@ -28,7 +28,7 @@ _FEW_CLIPS = 6000
 """Sorted without further ado."""
 _FEW_VALUES = 12
 """Compared with all clips without further ado: two passes each, of which the bins take about 30."""
-_MOST_BITS = 20
+_MOST_BITS = 22
 """Of a bin's number: more counters than this outgrow the cache."""
 _BITS_PER_VALUE = 4
 """Bits of a bin's number beyond those of the number of values, so that few bins hold one."""
@@ -36,6 +36,8 @@ _BITS_PER_CLIP = -4
 """Bits of a bin's number beyond those of the number of clips: the bins take little to clear and to add up."""
 _BLOCK_CLIPS = 2**17
 """Turned into bins together, in the cache; nothing as long as the scores is held besides them."""
+_CROWD_CLIPS = 2**22
+"""Sorted together, where scores come in blocks."""
 _SORTING_NANOSECONDS = 25.0
 """Per clip."""
 _COMPARING_NANOSECONDS = 0.18
@@ -71,28 +73,106 @@ def count_ranks(scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64])
     edges[0], edges[-1] = 0, len(own)
     np.add(changes, 1, out=edges[1:-1])
     values = own[edges[:-1]]
-    bins = None
     if len(scores) > _FEW_CLIPS and len(values) > _FEW_VALUES:
-        wanted = max(len(values).bit_length() + _BITS_PER_VALUE, len(scores).bit_length() + _BITS_PER_CLIP)
-        bins = _bins_between(scores, values, bits=min(wanted, len(scores).bit_length(), _MOST_BITS))
-    if bins is not None:
-        above, at_or_above = _by_bins(scores, values, bins)
+        counter = RankCounter(values, num_scores=len(scores))
+        counter.add(scores)
+        above, at_or_above = counter.counts()
     else:
         above, at_or_above = _by_sorting_or_comparing(scores, values)
     return RankCounts(above, at_or_above, len(own) - edges[1:], len(own) - edges[:-1])
 
 
-def _bins_between(scores: npt.NDArray[Any], values: npt.NDArray[Any], *, bits: int) -> ToBins | None:
+class RankCounter:
+    """Counts scores, as they come, above each of some values, and at or above it.
+
+    Args:
+        values: ascending, distinct, finite, of the type of the scores; at least one.
+        num_scores: about how many are to come.
+    """
+
+    def __init__(self, values: npt.NDArray[Any], *, num_scores: int) -> None:
+        self._values = values
+        bits = max(len(values).bit_length() + _BITS_PER_VALUE, num_scores.bit_length() + _BITS_PER_CLIP)
+        self._to_bins = _bins_between(values, bits=min(bits, num_scores.bit_length(), _MOST_BITS))
+        self._above, self._at_or_above = np.zeros((2, len(values)), dtype=np.int64)
+        """Of scores that were compared with every value."""
+        if self._to_bins is None:
+            return
+        self._own_bins = self._to_bins(values)
+        self._is_next_alike = self._own_bins[1:] == self._own_bins[:-1]
+        self._is_crowded = np.zeros(len(values), dtype=np.bool_)
+        """The values that share their bin."""
+        self._is_crowded[1:] = self._is_next_alike
+        self._is_crowded[:-1] |= self._is_next_alike
+        self._crowded_values = values[self._is_crowded]
+        num_bins = int(self._own_bins[-1]) + 2  # the last one is of all that lies above
+        self._counts = np.zeros(num_bins, dtype=np.int64)
+        self._has_value = np.zeros(num_bins, dtype=np.bool_)
+        self._has_value[self._own_bins] = True
+        self._value_in = np.zeros(num_bins, dtype=np.intp)
+        self._value_in[self._own_bins] = np.arange(len(values))
+        self._relations = np.zeros((len(values), 3), dtype=np.int64)
+        """Scores of a value's bin below, at and above it; of no meaning for crowded ones."""
+        self._crowd: list[npt.NDArray[Any]] = []
+        """Scores in bins of several values, each of which must be compared with all of them."""
+        self._num_crowd = 0
+
+    def add(self, scores: npt.NDArray[Any]) -> None:
+        """Count some scores [any number]."""
+        if self._to_bins is None:
+            above, at_or_above = _by_sorting_or_comparing(scores, self._values)
+            self._above += above
+            self._at_or_above += at_or_above
+            return
+        step = max(_BLOCK_CLIPS, len(self._counts))
+        for start in range(0, len(scores), step):
+            block = scores[start : start + step]
+            bins = self._to_bins(block)
+            self._counts += np.bincount(bins, minlength=len(self._counts))
+            near = np.flatnonzero(self._has_value.take(bins))
+            near_scores, near_values = block.take(near), self._value_in.take(bins.take(near))
+            limits = self._values.take(near_values)
+            relations = (near_scores >= limits).view(np.int8) + (near_scores > limits).view(np.int8)
+            found = np.bincount(3 * near_values + relations, minlength=self._relations.size)
+            self._relations += found.reshape(-1, 3)
+            if len(self._crowded_values):
+                self._crowd.append(near_scores[self._is_crowded.take(near_values)])
+                self._num_crowd += len(self._crowd[-1])
+                if self._num_crowd > _CROWD_CLIPS:
+                    self._compare_crowd()
+
+    def counts(self) -> tuple[Counts, Counts]:
+        """How many of the scores added are above each value, and how many at or above it."""
+        if self._to_bins is None:
+            return self._above, self._at_or_above
+        self._compare_crowd()
+        higher = np.sum(self._counts) - np.cumsum(self._counts)[self._own_bins]  # in the bins above
+        # those of crowded bins are among the compared ones: each bin once
+        crowded = np.where(self._is_crowded, self._counts[self._own_bins], 0)
+        crowded[1:][self._is_next_alike] = 0
+        compared = higher - (np.sum(crowded) - np.cumsum(crowded))
+        above = np.where(self._is_crowded, compared + self._above, higher + self._relations[:, 2])
+        equal = np.where(self._is_crowded, self._at_or_above - self._above, self._relations[:, 1])
+        return above, above + equal
+
+    def _compare_crowd(self) -> None:
+        if self._crowd:
+            above, at_or_above = _by_sorting_or_comparing(np.concatenate(self._crowd), self._crowded_values)
+            self._above[self._is_crowded] += above
+            self._at_or_above[self._is_crowded] += at_or_above
+            self._crowd, self._num_crowd = [], 0
+
+
+def _bins_between(values: npt.NDArray[Any], *, bits: int) -> ToBins | None:
     """At most 2^bits bins from the lowest value to the highest, one below and one above; None if there are none.
 
-    Integers and scores of which none is negative go by their bits: a float's ascend with it, and part small numbers as
-    finely as large ones. Others go by their distance from the lowest value.
+    Integers, and floats from 0 up, go by their bits: a float's ascend with it, and part small numbers as finely as
+    large ones. If a value is negative, they go by their distance from the lowest.
     """
-    kind, size = scores.dtype.kind, scores.itemsize
+    kind, size = values.dtype.kind, values.itemsize
     if size > 8:
         return None
-    least = scores.min()
-    if kind == "f" and least < 0:
+    if kind == "f" and values[0] < 0:
         real: Any = np.float64 if size == 8 else np.float32
         lowest, num_bins = real(values[0]), real(2**bits)
         with np.errstate(over="ignore", divide="ignore"):
@@ -110,12 +190,12 @@ def _bins_between(scores: npt.NDArray[Any], values: npt.NDArray[Any], *, bits: i
 
         return by_distance
 
-    native, unsigned = scores.dtype.newbyteorder("="), np.dtype(f"u{size}")
+    native, unsigned = values.dtype.newbyteorder("="), np.dtype(f"u{size}")
 
     def ascending(some: npt.NDArray[Any]) -> npt.NDArray[Any]:
         some = some.astype(native, copy=False)
-        if kind == "f" and least == 0:
-            some = some + native.type(0)  # -0.0 becomes 0.0
+        if kind == "f" and some.min() <= 0:
+            some = np.maximum(some, native.type(0)) + native.type(0)  # -0.0 becomes 0.0
         keys: npt.NDArray[Any] = some.view(unsigned)
         return keys ^ unsigned.type(1 << (8 * size - 1)) if kind == "i" else keys
 
@@ -131,46 +211,6 @@ def _bins_between(scores: npt.NDArray[Any], values: npt.NDArray[Any], *, bits: i
         return bins.astype(np.intp)
 
     return by_bits
-
-
-def _by_bins(scores: npt.NDArray[Any], values: npt.NDArray[Any], to_bins: ToBins) -> tuple[Counts, Counts]:
-    """How many scores are above each of the ascending, distinct values, and how many at or above it."""
-    own_bins = to_bins(values)
-    is_next_alike = own_bins[1:] == own_bins[:-1]
-    is_crowded = np.zeros(len(values), dtype=np.bool_)
-    is_crowded[1:] = is_next_alike
-    is_crowded[:-1] |= is_next_alike
-    num_bins = int(own_bins[-1]) + 2  # the last one is of all that lies above
-    value_in = np.zeros(num_bins, dtype=np.intp)
-    value_in[own_bins] = np.arange(len(values))
-    has_value = np.zeros(num_bins, dtype=np.bool_)
-    has_value[own_bins] = True
-    counts = np.zeros(num_bins, dtype=np.int64)
-    relations = np.zeros((len(values), 3), dtype=np.int64)  # clips of the value's bin below, at and above it
-    crowd: list[npt.NDArray[Any]] = []
-    step = max(_BLOCK_CLIPS, num_bins)
-    for start in range(0, len(scores), step):
-        block = scores[start : start + step]
-        bins = to_bins(block)
-        counts += np.bincount(bins, minlength=num_bins)
-        near = np.flatnonzero(has_value.take(bins))
-        near_scores, near_values = block.take(near), value_in.take(bins.take(near))
-        limits = values.take(near_values)
-        relation = (near_scores >= limits).view(np.int8) + (near_scores > limits).view(np.int8)
-        relations += np.bincount(3 * near_values + relation, minlength=relations.size).reshape(-1, 3)
-        if is_crowded.any():
-            crowd.append(near_scores[is_crowded.take(near_values)])
-    higher = np.sum(counts) - np.cumsum(counts)[own_bins]  # in the bins above
-    above = higher + relations[:, 2]
-    at_or_above = above + relations[:, 1]
-    if crowd:
-        # in a bin of several values each clip must be compared with all of them
-        crowd_counts = np.where(is_crowded, counts[own_bins], 0)
-        crowd_counts[1:][is_next_alike] = 0  # each bin once
-        higher -= np.sum(crowd_counts) - np.cumsum(crowd_counts)
-        found = _by_sorting_or_comparing(np.concatenate(crowd), values[is_crowded])
-        above[is_crowded], at_or_above[is_crowded] = (count + higher[is_crowded] for count in found)
-    return above, at_or_above
 
 
 def _by_sorting_or_comparing(scores: npt.NDArray[Any], values: npt.NDArray[Any]) -> tuple[Counts, Counts]:

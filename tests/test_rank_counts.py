@@ -18,7 +18,7 @@ from earwitness.evaluation.rank_counts import count_ranks
 EXACT = 1e-12
 """Both sides are float64 sums of terms in [0, 1]."""
 
-ALWAYS_BINS = {"_FEW_CLIPS": 0, "_FEW_VALUES": 0, "_MOST_BITS": 5, "_BITS_PER_VALUE": 0, "_BLOCK_CLIPS": 7}
+ALWAYS_BINS = {"_FEW_CLIPS": 0, "_FEW_VALUES": 0, "_MOST_BITS": 5, "_BITS_PER_VALUE": 9, "_BLOCK_CLIPS": 7, "_CROWD_CLIPS": 5}
 """All that is done with a million clips, done with a handful."""
 
 TYPES = ("float16", "float32", "float64", ">f4", "int8", "int16", "int64", "uint8", "uint32", "uint64", "longdouble")

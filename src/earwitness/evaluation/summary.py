@@ -206,7 +206,7 @@ def evaluate(
         workers=workers,
         on_labels=on_labels,
     )
-    of_clips = clip_measures(source, positives, memory_bytes=memory_bytes)
+    of_clips = clip_measures(source, positives, memory_bytes=memory_bytes // 2)  # as much for a source that turns it
     micro = micro_ranking(source, positives, memory_bytes=memory_bytes)
     priors = positives.num_positives / num_clips
     auc = np.array([label.auc for label in measures])

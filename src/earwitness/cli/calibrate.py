@@ -63,7 +63,12 @@ class Calibrate:
         model = load_model(self.model)
         store = open_store(self.store)
         require_new_file(self.out, model=self.model, may_overwrite=self.overwrite)
-        with progress_bar(total=None, unit="patch", title="calibrate") as bar:
+        with progress_bar(total=None, unit="patch", title="score") as bar:
+
+            def show(done: int, num_patches: int) -> None:
+                bar.total = num_patches
+                bar.update(done - bar.n)
+
             outcome = calibrate_model(
                 model,
                 store,
@@ -72,7 +77,7 @@ class Calibrate:
                 beta=beta,
                 is_calibrated=not self.no_calibration,
                 device=self.device,
-                on_patches=lambda done: bar.update(done - bar.n),
+                on_patches=show,
             )
         save_model(outcome.model, self.out)
         if self.json:

@@ -183,23 +183,21 @@ class _Cuts:
 
 def _highest(scores: npt.NDArray[np.floating], positive_clips: npt.NDArray[np.int64], *, num_clips: float) -> _Cuts:
     """The cuts of so many clips with the highest scores, and those that are equal to the last of them."""
-    is_high = np.ones(len(scores), dtype=np.bool_)
+    lowest = scores.min()
     if num_clips < len(scores):
         place = len(scores) - max(1, int(num_clips))
-        is_high = scores >= np.partition(scores, place)[place]
-    is_positive = np.zeros(len(scores), dtype=np.bool_)
-    is_positive[positive_clips] = True
-    high = scores[is_high]
-    order = np.argsort(-high, kind="stable")
-    high = high[order]
+        lowest = np.partition(scores, place)[place]
+    is_high = scores >= lowest
+    high = np.sort(scores[is_high])[::-1]
     ends = np.flatnonzero(np.append(high[1:] != high[:-1], True))
+    cuts = high[ends]
     rest = scores[~is_high]
     return _Cuts(
-        scores=high[ends],
+        scores=cuts,
         num_yeses=ends + 1,
-        num_right=np.cumsum(is_positive[is_high][order], dtype=np.int64)[ends],
+        num_right=len(positive_clips) - np.searchsorted(np.sort(scores[positive_clips]), cuts, side="left"),
         promised=np.cumsum(high, dtype=np.float64)[ends],
-        next_score=float(rest.max() if len(rest) else high[-1]),
+        next_score=float(rest.max() if len(rest) else cuts[-1]),
     )
 
 

@@ -5,7 +5,6 @@ References: Hershey et al. 2017, the figure of per-class d-prime against log10 p
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +14,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from earwitness.evaluation.summary import Evaluation, LabelResult
 from earwitness.report.figure import BLUE, GREY, INK, ORANGE, draw_light_grid, drawing
+from earwitness.report.running_median import LEAST_LABELS, median_width, running_median
 from earwitness.report.words import shorten
 
 _LABELS_WITH_BARS = 60
 """Up to this many labels have a bar and a name each; more become one sorted curve."""
-_LEAST_FOR_MEDIAN = 20
-"""Fewest labels that a running median says something about."""
 CONFUSION_LABELS = 60
 """Most labels of which a confusion matrix can still be read."""
 
@@ -49,9 +47,9 @@ def plot_dprime_by_prior(path: str | Path, evaluation: Evaluation, *, title: str
             edgecolors=INK,
             linewidths=0.25,
         )
-        if len(labels) >= _LEAST_FOR_MEDIAN and priors[0] < priors[-1]:
-            width = max(_LEAST_FOR_MEDIAN // 2, len(labels) // 15)
-            at, medians = _running_median(priors, dprimes, width=width)
+        if len(labels) >= LEAST_LABELS and priors[0] < priors[-1]:
+            width = median_width(len(labels))
+            at, medians = running_median(priors, dprimes, width=width)
             axes.plot(at, medians, color=ORANGE, linewidth=2.0, label=f"running median of {width} labels")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda prior, _: f"{prior:g}"))
@@ -163,14 +161,3 @@ def _draw_sorted_curve(axes: Axes, labels: Sequence[LabelResult], beside: Sequen
     axes.set_ylabel("average precision")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rank, _: f"{rank:,.0f}"))
     draw_light_grid(axes, axis="y")
-
-
-def _running_median(
-    priors: npt.NDArray[Any], values: npt.NDArray[Any], *, width: int
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
-    """The distinct ascending priors, and at each the median of its own and at least `width` near values."""
-    at, first, count = np.unique(priors, return_index=True, return_counts=True)
-    middle = first + count // 2
-    low = np.clip(np.minimum(first, middle - width // 2), 0, None)
-    high = np.maximum(first + count, middle - width // 2 + width)
-    return at, np.array([np.median(values[a:b]) for a, b in zip(low, high, strict=True)])

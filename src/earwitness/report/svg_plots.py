@@ -56,7 +56,9 @@ class Histogram:
     median: str
     """With its unit; empty where there is none."""
     highest: int
-    """Clips of the highest bar."""
+    """Clips, or whatever is counted, of the highest bar."""
+    noun: str = "clip"
+    """What is counted."""
     baseline: float = _BOTTOM
     left: float = _LEFT
     right: float = _RIGHT
@@ -81,8 +83,8 @@ class Bands:
     top: float = _BANDS_TOP
 
 
-def histogram(distribution: Distribution) -> Histogram:
-    """A distribution as bars of equal width; the edges of its bins need not be equally far apart."""
+def histogram(distribution: Distribution, *, noun: str = "clip") -> Histogram:
+    """A distribution of clips, or of what the noun says, as bars of equal width; bins need not be equally wide."""
     is_share = distribution.unit == "share"
     unit, factor = ("%", 100.0) if is_share else (distribution.unit, 1.0)
     counts, edges = distribution.counts, [factor * edge for edge in distribution.edges]
@@ -101,7 +103,7 @@ def histogram(distribution: Distribution) -> Histogram:
                 width=round(step - gap, 2),
                 height=round(height, 2),
                 words=f"{_number(edges[place])} to {_number(edges[place + 1])} {unit}: {count:,} "
-                + ("clip" if count == 1 else "clips"),
+                + (noun if count == 1 else f"{noun}s"),
             )
         )
     median = None if distribution.median is None else factor * distribution.median
@@ -113,6 +115,7 @@ def histogram(distribution: Distribution) -> Histogram:
         median_x=None if median is None else round(_LEFT + step * _place(edges, median), 2),
         median="" if median is None else f"{_number(median)} {unit}",
         highest=highest,
+        noun=noun,
     )
 
 

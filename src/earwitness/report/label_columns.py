@@ -1,0 +1,105 @@
+"""The columns of the table of labels: their heads, what they mean, and their numbers as text."""
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from earwitness.evaluation.summary import LabelResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelColumn:
+    """One column of the table of labels on a page."""
+
+    name: str
+    """As in the label data."""
+    title: str
+    explanation: str
+    text: Callable[[LabelResult], str]
+    kind: str = "number"
+    """Class of its cells."""
+
+
+def label_columns_shown(available: Collection[str]) -> list[LabelColumn]:
+    """The columns of those names that are available, and those that always are."""
+    always = {"name", "positives", "prior", "bar"}
+    return [column for column in _COLUMNS if column.name in always or column.name in available]
+
+
+def share_text(share: float) -> str:
+    """A share in per cent, three digits: `12.3`, `0.00120`; the page's script does the same."""
+    if share <= 0:
+        return "0"
+    value = 100 * share
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
+def threshold_text(threshold: float) -> str:
+    """A threshold, three digits."""
+    return f"{threshold:.3g}"
+
+
+def _decimals(field: str, digits: int) -> Callable[[LabelResult], str]:
+    def text(label: LabelResult) -> str:
+        value: float = getattr(label, field)
+        return f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) and label.is_defined else "–"
+
+    return text
+
+
+def _interval(label: LabelResult) -> str:
+    interval = label.average_precision_interval
+    return "–" if interval is None else f"{interval.low:.3f} … {interval.high:.3f}"
+
+
+_COLUMNS = (
+    LabelColumn(name="name", title="label", explanation="display name", text=lambda label: label.name, kind="text"),
+    LabelColumn(
+        name="positives",
+        title="clips",
+        explanation="clips that carry the label",
+        text=lambda label: f"{label.num_positives:,}",
+    ),
+    LabelColumn(
+        name="prior",
+        title="prior %",
+        explanation="share of all clips that carry the label",
+        text=lambda label: share_text(label.prior),
+    ),
+    LabelColumn(
+        name="auc",
+        title="AUC",
+        explanation="how often a clip with the label scores above one without it",
+        text=_decimals("auc", 3),
+    ),
+    LabelColumn(
+        name="dprime", title="d′", explanation="d-prime, from the label's own AUC", text=_decimals("dprime", 2)
+    ),
+    LabelColumn(
+        name="average_precision", title="AP", explanation="average precision", text=_decimals("average_precision", 3)
+    ),
+    LabelColumn(
+        name="bar",
+        title="",
+        explanation="AP as a bar from 0 to 1; the upright line is chance",
+        text=lambda label: "",
+        kind="with-bar",
+    ),
+    LabelColumn(name="low", title="95 % of AP", explanation="interval over draws of the clips", text=_interval),
+    LabelColumn(
+        name="threshold",
+        title="thr.",
+        explanation="threshold: at and above it, a clip is answered with the label",
+        text=lambda label: threshold_text(label.threshold),
+    ),
+    LabelColumn(
+        name="precision", title="P", explanation="precision at the threshold", text=_decimals("precision", 3)
+    ),
+    LabelColumn(name="recall", title="R", explanation="recall at the threshold", text=_decimals("recall", 3)),
+    LabelColumn(
+        name="calibration_error",
+        title="calib.",
+        explanation="calibration error: how far scores lie from the share of clips that truly have the label",
+        text=_decimals("calibration_error", 3),
+    ),
+)

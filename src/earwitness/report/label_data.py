@@ -1,0 +1,95 @@
+"""The labels of an evaluation as the page's script reads them: columns of short numbers in one JSON object.
+
+Tens of thousands of labels are a few megabytes this way; the rows of the table are made from it as they are scrolled
+into view. A number is an integer, in the unit of `UNITS` of its column; null where it is undefined.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from earwitness.evaluation.confusions import Confusion
+from earwitness.evaluation.summary import Evaluation, LabelResult
+
+UNITS = {
+    "auc": 1e-4,
+    "dprime": 1e-3,
+    "average_precision": 1e-4,
+    "low": 1e-4,
+    "high": 1e-4,
+    "threshold": 1e-6,
+    "precision": 1e-4,
+    "recall": 1e-4,
+    "calibration_error": 1e-4,
+    "baseline": 1e-4,
+}
+"""Columns that a label may have, beside `name`, `id` and `positives`; `low` and `high` are the interval of the AP."""
+CONFUSED_LABELS = 3
+"""Others named with a label."""
+LEAST_EVIDENCE = 10.83
+"""Of a confusion: one that chance gives to one pair in a thousand has as much."""
+
+
+def label_columns(evaluation: Evaluation, baseline: Evaluation | None) -> dict[str, Any]:
+    """Columns by name; those in which every label is undefined are left out, and ids that are the names."""
+    labels = evaluation.labels
+    columns: dict[str, Any] = {"name": [label.name for label in labels]}
+    if any(label.id != label.name for label in labels):
+        columns["id"] = [label.id for label in labels]
+    columns["positives"] = [label.num_positives for label in labels]
+    values = {name: [_value(label, name) for label in labels] for name in UNITS if name != "baseline"}
+    if baseline is not None:
+        values["baseline"] = [label.average_precision for label in baseline.labels]
+    for name, column in values.items():
+        rounded = _rounded(column, UNITS[name])
+        if any(value is not None for value in rounded):
+            columns[name] = rounded
+    return columns
+
+
+def confused_columns(confusions: Iterable[Confusion], *, num_labels: int) -> list[list[int]]:
+    """By label, for its few most evident confusions: the other label, clips with it, clips, ten times the lift."""
+    columns: list[list[int]] = [[] for _ in range(num_labels)]
+    for pair in confusions:  # most evidence first
+        own = columns[pair.said]
+        if pair.evidence >= LEAST_EVIDENCE and len(own) < 4 * CONFUSED_LABELS:
+            own += [pair.true, pair.num_clips, pair.num_false_alarms, round(10 * pair.lift)]
+    return columns
+
+
+def embedded_json(value: Any) -> Markup:
+    """JSON as it may stand within a `script` element, whatever text is in it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 (no tag can begin, or end, in it)
+
+
+def first_rows(evaluation: Evaluation, *, most: int) -> list[LabelResult]:
+    """The labels with the highest average precision, undefined ones last: the rows that need no script."""
+    return sorted(evaluation.labels, key=_by_precision)[:most]
+
+
+def _by_precision(label: LabelResult) -> float:
+    return -label.average_precision if label.is_defined else math.inf
+
+
+def _value(label: LabelResult, name: str) -> float:
+    if name in ("low", "high"):
+        interval = label.average_precision_interval
+        return math.nan if interval is None else float(getattr(interval, name))
+    if name == "average_precision" and not label.is_defined:
+        return math.nan
+    return float(getattr(label, name))
+
+
+def _rounded(values: Sequence[float], unit: float) -> list[int | None]:
+    return [round(value / unit) if math.isfinite(value) else None for value in values]
+
+
+def curve_points(curves: Mapping[int, Sequence[tuple[float, float]]]) -> dict[str, list[int]]:
+    """By label, recall and precision of each point in turn, in thousandths."""
+    return {
+        str(label): [round(1_000 * value) for point in points for value in point] for label, points in curves.items()
+    }

@@ -1,0 +1,83 @@
+"""How far scores are probabilities, for a page: geometry in units of a view box, drawn by `evaluation_pieces.html`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from earwitness.evaluation.curves import Reliability
+from earwitness.report.svg_plots import Bar
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34.0, 354.0, 10.0, 330.0
+_COUNTS_TOP, _COUNTS_BOTTOM = 340.0, 384.0
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A bin of scores."""
+
+    x: float
+    y: float
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquareTick:
+    """A mark on both axes."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityPlot:
+    """The diagram, ready to be drawn: dots over the scores, and bars of how many there are (on a logarithmic scale)."""
+
+    dots: tuple[Dot, ...]
+    line: str
+    """Points of the line from dot to dot."""
+    bins: tuple[Bar, ...]
+    ticks: tuple[SquareTick, ...]
+    calibration_error: float
+    left: float = _LEFT
+    right: float = _RIGHT
+    top: float = _TOP
+    bottom: float = _BOTTOM
+    counts_bottom: float = _COUNTS_BOTTOM
+    width: float = 364.0
+    height: float = 416.0
+
+
+def reliability_plot(reliability: Reliability) -> ReliabilityPlot:
+    """The diagram of the bins that are not empty."""
+    side = _RIGHT - _LEFT
+    counts = reliability.counts
+    step = side / len(counts)
+    highest = np.log1p(counts.max()) if counts.any() else 1.0
+    dots, bars = [], []
+    for place, count in enumerate(counts.tolist()):
+        if not count:
+            continue
+        score, share = float(reliability.mean_score[place]), float(reliability.share_positive[place])
+        words = f"{count:,} scores about {score:.3g}: {100 * share:.3g} % are true"
+        dots.append(Dot(x=round(_LEFT + score * side, 1), y=round(_BOTTOM - share * side, 1), words=words))
+        height = max((_COUNTS_BOTTOM - _COUNTS_TOP) * float(np.log1p(count)) / highest, 1.5)
+        bars.append(
+            Bar(
+                x=round(_LEFT + place * step + 1, 1),
+                y=round(_COUNTS_BOTTOM - height, 1),
+                width=round(step - 2, 1),
+                height=round(height, 1),
+                words=words,
+            )
+        )
+    return ReliabilityPlot(
+        dots=tuple(dots),
+        line=" ".join(f"{dot.x},{dot.y}" for dot in dots),
+        bins=tuple(bars),
+        ticks=tuple(
+            SquareTick(x=_LEFT + value * side, y=_BOTTOM - value * side, text=f"{value:g}") for value in _TICKS
+        ),
+        calibration_error=reliability.calibration_error,
+    )

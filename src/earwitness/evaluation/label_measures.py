@@ -10,14 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import ScoreError
-from earwitness.evaluation.bootstrap import Replicates, Resampling, interval
+from earwitness.evaluation.bootstrap import LabelReplicates, ReplicateMeans, Replicates, Resampling
 from earwitness.evaluation.curves import calibration_error
 from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.metrics import auc_to_dprime, rank_label
@@ -47,9 +47,9 @@ class LabelMeasures:
     """Whether the scores are floats in [0, 1]."""
     decisions: Decisions | None
     """At the label's threshold; None where that is nan."""
-    auc_interval: Interval | None = None
-    """None without resampling, and where the label is undefined."""
-    average_precision_interval: Interval | None = None
+    auc_interval: Interval | None
+    """None without resampling, and where it says nothing (see `bootstrap`)."""
+    average_precision_interval: Interval | None
     """Likewise."""
 
 
@@ -68,7 +68,8 @@ def measure_labels(
     *,
     label_ids: Sequence[str],
     thresholds: npt.NDArray[np.float64],
-    resampling: Resampling | None,
+    resamples: int,
+    seed: int,
     memory_bytes: int,
     workers: int | None,
     on_labels: Callable[[int], None] | None,
@@ -80,7 +81,8 @@ def measure_labels(
         positives: which clips carry which labels.
         label_ids: what complaints call the labels.
         thresholds: [labels]; nan: the label has none.
-        resampling: clips drawn anew. None: they are not.
+        resamples: how often clips are drawn anew; 0: never.
+        seed: of the draws.
         memory_bytes: of the blocks that all threads hold together.
         workers: threads. None: one for each processor.
         on_labels: called with the number of labels done since the last call.
@@ -90,12 +92,15 @@ def measure_labels(
 
     Raises:
         ScoreError: a score is nan or infinite.
+        SettingsError: one resample alone.
     """
+    resampling = Resampling(source.num_clips, resamples=resamples, seed=seed) if resamples else None
     workers = workers or usable_cpus()
     num_labels = source.num_labels
+    num_pairs = positives.num_positives * (positives.num_clips - positives.num_positives)
     size = _block_labels(source, memory_bytes=memory_bytes, workers=workers)
 
-    def measure(first: int) -> list[tuple[LabelMeasures, npt.NDArray[np.float64] | None]]:
+    def measure(first: int) -> list[tuple[LabelMeasures, LabelReplicates | None]]:
         block = source.label_block(first, min(first + size, num_labels))
         return [
             _measure(
@@ -109,22 +114,17 @@ def measure_labels(
         ]
 
     measures: list[LabelMeasures] = []
-    sums = np.zeros((3, resampling.resamples if resampling is not None else 0))
-    counts = np.zeros(sums.shape[1])
+    auc, dprime, precision = means = [ReplicateMeans(resamples) for _ in range(3)]
     for block in _in_order(measure, range(0, num_labels, size), workers=workers):
-        for label, drawn in block:
+        for label, replicates in block:
+            if replicates is not None:
+                auc.add(replicates.auc)
+                dprime.add(auc_to_dprime(replicates.auc, num_pairs=num_pairs[len(measures)]))
+                precision.add(replicates.average_precision)
             measures.append(label)
-            if drawn is not None:
-                is_defined = ~np.isnan(drawn[0])  # a draw may leave a rare label without its clips
-                sums += np.where(is_defined, drawn, 0.0)
-                counts += is_defined
         if on_labels is not None:
             on_labels(len(block))
-    if resampling is None:
-        return measures, None
-    means = np.full_like(sums, np.nan)
-    np.divide(sums, counts, out=means, where=counts > 0)
-    return measures, MeanReplicates(*means)
+    return measures, MeanReplicates(*(mean.means() for mean in means)) if resamples else None
 
 
 def usable_cpus() -> int:
@@ -155,8 +155,7 @@ def _measure(
     label_id: str,
     threshold: float,
     resampling: Resampling | None,
-) -> tuple[LabelMeasures, npt.NDArray[np.float64] | None]:
-    """One label; and over clips drawn anew its AUC, d-prime and AP [3, resamples]."""
+) -> tuple[LabelMeasures, LabelReplicates | None]:
     lowest, highest = scores.min(), scores.max()  # they show nan and infinity without a mask as long as the scores
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         clip = int(np.flatnonzero(~np.isfinite(scores))[0])
@@ -167,17 +166,15 @@ def _measure(
     are_probabilities = bool(scores.dtype.kind == "f" and lowest >= 0 and highest <= 1)
     auc, precision = rank_label(scores, positive_clips)
     is_defined = not math.isnan(auc)
-    measures = LabelMeasures(
-        auc,
-        precision if is_defined else math.nan,
-        calibration_error(scores, positive_clips) if is_defined and are_probabilities else math.nan,
-        are_probabilities,
-        None if math.isnan(threshold) else at_threshold(scores, positive_clips, threshold),
-    )
-    if resampling is None or not is_defined:
-        return measures, None
-    found = resampling.label(scores, positive_clips)
-    num_pairs = len(positive_clips) * (len(scores) - len(positive_clips))
-    drawn = np.array([found.auc, auc_to_dprime(found.auc, num_pairs=num_pairs), found.average_precision])
-    auc_interval, precision_interval = interval(found.auc), interval(found.average_precision)
-    return replace(measures, auc_interval=auc_interval, average_precision_interval=precision_interval), drawn
+    replicates = None
+    if resampling is not None and is_defined:
+        replicates = resampling.label(scores, positive_clips, measures=(auc, precision))
+    return LabelMeasures(
+        auc=auc,
+        average_precision=precision if is_defined else math.nan,
+        calibration_error=calibration_error(scores, positive_clips) if is_defined and are_probabilities else math.nan,
+        are_probabilities=are_probabilities,
+        decisions=None if math.isnan(threshold) else at_threshold(scores, positive_clips, threshold),
+        auc_interval=replicates.auc_interval if replicates is not None else None,
+        average_precision_interval=replicates.average_precision_interval if replicates is not None else None,
+    ), replicates

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from earwitness.errors import ScoreError
 from earwitness.evaluation.blocks import require_same_table
-from earwitness.evaluation.bootstrap import Resampling, interval
+from earwitness.evaluation.bootstrap import interval
 from earwitness.evaluation.clip_measures import clip_measures
 from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.label_measures import MeanReplicates, measure_labels
@@ -77,7 +77,7 @@ class LabelResult:
     calibration_error: float
     """How far scores are from the share of clips that have the label; nan where scores are no probabilities."""
     auc_interval: Interval | None
-    """95 %, over resampled clips; None without resampling and where the label is undefined."""
+    """95 %, over resampled clips; None without resampling, and where it says nothing (see `bootstrap`)."""
     average_precision_interval: Interval | None
     """Likewise."""
 
@@ -181,6 +181,7 @@ def evaluate(
     Raises:
         ScoreError: there is no clip, the columns do not fit the label set, the shapes differ, a score is nan or
             infinite, or the thresholds are not one a label.
+        SettingsError: one resample alone.
     """
     source = ArrayScores(scores) if isinstance(scores, np.ndarray) else scores
     positives = targets if isinstance(targets, Positives) else Positives.from_dense(targets)
@@ -199,7 +200,8 @@ def evaluate(
         positives,
         label_ids=label_set.ids,
         thresholds=limits,
-        resampling=Resampling(num_clips, resamples, seed) if resamples else None,
+        resamples=resamples,
+        seed=seed,
         memory_bytes=memory_bytes,
         workers=workers,
         on_labels=on_labels,
@@ -247,15 +249,17 @@ def evaluate(
 
     pooled = added_up(label.decisions for label in measures if label.decisions is not None)
     num_labelled = num_clips - of_clips.num_unlabelled_clips
-    mean_auc = mean("auc")
+    means = {
+        "mean_auc": mean("auc"),
+        "dprime": float(auc_to_dprime(mean("auc"))),
+        "mean_label_dprime": mean("dprime"),
+        "mean_average_precision": mean("average_precision"),
+    }
     return Evaluation(
         num_clips=num_clips,
         num_labels=num_labels,
         num_undefined_labels=num_labels - len(defined),
-        mean_auc=mean_auc,
-        dprime=float(auc_to_dprime(mean_auc)),
-        mean_label_dprime=mean("dprime"),
-        mean_average_precision=mean("average_precision"),
+        **means,
         one_best_accuracy=of_clips.one_best_accuracy,
         micro_auc=micro.auc,
         micro_average_precision=micro.average_precision,
@@ -276,15 +280,16 @@ def evaluate(
             one_best_accuracy=float(positives.num_positives.max() / num_labelled) if num_labelled else math.nan,
         ),
         labels=rows,
-        intervals=_intervals(replicates) if replicates is not None else None,
+        intervals=_intervals(replicates, means) if replicates is not None else None,
         resamples=resamples,
     )
 
 
-def _intervals(replicates: MeanReplicates) -> dict[str, Interval]:
-    """Of the means that are defined."""
-    named = {**vars(replicates), "dprime": auc_to_dprime(replicates.mean_auc)}
-    found = {name: interval(values) for name, values in named.items()}
+def _intervals(replicates: MeanReplicates, means: Mapping[str, float]) -> dict[str, Interval]:
+    """Of the means that have one, by name."""
+    values = {**vars(replicates), "dprime": auc_to_dprime(replicates.mean_auc)}
+    shares = ("mean_auc", "mean_average_precision")
+    found = {name: interval(values[name], means[name], is_share=name in shares) for name in means}
     return {name: ends for name, ends in found.items() if ends is not None}
 
 

@@ -117,8 +117,8 @@ def without(*clip_ids: str) -> Callable[[list[dict[str, Any]]], list[dict[str, A
     return lambda rows: [row for row in rows if row["clip_id"] not in clip_ids]
 
 
-def changed(clip_id: str, **values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
-    return lambda rows: [{**row, **values} if row["clip_id"] == clip_id else row for row in rows]
+def changed(which: str, **values: Any) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    return lambda rows: [{**row, **values} if row["clip_id"] == which else row for row in rows]
 
 
 def renamed(**names: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
@@ -129,9 +129,12 @@ def renamed(**names: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (without("clip-03", "clip-09"), r"2 of 32 clips have no scores: clip-03, clip-09$"),
-        (without(*(f"clip-{n:02d}" for n in range(10))), r"10 of 32 clips have no scores: clip-00, .*clip-04, \.\.\.$"),
-        (lambda rows: [*rows, rows[3]], "1 clips are scored more than once: clip-28"),
+        (without("clip-03", "clip-09"), r"clips without scores \(2 of 32\): clip-03, clip-09$"),
+        (
+            without(*(f"clip-{n:02d}" for n in range(10))),
+            r"clips without scores \(10 of 32\): clip-00, .*clip-04, \.\.\.$",
+        ),
+        (lambda rows: [*rows, rows[3]], "clips scored more than once: clip-28$"),
         (
             changed("clip-05", tone=float("nan")),
             "clip 'clip-05', label 'tone': the score is nan; every score must be a",
@@ -148,7 +151,7 @@ def renamed(**names: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any
 )
 def test_refused(made_store: Store, tmp_path: Path, suffix: str, change, match: str):
     if suffix == ".csv":  # where text may be empty
-        match = match.replace("row 27 has no clip_id", "1 of 32 clips have no scores: clip-05")
+        match = match.replace("row 27 has no clip_id", r"clips without scores \(1 of 32\): clip-05")
     path = write(tmp_path / f"theirs{suffix}", change(rows_of(made_store)))
     with pytest.raises(ScoreError, match=match) as caught:
         take_over_scores(path, made_store, tmp_path / "scores")
@@ -172,7 +175,7 @@ def test_text_among_numbers(made_store: Store, tmp_path: Path):
         (lambda rows: rows[1:], "clip 'clip-31', label 'click' has no score; every clip needs one for each label"),
         (lambda rows: rows[:-1], "clip 'clip-00', label 'tone' has no score"),
         (lambda rows: [*rows, rows[4]], "clip 'clip-30', label 'noise' is scored more than once"),
-        (lambda rows: rows[3:], "1 of 32 clips have no scores: clip-31"),
+        (lambda rows: rows[3:], r"clips without scores \(1 of 32\): clip-31"),
         (lambda rows: [{**rows[0], "label": "horse"}, *rows], "that the store does not know: horse"),
         (lambda rows: [{**r, "score": None if n == 7 else r["score"]} for n, r in enumerate(rows)], "'clip-29', label"),
     ],
@@ -186,8 +189,6 @@ def test_long_tables_refused(made_store: Store, tmp_path: Path, change, match: s
 def test_tables_that_are_none(made_store: Store, tmp_path: Path):
     (tmp_path / "soup.parquet").write_bytes(b"soup")
     (tmp_path / "twice.csv").write_text("clip_id,tone,tone\na,1,2\n")
-    lists = pa.table({"clip_id": ["a"], "tone": [[1.0]], "noise": [1.0], "click": [1.0]})
-    pyarrow.parquet.write_table(lists, tmp_path / "lists.parquet")
     for name, error, match in (
         ("soup.parquet", ManifestError, "not a readable table"),
         ("gone.parquet", EarwitnessError, "there is no such file"),

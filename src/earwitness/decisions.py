@@ -8,7 +8,6 @@ the order of clips does not change (but for ties by rounding to float32).
 Thresholds: scores, calibrated where the model is, at or above which a label is a yes.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,11 +58,6 @@ class Calibration:
         for first in range(0, len(rows), step):
             out[first : first + step] = sigmoid(self.slopes * logits(rows[first : first + step]) + self.offsets)
         return result
-
-    @property
-    def digest(self) -> str:
-        """32 hex digits over the numbers."""
-        return hashlib.sha256(self.slopes.tobytes() + self.offsets.tobytes()).hexdigest()[:32]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -28,7 +28,7 @@ from earwitness.scoring.baseline import baseline_features, baseline_scores
 from earwitness.scoring.clip_scores import require_fit
 from earwitness.scoring.score_folder import ScoreFolder
 from earwitness.scoring.score_settings import Level, ScoreSettings
-from earwitness.scoring.score_store import score_store
+from earwitness.scoring.score_store import FITTED_AGGREGATION, score_store
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
 from earwitness.training.clips import TrainingClips
@@ -38,7 +38,6 @@ _RESAMPLES, _RESAMPLES_OF_MANY = 1_000, 200
 """Ends of 95 % intervals are steady to some hundredths of their length with 1,000; where clips are many, intervals are
 short, and 200 tell as much as anybody asks."""
 
-_USUAL_THRESHOLD = 0.5
 _BASELINE_CLIPS = 100_000
 _BASELINE_PAIRS = 20_000_000
 """Training clips times labels, of which one core fits some 100,000 a second."""
@@ -157,13 +156,17 @@ def evaluate_model(
         source,
         positives,
         label_set=store.label_set,
-        thresholds=scored.header.thresholds_or(_USUAL_THRESHOLD),
+        thresholds=scored.header.threshold_values,
         resamples=_number_of_resamples(resamples, len(clips), level),
         memory_bytes=memory_bytes,
         on_labels=on_labels,
     )
-    notes = list(truth.notes) if truth is not None else []
-    notes += [*beside.notes, *_of_fits(model, store, clips, aggregation), *_of_level(level, positives, len(clips))]
+    notes = [*(truth.notes if truth is not None else ()), *beside.notes, *_of_level(level, positives, len(clips))]
+    if level == "clip" and aggregation != FITTED_AGGREGATION and (model.calibration or model.thresholds):
+        notes.append(
+            "The model's calibration and thresholds were fitted to means over patches; these scores, aggregated by "
+            f"{aggregation}, are raw, and held against 0.5."
+        )
     baseline = beside.baseline
     if baseline is not None and baseline.mean_average_precision > evaluation.mean_average_precision:
         notes.append(
@@ -204,7 +207,7 @@ def evaluate_scores(
         folder.source,
         folder.positives,
         label_set=folder.label_set,
-        thresholds=folder.header.thresholds_or(_USUAL_THRESHOLD),
+        thresholds=folder.header.threshold_values,
         resamples=_number_of_resamples(resamples, folder.num_clips, level),
         memory_bytes=memory_bytes,
         on_labels=on_labels,
@@ -243,16 +246,6 @@ def _require_clips(level: Level, resamples: int | None) -> None:
         )
 
 
-def _of_fits(model: Model, store: Store, clips: npt.NDArray[np.int64], aggregation: Aggregation) -> Iterator[str]:
-    if aggregation == "mean":
-        yield from fit_notes(model, store, clips)
-    elif model.calibration is not None or model.thresholds is not None:
-        yield (
-            f"The model's calibration and thresholds are of means of patches: these scores, by {aggregation}, are raw, "
-            f"and a yes is from {_USUAL_THRESHOLD} on."
-        )
-
-
 def _of_level(level: Level, positives: Positives, num_clips: int) -> Iterator[str]:
     if level == "patch":
         yield (
@@ -286,6 +279,7 @@ def _beside(
     """The baseline, as far as it can be had, and what is known of the clips that were learnt from."""
     training = training_clips(model.provenance, store)
     ever_learnt, notes = learnt_before(model, store)
+    notes += fit_notes(model, store, clips)
     if isinstance(training, str):
         is_other = is_the_same_corpus(model.provenance, store) is False
         why = corpora_differ(model.provenance, store) if is_other else training

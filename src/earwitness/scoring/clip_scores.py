@@ -1,8 +1,8 @@
 """Patches of a store through a network, in order: what fits, what is read, and scores of clips that memory holds.
 
 Reading runs ahead of the network in a thread of its own. Memory is bounded by a few batches; a clip of any length is
-read in pieces. Clips' scores are made of their patches' probabilities, never of logits, and calibrated where the scorer
-has a calibration.
+read in pieces. Clips' scores are made of their patches' probabilities, never of logits, and then calibrated where
+the scorer has a calibration.
 """
 
 import itertools

@@ -21,11 +21,12 @@ from earwitness import __version__
 from earwitness.errors import ClusterError, EarwitnessError
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.models.model_file import Model, digest_weights, load_model
+from earwitness.models.precision import choose_device
 from earwitness.ray_tasks import connected, require_address, require_versions, require_visible, run_on_cluster
 from earwitness.scoring.score_folder import CLIPS_FILE
 from earwitness.scoring.score_header import FILE_NAME, read_scores_header
 from earwitness.scoring.score_settings import WHOLE, ScoreSettings, Shard
-from earwitness.scoring.score_store import Plan, ScoreSummary, plan_scores, scorer_of, summary_of, write_scores
+from earwitness.scoring.score_store import Plan, ScoreSummary, plan_scores, summary_of, write_scores
 from earwitness.scoring.score_tiles import finished_tiles, is_finished, tile_path
 from earwitness.store.patches import PatchIndex
 from earwitness.store.read import Store
@@ -162,7 +163,7 @@ def _opened(work: _Work) -> tuple[Plan, PatchScorer, FrameReader]:
         patch_frames=header.patch_frames,
         hop_frames=header.patch_hop_frames,
     )
-    scorer = scorer_of(model, header, device=work.device)
+    scorer = PatchScorer(model.network, device=choose_device(work.device), calibration=model.calibration)
     return Plan(work.folder, header, index), scorer, FrameReader(store)
 
 

@@ -150,8 +150,6 @@ class ScoreFolder:
             "level": header.level,
             "aggregation": header.aggregation,
             "patch_hop_frames": header.patch_hop_frames,
-            "is_calibrated": header.calibration_digest is not None,
-            "has_own_thresholds": header.thresholds is not None,
             "num_clips": self.num_clips,
             "scores_path": str(self.path),
         }
@@ -244,8 +242,9 @@ def begin_scores(
         with locked(folder, busy=None):
             if (folder / FILE_NAME).exists():
                 there = read_scores_header(folder)
-                there.require_same(header if tile_rows else replace(header, tile_rows=there.tile_rows), folder)
-                if there.thresholds != header.thresholds:  # other thresholds of the same scores
+                header = header if tile_rows else replace(header, tile_rows=there.tile_rows)
+                there.require_same(header, folder)
+                if there.thresholds != header.thresholds:  # they say what to make of the scores, and change none
                     there = replace(there, thresholds=header.thresholds)
                     write_scores_header(folder, there)
             else:
@@ -254,10 +253,10 @@ def begin_scores(
                     raise ScoreError(
                         f"{folder}: the folder is not empty and holds no scores; choose a new or empty one"
                     )
-                (folder / TILES_FOLDER).mkdir(exist_ok=True)
                 write_parquet(folder / CLIPS_FILE, clips())
                 write_scores_header(folder, header)
                 there = header
+            (folder / TILES_FOLDER).mkdir(exist_ok=True)
             remove_orphans(folder)
     return there
 

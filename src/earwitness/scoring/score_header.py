@@ -23,6 +23,9 @@ FILE_NAME = "scores.json"
 FORMAT = "earwitness scores"
 FORMAT_VERSION = 1
 
+USUAL_THRESHOLD = 0.5
+"""Of labels for which no other was fitted."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoresHeader:
@@ -50,32 +53,33 @@ class ScoresHeader:
     """Frames from one patch to the next. None: not known."""
     source_digest: str
     """Of the weights of the model, or of the table that the scores came from."""
+    calibration_digest: str | None
+    """Of the model's calibration, by which the scores went. None: they are raw, or a table's."""
+    thresholds: dict[str, Any] | None
+    """The model's own thresholds for these scores, as `decisions.Thresholds` writes them. None: there are none."""
     architecture: dict[str, Any] | None
     """The model's network: name and arguments. None: the scores came from a table."""
     source: str
     """Where the model, or the table, lay."""
     store: str
     """Where the store lay."""
-    calibration_digest: str | None = None
-    """Of the model's calibration that the scores are by. None: they are raw, or it is not known."""
-    thresholds: dict[str, Any] | None = None
-    """The model's thresholds of such scores, as `decisions.Thresholds.to_dict` gives them. None: it has none."""
 
     @property
     def is_of_a_model(self) -> bool:
         """Whether a model of ours gave the scores."""
         return self.architecture is not None
 
-    def thresholds_or(self, default: float) -> npt.NDArray[np.float64]:
-        """[labels]: as `Model.thresholds_or`."""
-        if self.thresholds is None:
-            return np.full(len(self.label_set), default)
-        return Thresholds.from_dict(self.thresholds).or_default(default)
-
     @property
     def num_tiles(self) -> int:
         """Files that the scores lie in."""
         return -(-self.num_rows // self.tile_rows)
+
+    @property
+    def threshold_values(self) -> npt.NDArray[np.float64]:
+        """[labels]: the scores at and above which each label is a yes."""
+        if self.thresholds is None:
+            return np.full(len(self.label_set), USUAL_THRESHOLD)
+        return Thresholds.from_dict(self.thresholds).or_default(USUAL_THRESHOLD)
 
     def rows_of(self, tile: int) -> range:
         """The rows of a tile."""
@@ -101,13 +105,13 @@ class ScoresHeader:
 
 _DIFFERENCES = (
     ("of another model, or table", "source_digest", "{source}, digest {source_digest:.12}"),
+    ("by another calibration", "calibration_digest", "{calibration_digest}"),
     ("of another store", "store_fingerprint", "{store}, fingerprint {store_fingerprint:.12}"),
     ("of other clips", "clips_digest", "{num_clips:,} clips, where {where}, digest {clips_digest:.12}"),
     ("of patches of another length", "patch_frames", "{patch_frames} frames"),
     ("of patches at another hop", "patch_hop_frames", "{patch_hop_frames} frames"),
     ("at another level", "level", "{level}"),
     ("aggregated otherwise", "aggregation", "{aggregation}"),
-    ("by another calibration", "calibration_digest", "digest {calibration_digest}"),
     ("in ranges of another size", "tile_rows", "{tile_rows:,} rows"),
 )
 """What makes scores others, by which field it shows, and how both sides are said."""
@@ -148,8 +152,8 @@ def read_scores_header(folder: Path) -> ScoresHeader:
         )
     try:
         header = ScoresHeader(label_set=LabelSet.from_rows(values.pop("label_set")), **values)
-        if header.thresholds_or(0.5).shape != (len(header.label_set),):
-            raise ScoreError("its thresholds are not those of its labels")
+        if len(header.threshold_values) != len(header.label_set):
+            raise ScoreError("its thresholds are not one a label")
         return header
     except (KeyError, TypeError, ValueError, EarwitnessError) as error:
         raise ScoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error

@@ -83,6 +83,8 @@ def take_over_scores(path: Path, store: Store, folder: Path, *, where: str | Non
         patch_frames=None,
         patch_hop_frames=None,
         source_digest=_digest(path),
+        calibration_digest=None,
+        thresholds=None,
         architecture=None,
         source=str(path.resolve()),
         store=str(store.folder.resolve()),
@@ -134,7 +136,7 @@ class _Table(ABC):
         missing = np.flatnonzero(~is_there)
         if len(missing):
             shown = _listed([self._clip_ids[int(clip)].as_py() for clip in missing[:_LISTED]], len(missing))
-            raise self._error(f"{len(missing):,} of {len(is_there):,} clips have no scores: {shown}")
+            raise self._error(f"clips without scores ({len(missing):,} of {len(is_there):,}): {shown}")
 
     def _require_all_labels(self, found: Collection[int], unknown: Sequence[str]) -> None:
         missing = [label for number, label in enumerate(self._label_set.ids) if number not in found]
@@ -200,7 +202,7 @@ class _WideTable(_Table):
         twice = np.flatnonzero(counts > 1)
         if len(twice):
             shown = _listed([self._clip_ids[int(clip)].as_py() for clip in twice[:_LISTED]], len(twice))
-            raise self._error(f"{len(twice):,} clips are scored more than once: {shown}")
+            raise self._error(f"clips scored more than once: {shown}")
         self._require_all_clips(counts > 0)
         self._rows = np.empty(len(clip_ids), dtype=np.int64)
         wanted = np.flatnonzero(places >= 0)

@@ -26,7 +26,7 @@ expected right: their sum. So the two are pooled, and what is promised counts as
 
 With that a label needs one positive clip. Cross-fitted on 4 made corpora (9 to 37 labels) and 10 models of ESC-10
 (8 positive clips a label), the mean F1 of labels is 0.42 and 0.85, against 0.36 and 0.83 for the best threshold on the
-clips alone, and 0.27 and 0.81 for raw scores at 0.5; for a precision of 0.9, 0.87 and 0.91 of the yeses are right, which
+clips alone, and 0.27 and 0.81 for raw scores at 0.5; for a precision of 0.9, 0.87 and 0.91 of the yeses are right, and
 find 0.08 and 0.62 of the positive clips. Believing the share seen, 0.73 and 0.90 are right.
 
 Of scores that promise nothing, a label needs `MIN_POSITIVES` positive clips, and a precision is reached where its lower

@@ -36,8 +36,7 @@ class Calibrate:
     precision: float | None = None
     """Thresholds at which so large a share of the yeses is right, with the largest recall; for example 0.9."""
     f_beta: float | None = None
-    """Thresholds with the largest F-beta, in which recall weighs so many times as much as precision. None: 1, unless
-    --precision is given."""
+    """Thresholds with the largest F-beta: recall weighs so many times as much as precision. None: 1, or a precision."""
     no_calibration: bool = False
     """Fit thresholds of raw scores only."""
     overwrite: bool = False

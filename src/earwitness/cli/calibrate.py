@@ -36,8 +36,7 @@ class Calibrate:
     precision: float | None = None
     """Thresholds at which so large a share of the yeses is right, with the largest recall; for example 0.9."""
     f_beta: float | None = None
-    """Thresholds with the largest F-beta, in which recall weighs so many times as much as precision. None: 1, unless
-    --precision is given."""
+    """Thresholds with the largest F-beta: recall weighs so many times as much as precision. None: 1, or a precision."""
     no_calibration: bool = False
     """Fit thresholds of raw scores only."""
     overwrite: bool = False
@@ -63,7 +62,12 @@ class Calibrate:
         model = load_model(self.model)
         store = open_store(self.store)
         require_new_file(self.out, model=self.model, may_overwrite=self.overwrite)
-        with progress_bar(total=None, unit="patch", title="calibrate") as bar:
+        with progress_bar(total=None, unit="patch", title="score") as bar:
+
+            def show(done: int, num_patches: int) -> None:
+                bar.total = num_patches
+                bar.update(done - bar.n)
+
             outcome = calibrate_model(
                 model,
                 store,
@@ -72,7 +76,7 @@ class Calibrate:
                 beta=beta,
                 is_calibrated=not self.no_calibration,
                 device=self.device,
-                on_patches=lambda done: bar.update(done - bar.n),
+                on_patches=show,
             )
         save_model(outcome.model, self.out)
         if self.json:

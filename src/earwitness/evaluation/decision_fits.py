@@ -106,7 +106,9 @@ def fit_decisions(
             positive_clips = positives.of(label)
             numbers = logits(own)
             given = [_mapped(numbers, slopes[label], offsets[label]) for slopes, offsets in maps] or [own]
-            thresholds[label] = fit_threshold(given[-1], positive_clips, precision=precision, beta=beta)
+            thresholds[label] = fit_threshold(
+                given[-1], positive_clips, precision=precision, beta=beta, is_calibrated=is_calibrated
+            )
             raw.add(own, positive_clips, at_threshold(own, positive_clips, RAW_THRESHOLD))
             if folds is None:
                 continue
@@ -123,6 +125,7 @@ def fit_decisions(
                     positive_clips[~is_own] - where[positive_clips[~is_own]] - 1,
                     precision=precision,
                     beta=beta,
+                    is_calibrated=is_calibrated,
                 )
                 if not np.isnan(threshold):
                     decisions.append(at_threshold(seen[is_out], where[positive_clips[is_own]], threshold))

@@ -1,7 +1,6 @@
 """A trained model, its calibration and thresholds fitted to chosen clips of a store that it has not learnt from."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,16 +11,14 @@ from scipy.sparse import csr_array
 from earwitness.decisions import Calibration, FittedOn, Thresholds
 from earwitness.errors import ModelError, ScoreError, SettingsError
 from earwitness.evaluation.decision_fits import DecisionFits, fit_decisions
-from earwitness.evaluation.positives import Positives
-from earwitness.evaluation.score_source import ArrayScores
 from earwitness.evaluation.thresholds import require_one_aim
-from earwitness.experiments.evaluating import learnt_before, training_clips
-from earwitness.inference.probabilities import PatchScorer
+from earwitness.experiments.learnt_clips import learnt_before, training_clips
 from earwitness.models.model_file import Model
-from earwitness.models.precision import choose_device
-from earwitness.scoring.clip_scores import require_fit, score_clips
+from earwitness.scoring.clip_scores import require_fit
+from earwitness.scoring.score_folder import ScoreFolder
+from earwitness.scoring.score_settings import ScoreSettings
+from earwitness.scoring.score_store import OnPatches, score_store
 from earwitness.store.read import Store
-from earwitness.store.reading import FrameReader
 from earwitness.subsets.dealing import Dealer
 from earwitness.training.clips import clip_groups
 
@@ -50,7 +47,7 @@ def calibrate_model(
     beta: float | None = None,
     is_calibrated: bool = True,
     device: str = "auto",
-    on_patches: Callable[[int], None] | None = None,
+    on_patches: OnPatches | None = None,
 ) -> CalibratedModel:
     """Score the selected clips of a store, and fit to them. What the model carried before is replaced.
 
@@ -62,7 +59,7 @@ def calibrate_model(
         beta: of the F-beta that is to be largest.
         is_calibrated: whether a calibration is wanted, or thresholds of raw scores.
         device: where to compute.
-        on_patches: called with the number of patches done so far, now and then.
+        on_patches: told the number of patches done so far, and of all.
 
     Raises:
         SettingsError: not one of the two aims is given, or outside what is allowed.
@@ -75,18 +72,24 @@ def calibrate_model(
     clips = store.select(where)
     notes = _require_unseen(model, store, clips)
     rows, labels = store.label_pairs(clips)
-    positives = Positives.from_pairs(rows, labels, num_clips=len(clips), num_labels=len(model.label_set))
     if not len(rows):
         raise ScoreError(f"{store.folder}: none of the {len(clips)} clips has a label: there is nothing to fit to")
     folds = _folds(store, clips, rows, labels)
     if folds is None:
         notes.append("All clips are of one recording or group, so how well the fits do on others cannot be told.")
-    scorer = PatchScorer(model.network, device=choose_device(device))
-    with FrameReader(store) as reader:
-        scores = score_clips(scorer, reader, clips, front_end=model.front_end, on_patches=on_patches)
-    fits = fit_decisions(
-        ArrayScores(scores), positives, folds=folds, precision=precision, beta=beta, is_calibrated=is_calibrated
-    )
+    raw = replace(model, calibration=None, thresholds=None)
+    with tempfile.TemporaryDirectory(prefix="earwitness-scores-") as folder:
+        settings = ScoreSettings(where=where)
+        score_store(raw, store, Path(folder), settings=settings, device=device, on_patches=on_patches)
+        scores = ScoreFolder.open(folder)
+        fits = fit_decisions(
+            scores.source,
+            scores.positives,
+            folds=folds,
+            precision=precision,
+            beta=beta,
+            is_calibrated=is_calibrated,
+        )
     fitted_on = FittedOn(store_fingerprint=store.fingerprint, where=where, num_clips=len(clips))
     calibration = None
     if fits.slopes is not None and fits.offsets is not None:
@@ -94,7 +97,7 @@ def calibrate_model(
     thresholds = Thresholds(values=fits.thresholds, precision=precision, beta=beta, fitted_on=fitted_on)
     return CalibratedModel(
         model=replace(model, calibration=calibration, thresholds=thresholds),
-        num_positives=positives.num_positives,
+        num_positives=np.bincount(labels, minlength=len(model.label_set)),
         fits=fits,
         notes=tuple(notes),
     )

@@ -72,7 +72,9 @@ def _label(index: int, rng: np.random.Generator, *, shift: float, resamples: int
     prior = positives / NUM_CLIPS
     dprime = float(np.clip(2.4 - 0.15 * math.log10(prior + 1e-7) + 0.7 * draws[1] + shift, -0.6, 5.5)) - 0.4
     auc = float(ndtr(dprime / math.sqrt(2)))
-    precision = float(np.clip(ndtr(0.9 * dprime - 3.4 + 0.5 * draws[2] + 0.3 * math.log10(prior + 1e-7) + 1.2), 1e-5, 1))
+    precision = float(
+        np.clip(ndtr(0.9 * dprime - 3.4 + 0.5 * draws[2] + 0.3 * math.log10(prior + 1e-7) + 1.2), 1e-5, 1)
+    )
     if positives == 0:
         dprime = auc = precision = math.nan
     spread = 0.6 / math.sqrt(positives + 1)

@@ -63,7 +63,7 @@ def look_closer(
         extremes.put(label, row, own)
         if label in curves_of and len(own):
             curves[label] = precision_recall_curve(row, own, most_points=_CURVE_POINTS)
-        are_probabilities = are_probabilities and 0 <= row.min(initial=0) and row.max(initial=0) <= 1
+        are_probabilities = are_probabilities and row.min(initial=0) >= 0 and row.max(initial=0) <= 1
         if are_probabilities:
             one = reliability(row, own)
             pooled = one if pooled is None else pooled + one

@@ -92,9 +92,7 @@ _COLUMNS = (
         explanation="threshold: at and above it, a clip is answered with the label",
         text=lambda label: threshold_text(label.threshold),
     ),
-    LabelColumn(
-        name="precision", title="P", explanation="precision at the threshold", text=_decimals("precision", 3)
-    ),
+    LabelColumn(name="precision", title="P", explanation="precision at the threshold", text=_decimals("precision", 3)),
     LabelColumn(name="recall", title="R", explanation="recall at the threshold", text=_decimals("recall", 3)),
     LabelColumn(
         name="calibration_error",

@@ -17,7 +17,7 @@ from earwitness.report.running_median import LEAST_LABELS, median_width, running
 from earwitness.report.svg_plots import Tick
 
 WIDTH, HEIGHT = 640.0, 400.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 36.0, 630.0, 12.0, 366.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 30.0, 634.0, 16.0, 366.0
 COLOURS = 10
 """Steps of AP that have a colour of their own."""
 _MOST_MEDIANS = 200
@@ -75,7 +75,7 @@ def label_scatter(labels: Sequence[LabelResult]) -> LabelScatter | None:
             "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x[colours == colour], y[colours == colour], strict=True))
             for colour in range(COLOURS)
         ),
-        radius=round(float(np.clip(70 / math.sqrt(len(defined)), 1.6, 5.0)), 1),
+        radius=round(float(np.clip(90 / math.sqrt(len(defined)), 1.6, 6.0)), 1),
         median=median,
         median_width=width,
         x_ticks=_x_ticks(low_x, high_x),
@@ -92,7 +92,7 @@ def label_scatter(labels: Sequence[LabelResult]) -> LabelScatter | None:
 def _padded(low: float, high: float, *, least: float) -> tuple[float, float]:
     """An axis about the values, never shorter than `least`, with some room at both ends."""
     middle, half = (low + high) / 2, max((high - low) / 2, least / 2)
-    return middle - 1.06 * half, middle + 1.06 * half
+    return middle - 1.08 * half, middle + 1.08 * half
 
 
 def _x_ticks(low: float, high: float) -> tuple[Tick, ...]:

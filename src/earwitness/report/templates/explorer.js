@@ -47,7 +47,6 @@
     made.append(element("i", { style: `width:${percent(precision)}` }));
     const [low, high] = [value("low", i), value("high", i)];
     if (low != null) made.append(element("b", { class: "interval", style: `left:${percent(low)};width:${percent(high - low)}` }));
-    if (value("baseline", i) != null) made.append(element("b", { class: "baseline", style: `left:${percent(value("baseline", i))}` }));
     made.append(element("b", { class: "chance", style: `left:${percent(value("prior", i))}` }));
     return made;
   };
@@ -163,7 +162,7 @@
     if (precision == null) parts.push(element("p", {}, "Undefined: no clip has it, or every clip has it."));
     else {
       const big = element("p", { class: "big" }, text("average_precision", i), element("small", {}, ` AP ${value("low", i) == null ? "" : `[${text("low", i)}]`}`));
-      const facts = [["auc", "AUC"], ["dprime", "d′"], ["baseline", "baseline's AP"], ["threshold", "threshold"], ["precision", "precision"], ["recall", "recall"], ["calibration_error", "calibration error"]];
+      const facts = [["auc", "AUC"], ["dprime", "d′"], ["baseline", "baseline's AP"], ["calibration_error", "calibration error"], ["threshold", "threshold"], ["precision", "precision there"], ["recall", "recall there"]];
       parts.push(big, element("dl", { class: "facts" }, ...facts.flatMap(([name, title]) => fact(name, i, title))));
     }
     if (curves[i]) parts.push(curve(i));
@@ -184,7 +183,7 @@
   };
   const curve = (i) => {
     const points = curves[i];
-    const [left, top, width, height] = [30, 8, 250, 150];
+    const [left, top, width, height] = [26, 20, 256, 122];
     const [x, y] = [(recall) => (left + recall * width).toFixed(1), (precision) => (top + (1 - precision) * height).toFixed(1)];
     let path = "";
     for (let at = 0; at < points.length; at += 2) path += `${path ? "L" : "M"}${x(points[at] / 1000)} ${y(points[at + 1] / 1000)}`;
@@ -192,7 +191,7 @@
     const [recall, precision] = [value("recall", i), value("precision", i)];
     const dot = recall == null || precision == null ? "" : `<circle class="dot" cx="${x(recall)}" cy="${y(precision)}" r="4.5"><title>at the threshold</title></circle>`;
     const lines = [0, 0.5, 1].map((share) => `<line class="grid" x1="${left}" x2="${left + width}" y1="${y(share)}" y2="${y(share)}"/><text x="${left - 5}" y="${Number(y(share)) + 3.5}" text-anchor="end">${share}</text><text x="${x(share)}" y="${top + height + 14}" text-anchor="middle">${share}</text>`);
-    holder.innerHTML = `<svg viewBox="0 0 290 188" role="img" aria-label="precision against recall">${lines.join("")}<line class="zero" x1="${left}" x2="${left + width}" y1="${y(value("prior", i))}" y2="${y(value("prior", i))}"/><path class="mean" d="${path}"/>${dot}<text class="axis-name" x="${left + 4}" y="${top + 8}">precision</text><text class="axis-name" x="${left + width}" y="${top + height + 27}" text-anchor="end">recall</text></svg>`;
+    holder.innerHTML = `<svg viewBox="0 0 290 172" role="img" aria-label="precision against recall">${lines.join("")}<line class="zero" x1="${left}" x2="${left + width}" y1="${y(value("prior", i))}" y2="${y(value("prior", i))}"/><path class="mean" d="${path}"/>${dot}<text x="0" y="9">precision</text><text x="${left + width}" y="${top + height + 28}" text-anchor="end">recall</text></svg>`;
     return holder;
   };
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 import scipy.io.wavfile
 
+from earwitness import ray_tasks
 from earwitness.errors import ClusterError, MissingExtraError, SettingsError, StoreError
 from earwitness.manifest import Manifest, read_manifest, write_manifest
 from earwitness.store import cluster
@@ -136,9 +137,9 @@ def test_nodes_that_are_not_like_this_one(manifest, built, tmp_path):
     assert isinstance(error, ClusterError)
     assert f"sees no folder {tmp_path / 'unseen' / 'parts'}" in str(error)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "_VISIBLE_SECONDS", 0.1)
+        patch.setattr(ray_tasks, "_VISIBLE_SECONDS", 0.1)
         with pytest.raises(ClusterError, match="but it is not here; all nodes must see"):
-            cluster._require_visible(tmp_path / "unseen")
+            ray_tasks.require_visible(tmp_path / "unseen", remedy="all nodes must see it")
 
 
 def test_what_cannot_be_written_is_said(manifest, built, tmp_path, monkeypatch):
@@ -171,7 +172,7 @@ def test_nobody_answers(ray, manifest, tmp_path):
 
 
 def test_somebody_else_answers(ray, monkeypatch):
-    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr(ray_tasks, "_ANSWER_SECONDS", 3.0)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(ClusterError, match=f"Ray at {address}: no answer within 3 seconds; a cluster is begun by"):

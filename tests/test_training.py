@@ -17,7 +17,8 @@ import torch
 
 from conftest import MadeSounds
 from earwitness.errors import ModelError, RunError, SelectionError, SettingsError, StoreError
-from earwitness.experiments.evaluating import evaluate_model, training_clips
+from earwitness.experiments.evaluating import evaluate_model
+from earwitness.experiments.learnt_clips import training_clips
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.manifest import Manifest
 from earwitness.models.model_file import load_model

@@ -91,6 +91,25 @@ class LabelSet:
         shown = ", ".join(self.ids[:8]) + (", ..." if len(self) > 8 else "")
         return f"known labels ({len(self)}): {shown}"
 
+    def differences(self, others: "LabelSet", *, mine: str, other: str) -> str:
+        """What differs, in words.
+
+        Args:
+            others: the set to compare with.
+            mine: whose labels these are, such as `store`.
+            other: whose the others are.
+        """
+        only_mine = [label for label in self.ids if label not in others.index_of]
+        only_other = [label for label in others.ids if label not in self.index_of]
+        if not only_mine and not only_other:
+            return f"the same {len(self)} labels in another order; prepare with --label-set"
+        shown = [
+            f"only in the {side}: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+            for side, ids in ((mine, only_mine), (other, only_other))
+            if ids
+        ]
+        return f"{mine} {len(self)}, {other} {len(others)}; {'; '.join(shown)}"
+
     def to_rows(self) -> list[dict[str, str]]:
         """`[{id, name}, ...]` in index order, for JSON."""
         return [{"id": i, "name": n} for i, n in zip(self.ids, self.names, strict=True)]

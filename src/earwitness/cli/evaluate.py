@@ -1,32 +1,52 @@
-"""`earwitness evaluate`: how well a model does on chosen clips of a store."""
+"""`earwitness evaluate`: how well a model does on chosen clips of a store; or scores that are there already."""
 
-from dataclasses import dataclass, replace
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields, replace
 from math import isinf
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from earwitness.cli.crossvalidate import INFINITE
 from earwitness.cli.output import print_json, progress_bar, remark
+from earwitness.errors import SettingsError
+from earwitness.scoring.score_settings import ScoreSettings
+
+if TYPE_CHECKING:
+    from earwitness.experiments.evaluating import ModelEvaluation
+    from earwitness.store.read import Store
+
+_AT_ONCE = 20_000_000
+"""Scores that are held at once for the confusion matrix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Score clips of a store with a model and measure the scores, beside a baseline and chance."""
+    """Score clips of a store with a model and measure the scores, beside a baseline and chance.
 
-    model: Annotated[Positional[Path], arg(metavar="MODEL")]
-    """A model file (model.safetensors of a run)."""
-    store: Annotated[Positional[str], arg(metavar="STORE")]
+    Or measure scores that are there: a folder of `earwitness score` (without STORE), or a table of any other software
+    (.parquet or .csv: clip_id and a column for each label, by id or name; or clip_id, label and score), which is held
+    against the labels of STORE.
+    """
+
+    source: Annotated[Positional[Path], arg(metavar="MODEL|SCORES|TABLE")]
+    """A model file (model.safetensors of a run), a folder of scores, or a table of them."""
+    store: Annotated[Positional[str | None], arg(metavar="STORE")] = None
     """Made by `earwitness prepare`."""
-    where: str | None = None
-    """SQL condition over the manifest's columns: the clips to evaluate on, for example "fold = 1"."""
+    settings: Annotated[ScoreSettings, arg(name="")] = field(default_factory=ScoreSettings)
     events: Path | None = None
     """Table of true events (clip_id, label, start_seconds, stop_seconds), to measure how well scores say when."""
-    patch_hop_frames: int | None = None
-    """Frames of 10 ms from one scored patch to the next. None: the model's; half a patch (48) often scores better."""
+    resamples: int | None = None
+    """How often clips are drawn anew for 95 % intervals. None: 1,000 times below 10,000 clips, else 200. 0: none."""
+    no_baseline: bool = False
+    """Fit no baseline."""
     report: Path | None = None
-    """Folder for a report: JSON, a table of labels, a summary, pictures."""
+    """Folder for a report: JSON, a table of labels, a summary, pictures, and the scores in DIR/scores."""
+    memory_mib: int = 512
+    """What measuring may hold of scores at a time."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     json: bool = False
@@ -34,67 +54,135 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate and report."""
-        from earwitness.experiments.evaluating import evaluate_model
-        from earwitness.models.model_file import load_model
-        from earwitness.places import place
-        from earwitness.report.evaluation_report import comparison_table, require_report_folder, write_evaluation_report
-        from earwitness.report.timeline_table import timeline_lines
+        for name, value, least in (("resamples", self.resamples, 0), ("memory_mib", self.memory_mib, 1)):
+            if value is not None and value < least:
+                raise SettingsError(f"{name}={value} must be at least {least}")
+        from earwitness.report.evaluation_report import require_report_folder
+        from earwitness.scoring.score_folder import REPORT_FOLDER, score_folder_in
+        from earwitness.scoring.score_table import is_table
         from earwitness.store.embeddings import open_store
 
-        model = load_model(self.model)
+        if (scores := score_folder_in(self.source)) is not None:
+            self._require_no_model_options("a folder of scores")
+            if self.report is not None:
+                require_report_folder(self.report)
+            return self._evaluate_scores(scores)
+        what = "a table of scores" if is_table(self.source) else "a model"
+        if self.store is None:
+            raise SettingsError(f"{self.source}: {what} is evaluated on a store, which is missing behind it")
+        if is_table(self.source):
+            self._require_no_model_options(what)
         store = open_store(self.store)
         if self.report is not None:
             require_report_folder(self.report)
-        with progress_bar(total=None, unit="patch", title="evaluate") as bar:
+            return self._evaluate_on(store, self.report / REPORT_FOLDER)
+        with tempfile.TemporaryDirectory(prefix="earwitness-scores-") as folder:
+            return self._evaluate_on(store, Path(folder))
+
+    def _evaluate_on(self, store: "Store", folder: Path) -> int:
+        """Evaluate a model or a table, whose scores go to the folder."""
+        from earwitness.experiments.evaluating import evaluate_model, evaluate_scores
+        from earwitness.models.model_file import load_model
+        from earwitness.places import place
+        from earwitness.scoring.score_table import is_table, take_over_scores
+
+        where = self.settings.where
+        title = f"{self.source.name} on {place(store.folder).name}" + (f" where {where}" if where else "")
+        if is_table(self.source):
+            scores = take_over_scores(self.source, store, folder, where=where)
+            with _Bars(len(scores.label_set)) as bars:
+                outcome = evaluate_scores(
+                    scores,
+                    resamples=self.resamples,
+                    memory_bytes=self.memory_mib * 2**20,
+                    on_labels=bars.labels,
+                )
+            return self._show(outcome, title, {**scores.details, "scores_path": self._kept(folder)})
+        model = load_model(self.source)
+        with _Bars(len(model.label_set)) as bars:
             outcome = evaluate_model(
                 model,
                 store,
-                where=self.where,
+                folder=folder,
+                model_path=self.source,
+                **vars(self.settings),
                 events_path=self.events,
-                patch_hop_frames=self.patch_hop_frames,
+                with_baseline=not self.no_baseline,
+                resamples=self.resamples,
+                memory_bytes=self.memory_mib * 2**20,
                 device=self.device,
-                on_patches=lambda done: bar.update(done - bar.n),
+                on_patches=bars.patches,
+                on_labels=bars.labels,
             )
+        hop_frames = self.settings.patch_hop_frames or model.front_end.patch_hop_frames
         details = {
-            "model_path": str(self.model),
+            "model_path": str(self.source),
             "store_path": str(self.store),
-            "where": self.where,
+            "where": where,
             "events_path": str(self.events) if self.events is not None else None,
-            "patch_hop_frames": self.patch_hop_frames or model.front_end.patch_hop_frames,
+            "level": self.settings.level,
+            "aggregation": self.settings.aggregation if self.settings.level == "clip" else None,
+            "patch_hop_frames": hop_frames,
+            "model_digest": outcome.folder.header.source_digest if outcome.folder is not None else None,
             "store_fingerprint": store.fingerprint,
             "trained_on_fingerprint": model.provenance.get("store_fingerprint"),
             "is_same_corpus": outcome.is_same_corpus,
+            "scores_path": self._kept(folder),
         }
+        if hop_frames == model.front_end.patch_hop_frames:
+            return self._show(outcome, title, details)
+        seconds = replace(model.front_end, patch_hop_frames=hop_frames).patch_hop_seconds
+        return self._show(outcome, title, details, f"patches scored every {seconds:g} s")
+
+    def _evaluate_scores(self, path: Path) -> int:
+        """Evaluate a folder of scores."""
+        from earwitness.experiments.evaluating import evaluate_scores
+        from earwitness.scoring.score_folder import ScoreFolder, require_scores_of
+        from earwitness.store.embeddings import open_store
+
+        scores = ScoreFolder.open(path, where=self.settings.where)
+        if self.store is not None:
+            require_scores_of(scores, open_store(self.store))
+        with _Bars(len(scores.label_set)) as bars:
+            outcome = evaluate_scores(
+                scores, resamples=self.resamples, memory_bytes=self.memory_mib * 2**20, on_labels=bars.labels
+            )
+        where = f" where {self.settings.where}" if self.settings.where else ""
+        return self._show(outcome, f"{path}{where}", scores.details)
+
+    def _show(self, outcome: "ModelEvaluation", title: str, details: Mapping[str, Any], *lines: str) -> int:
+        """Report, to the folder and here."""
+        from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
+        from earwitness.report.timeline_table import timeline_lines
+
         if self.report is not None:
+            is_held = outcome.model.is_single_label and outcome.source.num_clips * outcome.source.num_labels <= _AT_ONCE
             write_evaluation_report(
                 self.report,
                 evaluation=outcome.model,
                 baseline=outcome.baseline,
-                title=f"{self.model.name} on {place(self.store).name}" + (f" where {self.where}" if self.where else ""),
+                title=title,
                 details=details,
                 notes=outcome.notes,
-                scores=outcome.scores,
-                targets=outcome.targets,
+                scores=outcome.scores if is_held else None,
+                targets=outcome.targets if is_held else None,
                 timeline=outcome.timeline,
             )
         if self.json:
-            baseline = outcome.baseline.to_dict() if outcome.baseline is not None else None
             print_json(
                 {
                     "schema_version": 1,
                     **details,
                     "notes": list(outcome.notes),
                     "model": outcome.model.to_dict(),
-                    "baseline": baseline,
+                    "baseline": outcome.baseline.to_dict() if outcome.baseline is not None else None,
                     "timeline": outcome.timeline.to_dict() if outcome.timeline is not None else None,
                 }
             )
             return 0
         print(comparison_table(outcome.model, outcome.baseline))
-        own_hop_frames = model.front_end.patch_hop_frames
-        if self.patch_hop_frames is not None and self.patch_hop_frames != own_hop_frames:
-            seconds = replace(model.front_end, patch_hop_frames=self.patch_hop_frames).patch_hop_seconds
-            print(f"patches scored every {seconds:g} s")
+        for line in (*lines, *_intervals(outcome)):
+            print(line)
         if any(isinf(side.dprime) for side in (outcome.model, outcome.baseline) if side is not None):
             print(INFINITE)
         if outcome.timeline is not None:
@@ -104,3 +192,59 @@ class Evaluate:
         if self.report is not None:
             print(f"report: {self.report / 'summary.md'}")
         return 0
+
+    def _kept(self, folder: Path) -> str | None:
+        """Where the scores stay."""
+        return str(folder) if self.report is not None else None
+
+    def _require_no_model_options(self, what: str) -> None:
+        """Refuse options that only a model has a use for."""
+        usual = {field.name: field.default for field in (*fields(ScoreSettings), *fields(Evaluate))}
+        for name in ("patch_hop_frames", "aggregation", "level", "events", "no_baseline", "device"):
+            value = getattr(self if hasattr(self, name) else self.settings, name)
+            if value != usual[name]:
+                raise SettingsError(
+                    f"--{name.replace('_', '-')} is for a model, and {self.source} is {what}, made as it was made"
+                )
+
+
+def _intervals(outcome: "ModelEvaluation") -> Iterator[str]:
+    """The 95 % intervals of the headline, in a line."""
+    intervals = outcome.model.intervals
+    if intervals:
+        shown = [
+            f"{name} {intervals[field].low:.3f} to {intervals[field].high:.3f}"
+            for field, name in (("mean_auc", "AUC"), ("mean_average_precision", "mAP"))
+            if field in intervals
+        ]
+        yield f"95 % intervals, clips drawn anew {outcome.model.resamples:,} times: {', '.join(shown)}"
+
+
+class _Bars:
+    """A bar for scoring, which is then one for measuring."""
+
+    def __init__(self, num_labels: int) -> None:
+        self._num_labels = num_labels
+        self._stack = ExitStack()
+        self._unit, self._bar = "", None
+
+    def __enter__(self) -> "_Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def patches(self, done: int, num_patches: int) -> None:
+        """Patches scored so far, and all."""
+        bar = self._of("patch", "score", num_patches)
+        bar.update(done - bar.n)
+
+    def labels(self, number: int) -> None:
+        """Labels measured since the last call."""
+        self._of("label", "measure", self._num_labels).update(number)
+
+    def _of(self, unit: str, title: str, total: int) -> Any:
+        if unit != self._unit:
+            self._stack.close()
+            self._unit, self._bar = unit, self._stack.enter_context(progress_bar(total=total, unit=unit, title=title))
+        return self._bar

@@ -24,6 +24,7 @@ from earwitness.cli.manifest import Manifest
 from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
 from earwitness.cli.recipe_option import recipe_asked_for
+from earwitness.cli.score import Score
 from earwitness.cli.store import StoreCare
 from earwitness.cli.subset import Subset
 from earwitness.cli.synth import Synth
@@ -31,7 +32,7 @@ from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid"})
+_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score"})
 
 
 def command_line(arguments: Sequence[str]) -> Any:
@@ -48,6 +49,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[StoreCare, subcommand("store")]
         | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
         | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Score, subcommand("score")]
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Tag, subcommand("tag")]

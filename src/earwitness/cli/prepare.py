@@ -84,7 +84,8 @@ class Prepare:
         return 0 if summary.num_stored else 1
 
     def _engine(self) -> "Engine":
-        from earwitness.store.cluster import LOCAL, cluster_engine
+        from earwitness.ray_tasks import LOCAL
+        from earwitness.store.cluster import cluster_engine
         from earwitness.store.local import make_parts
 
         if self.engine == "ray":

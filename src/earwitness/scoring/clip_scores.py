@@ -1,17 +1,20 @@
-"""Scores of clips from a store: the mean of their patches' probabilities, never of logits.
+"""Patches of a store through a network, in order: what fits, what is read, and scores of clips that memory holds.
 
-Reading runs one batch ahead of the network in a thread of its own. Memory is bounded by a few batches and the
-scores; a clip of any length is read in pieces.
+Reading runs ahead of the network in a thread of its own. Memory is bounded by a few batches; a clip of any length is
+read in pieces. Clips' scores are made of their patches' probabilities, never of logits.
 """
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import StoreError
+from earwitness.evaluation.aggregation import ClipAggregator
 from earwitness.front_end import FrontEnd
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.labels import LabelSet
@@ -30,9 +33,8 @@ def require_fit(store: LabelledClips, *, front_end: FrontEnd, label_set: LabelSe
     """
     require_same_frames(store, front_end=front_end)
     if store.label_set != label_set:
-        raise StoreError(
-            f"{store.folder}: its labels are not the model's ({_label_differences(store.label_set, label_set)})"
-        )
+        differences = store.label_set.differences(label_set, mine="store", other="model")
+        raise StoreError(f"{store.folder}: its labels are not the model's ({differences})")
 
 
 def require_same_frames(store: LabelledClips, *, front_end: FrontEnd) -> None:
@@ -67,71 +69,64 @@ def patches_of(store: LabelledClips, clips: npt.NDArray[np.int64], *, front_end:
     return index
 
 
-def _label_differences(store: LabelSet, model: LabelSet) -> str:
-    only_store = [i for i in store.ids if i not in model.index_of]
-    only_model = [i for i in model.ids if i not in store.index_of]
-    if not only_store and not only_model:
-        return f"the same {len(store)} labels in another order; prepare with --label-set"
-    shown = [
-        f"only in the {side}: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
-        for side, ids in (("store", only_store), ("model", only_model))
-        if ids
-    ]
-    return f"store {len(store)}, model {len(model)}; {'; '.join(shown)}"
-
-
 def score_clips(
     scorer: PatchScorer,
     reader: PatchReader,
     clips: npt.NDArray[np.int64],
     *,
     front_end: FrontEnd,
-    on_patches: Callable[[int], None] | None = None,
-    on_scores: Callable[[npt.NDArray[np.float16], npt.NDArray[np.float32]], None] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Scores [clips, labels] of the given clips of the reader's store.
+    """Scores [clips, labels] of the given clips of the reader's store, held in memory: for some thousand clips.
 
     Args:
         scorer: the network.
         reader: of the store whose clips are meant.
         clips: ascending indexes in the store.
         front_end: the model's; its patch geometry is used.
-        on_patches: called with the number of patches done so far, now and then.
-        on_scores: handed all patches and their scores [patches, labels], in the order of `PatchIndex`, some hundreds
-            at a time.
     """
     index = patches_of(reader.store, clips, front_end=front_end)
-    sums = np.zeros((len(clips), scorer.network.head.out_features))
-    counts = np.zeros(len(clips), dtype=np.int64)
-    done = 0
-    for patch_clips, patches in read_ahead(reader, index, front_end.patch_frames, scorer.batch_patches):
-        positions = np.searchsorted(clips, patch_clips)
-        scores = scorer(patches)
-        np.add.at(sums, positions, scores)
-        np.add.at(counts, positions, 1)
-        if on_scores is not None:
-            on_scores(patches, scores)
-        done += len(patches)
-        if on_patches is not None:
-            on_patches(done)
-    return (sums / counts[:, None]).astype(np.float32)
+    scores = np.empty((len(clips), scorer.network.head.out_features), dtype=np.float32)
+    aggregator = ClipAggregator("mean", scores)
+    for piece in read_ahead(reader, index, batch_patches=scorer.batch_patches):
+        aggregator.push(np.searchsorted(clips, piece.clips), scorer(piece.patches))
+    aggregator.finish()
+    return scores
+
+
+@dataclass(frozen=True)
+class PatchPiece:
+    """Patches that follow one another."""
+
+    first_patch: int
+    """The number of the first of them in their `PatchIndex`."""
+    clips: npt.NDArray[np.int64]
+    """int64 [patches]: the clip of each, in the store."""
+    patches: npt.NDArray[Any]
+    """[patches, patch_frames, bands]."""
 
 
 def read_ahead(
-    reader: PatchReader, index: PatchIndex, patch_frames: int, batch_patches: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[Any]]]:
-    """All patches of an index, some batches at a time, each with its clip."""
-    step = batch_patches * _BATCHES_PER_READ
+    reader: PatchReader, index: PatchIndex, *, batch_patches: int, spans: Iterable[range] | None = None
+) -> Iterator[PatchPiece]:
+    """The patches of an index, some batches at a time; the next ones are read while the caller works.
 
-    def read(first: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-        numbers = np.arange(first, min(first + step, index.num_patches), dtype=np.int64)
-        clips, first_frames = index.locate(numbers)
-        return clips, reader.read_patches(clips, first_frames, patch_frames)
+    Args:
+        reader: of their store.
+        index: numbers the patches.
+        batch_patches: of the network that is to be run.
+        spans: the numbers wanted, none of them empty; each begins a piece of its own. None: all.
+    """
+    step = batch_patches * _BATCHES_PER_READ
+    spans = [range(index.num_patches)] if spans is None else spans
+    steps = (span[first : first + step] for span in spans for first in range(0, len(span), step))
+
+    def read(numbers: range) -> PatchPiece:
+        clips, first_frames = index.locate(np.arange(numbers.start, numbers.stop, dtype=np.int64))
+        return PatchPiece(numbers.start, clips, reader.read_patches(clips, first_frames, index.patch_frames))
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as executor:
-        ahead = executor.submit(read, 0)
-        for first in range(0, index.num_patches, step):
-            current = ahead.result()
-            if first + step < index.num_patches:
-                ahead = executor.submit(read, first + step)
+        ahead = [executor.submit(read, numbers) for numbers in itertools.islice(steps, 1)]
+        while ahead:
+            current = ahead.pop().result()
+            ahead += [executor.submit(read, numbers) for numbers in itertools.islice(steps, 1)]
             yield current

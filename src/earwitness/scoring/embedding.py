@@ -134,9 +134,9 @@ def write_embeddings(
     index = patches_of(reader.store, clips, front_end=front_end)
     done = 0
     with replacing_npy(path, dtype="<f4", row_shape=(embedder.network.embedding_size,)) as append:
-        for _, patches in read_ahead(reader, index, front_end.patch_frames, embedder.batch_patches):
-            append(embedder(patches))
-            done += len(patches)
+        for piece in read_ahead(reader, index, batch_patches=embedder.batch_patches):
+            append(embedder(piece.patches))
+            done += len(piece.patches)
             if on_patches is not None:
                 on_patches(done, index.num_patches)
 

@@ -6,31 +6,25 @@ frame enters Ray's object store. All nodes must see the store under the same pat
 
 A task whose process or node is lost is given to another. So a part may be made twice, even at the same time by a node
 that was thought dead: both write the same bytes under names of their own before one rename, and a part that is there
-already is not made again.
-
-Plain tasks, no actors: what a lost node held is simply queued again.
+already is not made again. How tasks are given out is in `ray_tasks`.
 """
 
-import itertools
-import logging
 import os
 import shutil
 import socket
-import subprocess
 import sys
-import time
 import types
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
-from earwitness.errors import ClusterError, EarwitnessError, MissingExtraError, SettingsError
-from earwitness.parallel import usable_cpus
-from earwitness.places import Place, UrlPath
+from earwitness.errors import ClusterError, EarwitnessError
+from earwitness.places import UrlPath
+from earwitness.ray_tasks import connected, require_address, require_versions, require_visible, run_on_cluster
 from earwitness.store.files import spool_folder_of, write_error
 from earwitness.store.lease import is_running
 from earwitness.store.local import make_parts
@@ -38,23 +32,6 @@ from earwitness.store.part_jobs import Engine, PartJob
 from earwitness.store.parts import PARTS_FOLDER, PartCounts, committed_counts, read_rows, rows_path
 from earwitness.store.settings import DecodeSettings
 from earwitness.store.versions import decoder_versions
-from earwitness.table_files import first_line
-
-LOCAL, RUNNING = "local", "auto"
-"""Addresses: a cluster of this machine alone, begun and ended with the work; the one that this machine belongs to."""
-
-_TRIES = 10
-"""Of a part, before a cluster that keeps losing it is given up."""
-_CONNECT_SECONDS = 5.0
-_ANSWER_SECONDS = 15.0
-_WAIT_SECONDS = 5.0
-"""Until the number of processors is asked for again."""
-_CANCEL_SECONDS = 10.0
-_VISIBLE_SECONDS = 90.0
-"""Until a part that another node wrote shows up here: a network file system may remember for a minute that it was
-not there."""
-_OBJECT_STORE_BYTES = 100 * 2**20
-"""Of a cluster of this machine alone; next to nothing goes through it."""
 
 
 def cluster_engine(address: str) -> Engine:
@@ -66,132 +43,39 @@ def cluster_engine(address: str) -> Engine:
     Raises:
         SettingsError: it is none of these.
     """
-    host, _, port = address.rpartition(":")
-    if address not in (LOCAL, RUNNING) and not (host and port.isdecimal() and "://" not in host):
-        raise SettingsError(f"ray_address={address!r} must be {LOCAL}, {RUNNING}, or HOST:PORT of a cluster's head")
+    require_address(address)
 
     def make(jobs: Iterable[PartJob], spool_folder: Path, settings: DecodeSettings) -> Generator[PartCounts]:
-        with _connected(address, settings.workers) as ray:
+        with connected(address, settings.workers) as ray:
             yield from _make_on(ray, jobs, spool_folder, settings)
 
     return make
 
 
 def _make_on(ray: Any, jobs: Iterable[PartJob], spool_folder: Path, settings: DecodeSettings) -> Generator[PartCounts]:
-    task = ray.remote(num_cpus=1, max_retries=_TRIES - 1, scheduling_strategy="SPREAD")(_make_part)
-    jobs = map(_fit_to_travel, jobs)
-    versions = decoder_versions()
-    in_work: dict[Any, PartJob] = {}
-    try:
-        while True:
-            # twice as many as there is room for: no node waits, and a cluster that grows by itself sees why it should
-            wanted = settings.workers or 2 * int(ray.cluster_resources().get("CPU", 1))
-            for job in itertools.islice(jobs, max(0, wanted - len(in_work))):
-                in_work[task.remote(job, spool_folder.absolute(), settings, versions)] = job
-            if not in_work:
-                return
-            done, _ = ray.wait(list(in_work), timeout=_WAIT_SECONDS)
-            for ref in done:
-                yield _counts(ray, ref, in_work.pop(ref))
-    finally:
-        for ref in in_work:
-            ray.cancel(ref, force=True)
-        if in_work:
-            ray.wait(list(in_work), num_returns=len(in_work), timeout=_CANCEL_SECONDS)
+    made = run_on_cluster(
+        ray,
+        _make_part,
+        map(_fit_to_travel, jobs),
+        spool_folder.absolute(),
+        settings,
+        decoder_versions(),
+        workers=settings.workers,
+        name_of=lambda job: f"part {job.part}",
+    )
+    with closing(made):
+        for job, counts in made:
+            require_visible(
+                rows_path(job.data_folder, job.part),
+                remedy="all nodes must see the store's folder under the same path, or the store must lie behind a URL",
+            )
+            yield counts
 
 
 def _fit_to_travel(job: PartJob) -> PartJob:
     """A slice of a table would take the whole table along; and nodes have working directories of their own."""
     rows = job.rows.take(list(range(job.rows.num_rows)))
     return replace(job, rows=rows, data_folder=job.data_folder.absolute())
-
-
-def _counts(ray: Any, ref: Any, job: PartJob) -> PartCounts:
-    try:
-        result = ray.get(ref)
-    except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error
-        raise ClusterError(
-            f"the cluster could not make part {job.part} ({type(cause).__name__}: {first_line(cause)}); the parts "
-            "finished so far are kept, and the same command goes on"
-        ) from error
-    if isinstance(result, EarwitnessError):
-        raise result
-    assert isinstance(result, PartCounts)
-    _require_visible(rows_path(job.data_folder, job.part))
-    return result
-
-
-def _require_visible(path: Place) -> None:
-    """Make sure that the node wrote to the folder that is seen here."""
-    deadline = time.monotonic() + _VISIBLE_SECONDS
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise ClusterError(
-                f"{path}: a node of the cluster has written this file, but it is not here; all nodes must see the "
-                "store's folder under the same path, or the store must lie behind a URL"
-            )
-        time.sleep(0.5)
-
-
-# Connecting.
-
-
-@contextmanager
-def _connected(address: str, workers: int | None) -> Iterator[Any]:
-    """Ray, connected, and quiet."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray would warn about otherwise
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("--engine ray needs Ray: pip install 'earwitness[ray]'") from error
-    options: dict[str, Any] = {}
-    if address == LOCAL:
-        options = {
-            "num_cpus": workers or usable_cpus(),
-            "object_store_memory": _OBJECT_STORE_BYTES,
-            "include_dashboard": False,
-        }
-    else:
-        _require_answer(address)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (Exception, SystemExit) as error:  # Ray exits where it cannot connect
-        raise ClusterError(f"Ray at {address}: no connection ({first_line(error)})") from error
-    try:
-        with redirect_stdout(sys.stderr):  # where Ray says that it lost a process or a node
-            yield ray
-    finally:
-        ray.shutdown()
-
-
-def _require_answer(address: str) -> None:
-    """Try to connect in another process: Ray waits for minutes where nobody answers, and then ends the process."""
-    how = (
-        "a cluster is begun by `ray start --head` on its first machine, which prints the address; --ray-address local "
-        "needs none"
-    )
-    if address != RUNNING:
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
-        except (OSError, OverflowError) as error:
-            raise ClusterError(f"Ray at {address}: nobody answers there ({first_line(error)}); {how}") from error
-    program = "import sys, logging, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)"
-    try:
-        tried = subprocess.run(
-            [sys.executable, "-c", program, address],
-            capture_output=True,
-            text=True,
-            timeout=_ANSWER_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ClusterError(f"Ray at {address}: no answer within {_ANSWER_SECONDS:.0f} seconds; {how}") from error
-    if tried.returncode:
-        reason = (tried.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise ClusterError(f"Ray at {address}: no connection ({reason}); {how}")
 
 
 # What runs on the nodes.
@@ -205,10 +89,7 @@ def _make_part(
     """
     node = socket.gethostname()
     try:
-        if (here := decoder_versions()) != versions:
-            wrong = [name for name in versions if here.get(name) != versions[name]]
-            theirs = ", ".join(f"{name} {here.get(name)} and not {versions[name]}" for name in wrong)
-            raise ClusterError(f"node {node} has {theirs}; install the same versions on all nodes")
+        require_versions(decoder_versions(), versions)
         if isinstance(job.data_folder, UrlPath):
             spool_folder = spool_folder_of(job.data_folder)
             _remove_orphans(spool_folder)

@@ -42,8 +42,8 @@ class Evaluate:
     no_baseline: bool = False
     """Fit no baseline."""
     report: Path | None = None
-    """Folder for a report: a page (report.html) with clips to listen to, JSON, a table of labels, a summary, a model card,
-    pictures, and the scores in DIR/scores."""
+    """Folder for a report: a page (report.html) with clips to listen to, the same as JSON and CSV, a summary, a model
+    card, pictures, and the scores in DIR/scores."""
     memory_mib: int = 512
     """What measuring may hold of scores at a time."""
     device: str = "auto"

@@ -32,7 +32,10 @@ from earwitness.report.evaluation_tables import (
 from earwitness.report.html import write_page
 from earwitness.report.label_columns import label_columns_shown
 from earwitness.report.label_data import (
+    FORMATS,
     LEAST_EVIDENCE,
+    PANEL,
+    PLOT,
     UNITS,
     confused_columns,
     curve_points,
@@ -171,6 +174,10 @@ def write_evaluation_page(
                     "numClips": evaluation.num_clips,
                     "columns": data,
                     "units": UNITS,
+                    "formats": FORMATS,
+                    "plot": PLOT,
+                    "panel": PANEL,
+                    "first": "average_precision",
                     "confused": confused_columns(look.confusions if look else (), num_labels=evaluation.num_labels),
                     "curves": curve_points(
                         {

@@ -27,6 +27,36 @@ UNITS = {
     "baseline": 1e-4,
 }
 """Columns that a label may have, beside `name`, `id` and `positives`; `low` and `high` are the interval of the AP."""
+FORMATS = {
+    "positives": "count",
+    "prior": "share",
+    "auc": "fixed3",
+    "dprime": "fixed2",
+    "average_precision": "fixed3",
+    "low": "interval",
+    "threshold": "digits3",
+    "precision": "fixed3",
+    "recall": "fixed3",
+    "calibration_error": "fixed3",
+    "baseline": "fixed3",
+}
+"""How the script writes a column's numbers; `label_columns` does the same for rows that need no script."""
+PLOT = {"x": "prior", "isLog": True, "y": "dprime", "tip": [["dprime", "d′"], ["average_precision", "AP"]]}
+"""Which columns are the axes of the figure, and what is said of a dot."""
+PANEL = {
+    "big": "average_precision",
+    "title": "AP",
+    "facts": [
+        ["auc", "AUC"],
+        ["dprime", "d′"],
+        ["baseline", "baseline's AP"],
+        ["calibration_error", "calibration error"],
+        ["threshold", "threshold"],
+        ["precision", "precision there"],
+        ["recall", "recall there"],
+    ],
+}
+"""What is said of the chosen label."""
 CONFUSED_LABELS = 3
 """Others named with a label."""
 LEAST_EVIDENCE = 10.83

@@ -45,6 +45,8 @@ class LabelScatter:
     zero_y: float | None
     """Where d-prime is 0, as by chance; None where that is outside."""
     num_labels: int
+    width: float = WIDTH
+    height: float = HEIGHT
     left: float = _LEFT
     right: float = _RIGHT
     top: float = _TOP

@@ -126,16 +126,17 @@ def _limits(facts: EvaluationFacts) -> str:
 
 def _commands(facts: EvaluationFacts, model: ModelFacts) -> str:
     path = shlex.quote(model.path)
-    lines = [
-        f"earwitness tag {path} FILE...                # what sounds in media files",
-        f"earwitness tag {path} FILE... --timeline     # and when",
-        f"earwitness embed {path} STORE OUT            # embeddings, for other tasks",
-        f"earwitness train STORE RUN --from {path}  # other labels, from what it learnt",
-    ]
+    commands = {
+        "what sounds in media files": f"tag {path} FILE...",
+        "and when": f"tag {path} FILE... --timeline",
+        "embeddings, for other tasks": f"embed {path} STORE OUT",
+        "other labels, from what it learnt": f"train STORE RUN --from {path}",
+    }
     if (store := facts.details.get("store_path")) is not None:
         where = facts.details.get("where")
         selection = f" --where {shlex.quote(str(where))}" if where else ""
-        lines.append(f"earwitness evaluate {path} {shlex.quote(str(store))}{selection} --report DIR  # these figures")
+        commands["these figures"] = f"evaluate {path} {shlex.quote(str(store))}{selection} --report DIR"
+    lines = [line for what, command in commands.items() for line in (f"# {what}", f"earwitness {command}")]
     return "\n".join(["```sh", *lines, "```"])
 
 

@@ -1,8 +1,8 @@
 
-// The labels of an evaluation: a table whose rows are made as they are scrolled into view, the dots of the figure, and
-// the chosen label beside it. All numbers are in #label-data; see report/label_data.py.
+// Labels: a table whose rows are made as they are scrolled into view, the dots of a figure, and the chosen label beside
+// it. All numbers are in #label-data, and how they are shown; see report/label_data.py.
 {
-  const { numClips, columns: data, units, confused, curves, listen } = JSON.parse(document.getElementById("label-data").textContent);
+  const { numClips, columns: data, units, formats, plot, panel: shownInPanel, first, confused, curves, listen } = JSON.parse(document.getElementById("label-data").textContent);
   const number = data.name.length;
   const explorer = document.getElementById("explorer");
   const viewport = explorer.querySelector(".viewport");
@@ -20,18 +20,20 @@
     bar: (i) => value("average_precision", i),
   };
   const value = (name, i) => (values[name] ? values[name](i) : data[name]?.[i] == null ? null : data[name][i] * units[name]);
-  const fixed = (digits) => (x) => (x == null ? "–" : x.toFixed(digits).replace("-", "−"));
-  const share = (x) => (x > 0 ? (100 * x).toFixed(Math.max(0, 2 - Math.floor(Math.log10(100 * x)))) : "0");
+  const fixed = (x, digits) => x.toFixed(digits).replace("-", "−");
   const texts = {
-    positives: (x) => x.toLocaleString("en"),
-    prior: share,
-    dprime: fixed(2),
-    threshold: (x) => (x == null ? "–" : String(Number(x.toPrecision(3)))),
+    count: (x) => x.toLocaleString("en"),
+    share: (x) => (x > 0 ? (100 * x).toFixed(Math.max(0, 2 - Math.floor(Math.log10(100 * x)))) : "0"),
+    fixed2: (x) => fixed(x, 2),
+    fixed3: (x) => fixed(x, 3),
+    change: (x) => (x > 0 ? "+" : "") + fixed(x, 3),
+    digits3: (x) => String(Number(x.toPrecision(3))),
+    interval: (x, i) => `${fixed(x, 3)} … ${fixed(value("high", i), 3)}`,
   };
   const text = (name, i) => {
     if (name === "name") return data.name[i];
-    if (name === "low") return value("low", i) == null ? "–" : `${value("low", i).toFixed(3)} … ${value("high", i).toFixed(3)}`;
-    return (texts[name] ?? fixed(3))(value(name, i));
+    const x = value(name, i);
+    return x == null ? "–" : texts[formats[name]](x, i);
   };
   const element = (tag, attributes = {}, ...children) => {
     const made = document.createElement(tag);
@@ -56,7 +58,7 @@
   const collator = new Intl.Collator(undefined, { numeric: true });
   let order = []; // all labels, sorted
   let shown = []; // those of them that are searched for
-  let sorted = { name: "average_precision", isDescending: true };
+  let sorted = { name: first, isDescending: true };
   let wanted = "";
   let chosen = null;
 
@@ -156,17 +158,16 @@
   };
   const fact = (name, i, title) => (data[name] ? [element("dt", {}, title), element("dd", {}, text(name, i))] : []);
   const showPanel = (i) => {
-    const precision = value("average_precision", i);
     const parts = [element("h3", {}, data.name[i])];
     parts.push(element("p", { class: "soft of" }, `${data.id ? `${data.id[i]} · ` : ""}${text("positives", i)} clips · prior ${text("prior", i)} %`));
-    if (precision == null) parts.push(element("p", {}, "Undefined: no clip has it, or every clip has it."));
+    if (value(shownInPanel.big, i) == null) parts.push(element("p", {}, "Undefined: no clip has it, or every clip has it."));
     else {
-      const big = element("p", { class: "big" }, text("average_precision", i), element("small", {}, ` AP ${value("low", i) == null ? "" : `[${text("low", i)}]`}`));
-      const facts = [["auc", "AUC"], ["dprime", "d′"], ["baseline", "baseline's AP"], ["calibration_error", "calibration error"], ["threshold", "threshold"], ["precision", "precision there"], ["recall", "recall there"]];
-      parts.push(big, element("dl", { class: "facts" }, ...facts.flatMap(([name, title]) => fact(name, i, title))));
+      const interval = value("low", i) == null ? "" : ` [${text("low", i)}]`;
+      parts.push(element("p", { class: "big" }, text(shownInPanel.big, i), element("small", {}, ` ${shownInPanel.title}${interval}`)));
+      parts.push(element("dl", { class: "facts" }, ...shownInPanel.facts.flatMap(([name, title]) => fact(name, i, title))));
     }
-    if (curves[i]) parts.push(curve(i));
-    const others = confused[i] ?? [];
+    if (curves?.[i]) parts.push(curve(i));
+    const others = confused?.[i] ?? [];
     if (others.length) {
       const list = element("ul", { class: "chips" });
       for (let at = 0; at < others.length; at += 4) {
@@ -177,7 +178,7 @@
       }
       parts.push(element("p", { class: "soft why" }, "What its highest false alarms carry"), list);
     }
-    if (listen.includes(i)) parts.push(element("p", {}, element("a", { href: `#listen-${i}` }, "Listen to its errors")));
+    if (listen?.includes(i)) parts.push(element("p", {}, element("a", { href: `#listen-${i}` }, "Listen to its errors")));
     panel.hidden = false;
     panel.replaceChildren(...parts);
   };
@@ -209,16 +210,17 @@
     if (!places) return;
     const hits = wanted ? shown.filter((i) => !Number.isNaN(places[2 * i])) : [];
     dots.classList.toggle("is-searched", wanted !== "");
-    dots.querySelector(".hits").setAttribute("d", hits.map((i) => `M${(640 * places[2 * i]).toFixed(1)} ${(400 * places[2 * i + 1]).toFixed(1)}h0`).join(""));
+    const { width, height } = dots.querySelector("svg").viewBox.baseVal;
+    dots.querySelector(".hits").setAttribute("d", hits.map((i) => `M${(width * places[2 * i]).toFixed(1)} ${(height * places[2 * i + 1]).toFixed(1)}h0`).join(""));
   };
   if (dots) {
     const at = Object.fromEntries(Object.entries(dots.dataset).map(([name, given]) => [name, Number(given)]));
     places = new Float64Array(2 * number).fill(NaN);
     for (let i = 0; i < number; i++) {
-      const dprime = value("dprime", i);
-      if (value("average_precision", i) == null || dprime == null) continue;
-      places[2 * i] = at.left + ((Math.log10(value("prior", i)) - at.lowX) / (at.highX - at.lowX)) * (at.right - at.left);
-      places[2 * i + 1] = at.bottom - ((dprime - at.lowY) / (at.highY - at.lowY)) * (at.bottom - at.top);
+      const [x, y] = [value(plot.x, i), value(plot.y, i)];
+      if (x == null || y == null) continue;
+      places[2 * i] = at.left + (((plot.isLog ? Math.log10(x) : x) - at.lowX) / (at.highX - at.lowX)) * (at.right - at.left);
+      places[2 * i + 1] = at.bottom - ((y - at.lowY) / (at.highY - at.lowY)) * (at.bottom - at.top);
     }
     dots.append(mark, tip);
     const nearest = (pointer) => {
@@ -236,7 +238,7 @@
       tip.hidden = i == null;
       dots.style.cursor = i == null ? "" : "pointer";
       if (i == null) return;
-      tip.replaceChildren(element("strong", {}, data.name[i]), element("span", {}, `d′ ${text("dprime", i)} · AP ${text("average_precision", i)} · ${text("positives", i)} clips`));
+      tip.replaceChildren(element("strong", {}, data.name[i]), element("span", {}, `${plot.tip.map(([name, title]) => `${title} ${text(name, i)}`).join(" · ")} · ${text("positives", i)} clips`));
       const [x, y] = [places[2 * i], places[2 * i + 1]];
       tip.style.left = percent(x);
       tip.style.top = percent(y);

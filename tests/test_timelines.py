@@ -212,7 +212,12 @@ def test_evaluation_against_a_slow_reading(made_store: Store, events_csv: Path) 
     model = untrained(made_store)
     done: list[int] = []
     outcome = evaluate_model(
-        model, made_store, events_path=events_csv, where="fold != 2", device="cpu", on_patches=done.append
+        model,
+        made_store,
+        events_path=events_csv,
+        where="fold != 2",
+        device="cpu",
+        on_patches=lambda number, _: done.append(number),
     )
     found = outcome.timeline
     assert found is not None

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
+from earwitness.cli.calibrate import Calibrate
 from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
@@ -50,6 +51,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Score, subcommand("score")]
+        | Annotated[Calibrate, subcommand("calibrate")]
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Tag, subcommand("tag")]

@@ -72,10 +72,13 @@ class TextOutput(_FileOutput):
 
     def tagged(self, tagging: Tagging) -> None:
         """A heading, the tags, and the events under them."""
-        said = [duration(tagging.seconds), *remarks(tagging)]
+        scale = ["calibrated scores"] if tagging.is_calibrated else []
+        said = [duration(tagging.seconds), *scale, *remarks(tagging)]
         print(f"{tagging.media}  ({'; '.join(said)})")
         for tag in tagging.tags:
             print(f"  {tag.score:6.3f}  {self._labels.names[tag.label]}")
+        if tagging.has_own_thresholds and not tagging.tags:
+            print("  no label reaches its own threshold; --threshold 0.5 shows the best ones all the same")
         if tagging.events is not None:
             for event in tagging.events:
                 span = f"{clock(event.start_seconds)} - {clock(event.stop_seconds)}"
@@ -103,6 +106,8 @@ class JsonLinesOutput(_FileOutput):
             "scored_seconds": round(tagging.scored_seconds, 3),
             "num_patches": tagging.num_patches,
             "is_padded": tagging.is_padded,
+            "is_calibrated": tagging.is_calibrated,
+            "has_own_thresholds": tagging.has_own_thresholds,
             "warnings": list(tagging.warnings),
             "tags": [{"id": names.ids[t.label], "label": names.names[t.label], "score": t.score} for t in tagging.tags],
         }

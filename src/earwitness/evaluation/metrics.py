@@ -14,7 +14,10 @@ For one label with P positive and N negative clips:
     d'   = sqrt(2) * inverse normal CDF of an AUC
 
 Both need only, for every positive, how many clips score above and at or above it; these counts are exact
-integers. AUC is undefined (nan) without positives or without negatives, AP without positives.
+integers (`rank_counts` has them without sorting the clips). So an AUC is one division of integers, and the terms of an
+AP are added from the lowest positive score up: neither can depend on the order of the clips, on how they are read, or
+on more of the scores than their order. AUC is undefined (nan) without positives or without negatives, AP without
+positives.
 
 For one clip that has labels:
 
@@ -28,6 +31,7 @@ References: Hershey et al. 2017, section 4 (AUC, d-prime, mAP; 1-best during tra
 ties); Macmillan and Creelman 2004 (the half-count bound of d-prime).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +41,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from earwitness.errors import ScoreError
+from earwitness.evaluation.rank_counts import count_ranks
 
 Scores = npt.NDArray[Any]
 """Numbers [clips, labels], larger is more likely."""
@@ -74,7 +79,7 @@ def rank_labels(scores: Scores, targets: Targets) -> Ranking:
         ScoreError: the shapes differ, the targets are not bool, or a score is nan or infinite.
     """
     scores, targets = _checked(scores, targets)
-    num_clips, num_labels = scores.shape
+    num_labels = scores.shape[1]
     num_positives = np.count_nonzero(targets, axis=0).astype(np.int64)
     auc = np.full(num_labels, np.nan)
     precision = np.full(num_labels, np.nan)
@@ -83,20 +88,31 @@ def rank_labels(scores: Scores, targets: Targets) -> Ranking:
         label_scores = np.ascontiguousarray(scores[:, block].T)
         label_targets = np.ascontiguousarray(targets[:, block].T)
         for label, (own, is_positive) in enumerate(zip(label_scores, label_targets, strict=True), start=start):
-            positives = int(num_positives[label])
-            if positives == 0:
-                continue
-            ranked = np.sort(own)
-            own_positives = np.sort(own[is_positive])
-            above, at_or_above = _counts_above(ranked, own_positives)
-            positives_above, positives_at_or_above = _counts_above(own_positives, own_positives)
-            precision[label] = np.mean(positives_at_or_above / at_or_above)
-            negatives = num_clips - positives
-            if negatives:
-                # every negative above a positive loses its pair, every equal one loses half of it
-                lost_halves = np.sum(above - positives_above + at_or_above - positives_at_or_above)
-                auc[label] = 1.0 - lost_halves / (2 * positives * negatives)
+            auc[label], precision[label] = rank_label(own, np.flatnonzero(is_positive))
     return Ranking(num_positives, auc, precision)
+
+
+def rank_label(scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """AUC and average precision of one label.
+
+    Args:
+        scores: finite numbers [clips].
+        positive_clips: positions of the clips that have the label, each once.
+
+    Returns:
+        AUC, nan without positives or without negatives; AP, nan without positives.
+    """
+    positives, negatives = len(positive_clips), len(scores) - len(positive_clips)
+    if not positives:
+        return math.nan, math.nan
+    counts = count_ranks(scores, positive_clips)
+    own = counts.positives_at_or_above - counts.positives_above  # positives of each distinct score
+    precision = float((own * (counts.positives_at_or_above / counts.at_or_above)).sum()) / positives
+    if not negatives:
+        return math.nan, precision
+    # every negative above a positive loses its pair, every equal one loses half of it
+    lost_halves = counts.above - counts.positives_above + counts.at_or_above - counts.positives_at_or_above
+    return 1.0 - int(own @ lost_halves) / (2 * positives * negatives), precision
 
 
 def roc_auc(scores: Scores, targets: Targets) -> PerLabel:
@@ -200,13 +216,6 @@ def confusion_matrix(scores: Scores, targets: Targets) -> npt.NDArray[np.float64
 def has_one_label_each(targets: Targets) -> bool:
     """Whether every clip has exactly one label (and there is a clip)."""
     return bool(len(targets)) and bool(np.all(np.count_nonzero(targets, axis=1) == 1))
-
-
-def _counts_above(ranked: npt.NDArray[Any], values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """For each value, how many of the ascending `ranked` are above it, and how many at or above it."""
-    above = len(ranked) - np.searchsorted(ranked, values, side="right")
-    at_or_above = len(ranked) - np.searchsorted(ranked, values, side="left")
-    return above, at_or_above
 
 
 def _top_labels(scores: Scores, targets: Targets) -> Iterator[tuple[npt.NDArray[np.float64], Targets]]:

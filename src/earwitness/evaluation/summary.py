@@ -24,17 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import ScoreError
+from earwitness.evaluation.blocks import require_same_table
+from earwitness.evaluation.bootstrap import interval
+from earwitness.evaluation.clip_measures import clip_measures
 from earwitness.evaluation.interval import Interval
-from earwitness.evaluation.metrics import (
-    Scores,
-    Targets,
-    auc_to_dprime,
-    has_one_label_each,
-    one_best_accuracy,
-    rank_labels,
-)
+from earwitness.evaluation.label_measures import MeanReplicates, measure_labels
+from earwitness.evaluation.metrics import Scores, Targets, auc_to_dprime
+from earwitness.evaluation.micro import micro_ranking
 from earwitness.evaluation.positives import Positives
-from earwitness.evaluation.score_source import ScoreSource
+from earwitness.evaluation.score_source import ArrayScores, ScoreSource
+from earwitness.evaluation.thresholds import added_up
 from earwitness.labels import LabelSet
 
 SCHEMA_VERSION = 2
@@ -78,7 +77,7 @@ class LabelResult:
     calibration_error: float
     """How far scores are from the share of clips that have the label; nan where scores are no probabilities."""
     auc_interval: Interval | None
-    """95 %, over resampled clips; None without resampling and where the label is undefined."""
+    """95 %, over resampled clips; None without resampling, and where it says nothing (see `bootstrap`)."""
     average_precision_interval: Interval | None
     """Likewise."""
 
@@ -160,129 +159,138 @@ def evaluate(
     resamples: int = 0,
     seed: int = 0,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    workers: int | None = None,
     on_labels: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Evaluate the scores of clips against their labels.
+
+    The result is the same, to the bit, whatever the memory and the number of threads.
 
     Args:
         scores: [clips, labels], columns in the order of `label_set`; or where they can be read from.
         targets: bool [clips, labels], or the positives alone.
         label_set: names the columns.
-        thresholds: at and above which a clip is answered with a label: one number, or one a label.
+        thresholds: at and above which a clip is answered with a label: one number, or one a label; nan: the label
+            has none, and is left out of what is measured there.
         resamples: how often clips are drawn anew for 95 % intervals; 0: no intervals.
         seed: of those draws.
-        memory_bytes: what the evaluation may hold of scores at a time.
+        memory_bytes: what the evaluation may hold of scores at a time, if that is enough for one label and one clip.
+        workers: threads over labels. None: one for each processor.
         on_labels: called with the number of labels done since the last call.
 
     Raises:
-        ScoreError: there is no clip, the columns do not fit the label set, the shapes differ, or a score is
-            nan or infinite.
+        ScoreError: there is no clip, the columns do not fit the label set, the shapes differ, a score is nan or
+            infinite, or the thresholds are not one a label.
+        SettingsError: one resample alone.
     """
-    if isinstance(targets, Positives):
-        targets = targets.to_dense()
-    if not isinstance(scores, np.ndarray):
-        scores = scores.clip_block(0, scores.num_clips)
-    ranking = rank_labels(scores, targets)
-    num_clips, num_labels = targets.shape
+    source = ArrayScores(scores) if isinstance(scores, np.ndarray) else scores
+    positives = targets if isinstance(targets, Positives) else Positives.from_dense(targets)
+    require_same_table(source, positives)
+    num_clips, num_labels = source.num_clips, source.num_labels
     if num_labels != len(label_set):
         raise ScoreError(f"scores have {num_labels} columns, but the label set has {len(label_set)} labels")
     if num_clips == 0:
         raise ScoreError("there is no clip to evaluate")
-    is_defined = ~np.isnan(ranking.auc)
-    priors = ranking.num_positives / num_clips
-    dprimes = auc_to_dprime(ranking.auc, num_pairs=ranking.num_positives * (num_clips - ranking.num_positives))
-    precisions = np.where(is_defined, ranking.average_precision, np.nan)
-    limits = np.broadcast_to(np.asarray(thresholds, dtype=np.float64), num_labels)
-    answered = scores >= limits
-    right, answers = np.count_nonzero(answered & targets, axis=0), np.count_nonzero(answered, axis=0)
-    micro = rank_labels(scores.reshape(-1, 1), targets.reshape(-1, 1))
-    with np.errstate(invalid="ignore"):
-        at_threshold = right / answers, right / ranking.num_positives, 2 * right / (answers + ranking.num_positives)
-        pooled = right.sum() / np.array([answers.sum(), targets.sum(), (answers.sum() + targets.sum()) / 2])
-        calibration = np.where(is_defined, np.abs(scores.mean(axis=0) - priors), np.nan)
+    limits = np.asarray(thresholds, dtype=np.float64)
+    if limits.shape not in ((), (num_labels,)):
+        raise ScoreError(f"thresholds are {limits.shape}; one number is needed, or one for each of {num_labels} labels")
+    limits = np.broadcast_to(limits, num_labels)
+    measures, replicates = measure_labels(
+        source,
+        positives,
+        label_ids=label_set.ids,
+        thresholds=limits,
+        resamples=resamples,
+        seed=seed,
+        memory_bytes=memory_bytes,
+        workers=workers,
+        on_labels=on_labels,
+    )
+    of_clips = clip_measures(source, positives, memory_bytes=memory_bytes)
+    micro = micro_ranking(source, positives, memory_bytes=memory_bytes)
+    priors = positives.num_positives / num_clips
+    auc = np.array([label.auc for label in measures])
+    dprimes = auc_to_dprime(auc, num_pairs=positives.num_positives * (num_clips - positives.num_positives))
+    have_errors = all(label.are_probabilities for label in measures)
+    rows = tuple(
+        LabelResult(
+            id=label_id,
+            name=name,
+            num_positives=num_positives,
+            prior=prior,
+            auc=label.auc,
+            dprime=dprime,
+            average_precision=label.average_precision,
+            threshold=limit,
+            precision=label.decisions.precision if label.decisions is not None else math.nan,
+            recall=label.decisions.recall if label.decisions is not None else math.nan,
+            f1=label.decisions.f1 if label.decisions is not None else math.nan,
+            calibration_error=label.calibration_error if have_errors else math.nan,
+            auc_interval=label.auc_interval,
+            average_precision_interval=label.average_precision_interval,
+        )
+        for label_id, name, num_positives, prior, dprime, limit, label in zip(
+            label_set.ids,
+            label_set.names,
+            positives.num_positives.tolist(),
+            priors.tolist(),
+            dprimes.tolist(),
+            limits.tolist(),
+            measures,
+            strict=True,
+        )
+    )
+    defined = [row for row in rows if row.is_defined]
 
-    def mean(values: Any) -> float:
-        values = values[is_defined]
+    def mean(field: str) -> float:
+        values = np.array([getattr(row, field) for row in defined])
         values = values[~np.isnan(values)]
         return float(np.mean(values)) if len(values) else math.nan
 
-    num_labelled = np.count_nonzero(targets.any(axis=1))
-    mean_auc = mean(ranking.auc)
-    if on_labels is not None:
-        on_labels(num_labels)
-    drawn = _drawn_again(scores, targets, resamples, seed) if resamples else None
-    aucs = _intervals(drawn[0]) if drawn is not None else [None] * num_labels
-    aps = _intervals(drawn[1]) if drawn is not None else [None] * num_labels
-    means = None if drawn is None else _intervals(np.nanmean(drawn, axis=2).T)
+    pooled = added_up(label.decisions for label in measures if label.decisions is not None)
+    num_labelled = num_clips - of_clips.num_unlabelled_clips
+    means = {
+        "mean_auc": mean("auc"),
+        "dprime": float(auc_to_dprime(mean("auc"))),
+        "mean_label_dprime": mean("dprime"),
+        "mean_average_precision": mean("average_precision"),
+    }
     return Evaluation(
         num_clips=num_clips,
         num_labels=num_labels,
-        num_undefined_labels=int(np.count_nonzero(~is_defined)),
-        mean_auc=mean_auc,
-        dprime=float(auc_to_dprime(mean_auc)),
-        mean_label_dprime=mean(dprimes),
-        mean_average_precision=mean(precisions),
-        one_best_accuracy=one_best_accuracy(scores, targets),
-        micro_auc=float(micro.auc[0]),
-        micro_average_precision=float(micro.average_precision[0]),
-        lwlrap=_lwlrap(scores, targets),
-        mean_precision=mean(at_threshold[0]),
-        mean_recall=mean(at_threshold[1]),
-        mean_f1=mean(at_threshold[2]),
-        micro_precision=float(pooled[0]),
-        micro_recall=float(pooled[1]),
-        micro_f1=float(pooled[2]),
-        calibration_error=mean(calibration),
-        is_single_label=has_one_label_each(targets),
+        num_undefined_labels=num_labels - len(defined),
+        **means,
+        one_best_accuracy=of_clips.one_best_accuracy,
+        micro_auc=micro.auc,
+        micro_average_precision=micro.average_precision,
+        lwlrap=of_clips.lwlrap,
+        mean_precision=mean("precision"),
+        mean_recall=mean("recall"),
+        mean_f1=mean("f1"),
+        micro_precision=pooled.precision,
+        micro_recall=pooled.recall,
+        micro_f1=pooled.f1,
+        calibration_error=mean("calibration_error"),
+        is_single_label=of_clips.is_single_label,
         chance=Chance(
             mean_auc=0.5,
             dprime=0.0,
             mean_label_dprime=0.0,
-            mean_average_precision=mean(priors),
-            one_best_accuracy=float(ranking.num_positives.max() / num_labelled) if num_labelled else math.nan,
+            mean_average_precision=mean("prior"),
+            one_best_accuracy=float(positives.num_positives.max() / num_labelled) if num_labelled else math.nan,
         ),
-        labels=tuple(
-            LabelResult(*row)
-            for row in zip(
-                label_set.ids,
-                label_set.names,
-                ranking.num_positives.tolist(),
-                priors.tolist(),
-                ranking.auc.tolist(),
-                dprimes.tolist(),
-                precisions.tolist(),
-                limits.tolist(),
-                *(values.tolist() for values in at_threshold),
-                calibration.tolist(),
-                aucs,
-                aps,
-                strict=True,
-            )
-        ),
-        intervals=dict(zip(("mean_auc", "mean_average_precision"), means, strict=True)) if means else None,
+        labels=rows,
+        intervals=_intervals(replicates, means) if replicates is not None else None,
         resamples=resamples,
     )
 
 
-def _drawn_again(scores: Scores, targets: Targets, resamples: int, seed: int) -> npt.NDArray[np.float64]:
-    """[AUC and AP, resamples, labels] of clips drawn anew with replacement."""
-    rng = np.random.default_rng(seed)
-    drawn = [rng.integers(0, len(scores), len(scores)) for _ in range(resamples)]
-    rankings = [rank_labels(scores[clips], targets[clips]) for clips in drawn]
-    return np.array([[r.auc for r in rankings], [r.average_precision for r in rankings]])
-
-
-def _intervals(drawn: npt.NDArray[np.float64]) -> list[Interval]:
-    """Of each column of [resamples, columns]."""
-    return [Interval(*pair) for pair in np.nanpercentile(drawn, [2.5, 97.5], axis=0).T.tolist()]
-
-
-def _lwlrap(scores: Scores, targets: Targets) -> float:
-    per_clip = rank_labels(scores.T, targets.T)
-    defined = per_clip.num_positives > 0
-    if not defined.any():
-        return math.nan
-    return float(np.average(per_clip.average_precision[defined], weights=per_clip.num_positives[defined]))
+def _intervals(replicates: MeanReplicates, means: Mapping[str, float]) -> dict[str, Interval]:
+    """Of the means that have one, by name."""
+    values = {**vars(replicates), "dprime": auc_to_dprime(replicates.mean_auc)}
+    shares = ("mean_auc", "mean_average_precision")
+    found = {name: interval(values[name], means[name], is_share=name in shares) for name in means}
+    return {name: ends for name, ends in found.items() if ends is not None}
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ArrayScores, ScoreSource
 from earwitness.evaluation.summary import DEFAULT_MEMORY_BYTES, Evaluation, evaluate
 from earwitness.evaluation.timelines import TimelineEvaluation
+from earwitness.experiments.fitted_on import fit_notes
 from earwitness.experiments.learnt_clips import corpora_differ, is_the_same_corpus, learnt_before, training_clips
 from earwitness.experiments.timelines import TrueTimelines
 from earwitness.models.model_file import Model
@@ -27,7 +28,7 @@ from earwitness.scoring.baseline import baseline_features, baseline_scores
 from earwitness.scoring.clip_scores import require_fit
 from earwitness.scoring.score_folder import ScoreFolder
 from earwitness.scoring.score_settings import Level, ScoreSettings
-from earwitness.scoring.score_store import score_store
+from earwitness.scoring.score_store import FITTED_AGGREGATION, score_store
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
 from earwitness.training.clips import TrainingClips
@@ -155,11 +156,17 @@ def evaluate_model(
         source,
         positives,
         label_set=store.label_set,
+        thresholds=scored.header.threshold_values,
         resamples=_number_of_resamples(resamples, len(clips), level),
         memory_bytes=memory_bytes,
         on_labels=on_labels,
     )
     notes = [*(truth.notes if truth is not None else ()), *beside.notes, *_of_level(level, positives, len(clips))]
+    if level == "clip" and aggregation != FITTED_AGGREGATION and (model.calibration or model.thresholds):
+        notes.append(
+            "The model's calibration and thresholds were fitted to means over patches; these scores, aggregated by "
+            f"{aggregation}, are raw, and held against 0.5."
+        )
     baseline = beside.baseline
     if baseline is not None and baseline.mean_average_precision > evaluation.mean_average_precision:
         notes.append(
@@ -200,6 +207,7 @@ def evaluate_scores(
         folder.source,
         folder.positives,
         label_set=folder.label_set,
+        thresholds=folder.header.threshold_values,
         resamples=_number_of_resamples(resamples, folder.num_clips, level),
         memory_bytes=memory_bytes,
         on_labels=on_labels,
@@ -271,6 +279,7 @@ def _beside(
     """The baseline, as far as it can be had, and what is known of the clips that were learnt from."""
     training = training_clips(model.provenance, store)
     ever_learnt, notes = learnt_before(model, store)
+    notes += fit_notes(model, store, clips)
     if isinstance(training, str):
         is_other = is_the_same_corpus(model.provenance, store) is False
         why = corpora_differ(model.provenance, store) if is_other else training

@@ -23,7 +23,8 @@ class Event:
 class EventFinder:
     """Takes patch scores in order and gives events as they end. Memory: one open event a label."""
 
-    def __init__(self, *, threshold: float, patch_seconds: float) -> None:
+    def __init__(self, *, threshold: float | npt.NDArray[np.float64], patch_seconds: float) -> None:
+        """`threshold`: one for all labels, or one for each, [labels]."""
         self._threshold = threshold
         self._patch_seconds = patch_seconds
         self._open: dict[int, tuple[float, float, float]] = {}  # label: start, stop, peak

@@ -2,6 +2,10 @@
 
 Scores that people compare are float32 without TF32. Batches have one of two shapes (the last is filled up), so that
 a patch's score does not depend on how many others happen to stand beside it: kernels are chosen by shape.
+
+A network gives raw scores. A clip's raw score is the mean of its patches' raw scores; what people see is that mean,
+calibrated where the model carries a calibration, which was fitted to such means. Scores of single patches are shown by
+the same map, so that they stand on one scale with those of clips.
 """
 
 from abc import ABC, abstractmethod
@@ -12,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from earwitness.decisions import Calibration
 from earwitness.models.network import Network
 
 BATCH_PATCHES = 64
@@ -54,10 +59,29 @@ class _PatchRunner(ABC):
 
 
 class PatchScorer(_PatchRunner):
-    """Gives the scores of patches."""
+    """Gives the raw scores of patches, and calibrates."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        device: torch.device,
+        batch_patches: int = BATCH_PATCHES,
+        calibration: Calibration | None = None,
+    ) -> None:
+        super().__init__(network, device=device, batch_patches=batch_patches)
+        self._calibration = calibration
+
+    def calibrated(self, raw_scores: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Scores as people see them, of raw ones of clips or patches, [..., labels]; the same without a calibration.
+
+        Raw scores are rounded to float32 first, as they are stored, so that every route gives the same numbers.
+        """
+        rounded: npt.NDArray[np.float32] = raw_scores.astype(np.float32, copy=False)
+        return rounded if self._calibration is None else self._calibration.apply(rounded)
 
     def __call__(self, patches: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Probabilities [patches, labels] of patches [patches, patch_frames, bands], any number of them."""
+        """Raw probabilities [patches, labels] of patches [patches, patch_frames, bands], any number of them."""
         return self._run(patches, num_outputs=self.network.head.out_features)
 
     def _outputs(self, patches: Tensor) -> Tensor:

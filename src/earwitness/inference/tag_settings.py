@@ -1,6 +1,7 @@
 """What can be chosen about tagging."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from earwitness.errors import SettingsError
 
@@ -15,12 +16,14 @@ class TagSettings:
     """At most so many labels a file, best first."""
     min_score: float = 0.0
     """Only labels with at least this score."""
-    threshold: float = 0.5
-    """In the timeline a label is heard while its patches score at least this."""
+    threshold: float | Literal["own"] = "own"
+    """In the timeline a label is heard while its patches score at least this. own: the model's own thresholds, one for
+    each label (`earwitness calibrate` fits them), which the tags of a file must reach, too; 0.5 where it has none."""
 
     def __post_init__(self) -> None:
         if self.top < 1:
             raise SettingsError(f"top={self.top} must be at least 1")
         for name in ("threshold", "min_score"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingsError(f"{name}={getattr(self, name)} must lie in [0, 1]")
+            value = getattr(self, name)
+            if value != "own" and not 0 <= value <= 1:
+                raise SettingsError(f"{name}={value} must lie in [0, 1]")

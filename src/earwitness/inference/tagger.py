@@ -27,7 +27,7 @@ class PatchScores:
     start_seconds: npt.NDArray[np.float64]
     """[patches], in the time of the media file."""
     scores: npt.NDArray[np.float32]
-    """[patches, labels], probabilities."""
+    """[patches, labels]: their probabilities, by the model's calibration of clips where it has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class ClipScores:
     """What a whole clip came to."""
 
     scores: npt.NDArray[np.float32]
-    """[labels]: the mean of the patches' probabilities."""
+    """[labels]: the mean of the patches' raw probabilities, calibrated where the model has a calibration."""
     num_patches: int
     seconds: float
     """Length of the sound that was decoded."""
@@ -52,7 +52,7 @@ class Tagger:
 
     def __init__(self, model: Model, *, device: str = "auto") -> None:
         self.model = model
-        self._scorer = PatchScorer(model.network, device=choose_device(device))
+        self._scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
 
     def score(
         self,
@@ -84,18 +84,18 @@ class Tagger:
         ) as stream:
             for patches in self._patches(stream, on_frames):
                 loudest = max(loudest, float(patches.max()))
-                scores = self._scorer(patches)
-                sums += scores.sum(axis=0, dtype=np.float64)
+                raw_scores = self._scorer(patches)
+                sums += raw_scores.sum(axis=0, dtype=np.float64)
                 if on_patches is not None:
                     numbers = np.arange(num_patches, num_patches + len(patches), dtype=np.float64)
                     starts = (start_seconds or 0.0) + numbers * front_end.patch_hop_seconds
-                    on_patches(PatchScores(start_seconds=starts, scores=scores))
+                    on_patches(PatchScores(start_seconds=starts, scores=self._scorer.calibrated(raw_scores)))
                 num_patches += len(patches)
         seconds = stream.num_samples / front_end.sample_rate_hz
         covered = (num_patches - 1) * front_end.patch_hop_seconds + front_end.patch_seconds
         is_silent = loudest <= np.float16(np.log(front_end.log_offset)) + _SILENCE_MARGIN
         return ClipScores(
-            scores=(sums / num_patches).astype(np.float32),
+            scores=self._scorer.calibrated(sums / num_patches),
             num_patches=num_patches,
             seconds=seconds,
             scored_seconds=min(seconds, covered),

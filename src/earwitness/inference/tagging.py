@@ -4,9 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from earwitness.inference.events import Event, EventFinder
 from earwitness.inference.tag_settings import TagSettings
 from earwitness.inference.tagger import PatchScores, Tagger
+
+_USUAL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,7 @@ class Tag:
     label: int
     """Index in the label set."""
     score: float
-    """Mean of the patches' probabilities."""
+    """As in `ClipScores`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,10 @@ class Tagging:
     """Best first."""
     events: tuple[Event, ...] | None
     """In order of their start; None unless a timeline was asked for."""
+    is_calibrated: bool
+    """Whether all scores, those of events included, are by a calibration that the model carries."""
+    has_own_thresholds: bool
+    """Whether tags and events are by the model's own thresholds."""
 
 
 def tag_media(
@@ -50,7 +59,14 @@ def tag_media(
     Raises:
         MediaError: no sound came out of it.
     """
-    finder = EventFinder(threshold=settings.threshold, patch_seconds=tagger.model.front_end.patch_seconds)
+    model = tagger.model
+    has_own_thresholds = settings.threshold == "own" and model.thresholds is not None
+    threshold: float | npt.NDArray[np.float64] = settings.threshold if settings.threshold != "own" else _USUAL_THRESHOLD
+    least: float | npt.NDArray[np.float64] = settings.min_score
+    if has_own_thresholds:
+        threshold = model.thresholds_or(_USUAL_THRESHOLD)
+        least = np.maximum(threshold, settings.min_score)
+    finder = EventFinder(threshold=threshold, patch_seconds=model.front_end.patch_seconds)
     events: list[Event] = []
 
     def take(patches: PatchScores) -> None:
@@ -63,7 +79,8 @@ def tag_media(
     end = clip.seconds  # patches of a sound shorter than one reach beyond it
     events = [replace(event, stop_seconds=min(event.stop_seconds, end)) for event in [*events, *finder.finish()]]
     events.sort(key=lambda event: (event.start_seconds, event.label))
-    best = (-clip.scores).argsort(kind="stable")[: settings.top].tolist()
+    best = (-clip.scores).argsort(kind="stable")
+    best = best[(clip.scores >= least)[best]][: settings.top]
     return Tagging(
         media=media,
         seconds=clip.seconds,
@@ -71,6 +88,8 @@ def tag_media(
         num_patches=clip.num_patches,
         warnings=clip.warnings,
         is_padded=clip.is_padded,
-        tags=tuple(Tag(i, float(clip.scores[i])) for i in best if clip.scores[i] >= settings.min_score),
+        tags=tuple(Tag(i, float(clip.scores[i])) for i in best.tolist()),
         events=tuple(events) if settings.timeline else None,
+        is_calibrated=model.calibration is not None,
+        has_own_thresholds=has_own_thresholds,
     )

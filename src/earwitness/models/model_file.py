@@ -1,7 +1,8 @@
 """The model file: one safetensors file that says what it is.
 
 Its metadata holds `format`, `format_version` and `description`, a JSON object with the architecture and its
-arguments, the label set, the front end, and the provenance (what it was trained on, how, by which version).
+arguments, the label set, the front end, and the provenance (what it was trained on, how, by which version). Where
+`earwitness calibrate` has fitted them, it also holds `calibration` and `thresholds` (see `earwitness.decisions`).
 Tensors are the network's state by name. Nothing is ever unpickled.
 """
 
@@ -12,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from earwitness.decisions import Calibration, Thresholds
 from earwitness.errors import EarwitnessError, ModelError
 from earwitness.files import replacing
 from earwitness.front_end import FrontEnd
@@ -49,6 +53,28 @@ class Model:
     front_end: FrontEnd
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was trained on and how; JSON values. See `training.run_folder` for the keys that training writes."""
+    calibration: Calibration | None = None
+    """The map from raw scores to scores; None: they are the same."""
+    thresholds: Thresholds | None = None
+    """Of scores, calibrated where the model is; None where none were fitted."""
+
+    def __post_init__(self) -> None:
+        sizes = {
+            "calibration": len(self.label_set if self.calibration is None else self.calibration.slopes),
+            "thresholds": len(self.label_set if self.thresholds is None else self.thresholds.values),
+        }
+        for name, size in sizes.items():
+            if size != len(self.label_set):
+                raise ModelError(f"{name} for {size} labels, but the model has {len(self.label_set)}")
+
+    def thresholds_or(self, default: float) -> npt.NDArray[np.float64]:
+        """[labels]: the scores at and above which each label is a yes; `default` for all where none were fitted.
+
+        See `Thresholds.or_default` for labels without one.
+        """
+        if self.thresholds is None:
+            return np.full(len(self.label_set), default)
+        return self.thresholds.or_default(default)
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -58,12 +84,16 @@ def save_model(model: Model, path: str | Path) -> None:
         ModelError: the file cannot be written.
     """
     path = Path(path)
-    description = {
+    description: dict[str, Any] = {
         "architecture": {"name": model.architecture.name, "arguments": dict(model.architecture.arguments)},
         "labels": model.label_set.to_rows(),
         "front_end": model.front_end.to_dict(),
         "provenance": dict(model.provenance),
     }
+    if model.calibration is not None:
+        description["calibration"] = model.calibration.to_dict()
+    if model.thresholds is not None:
+        description["thresholds"] = model.thresholds.to_dict()
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -113,20 +143,27 @@ def load_model(path: str | Path) -> Model:
         front_end = FrontEnd.from_dict(description["front_end"])
         with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten: leave the caller's state alone
             network = architecture.build()
-    except (KeyError, TypeError) as error:
+        calibration = Calibration.from_dict(description["calibration"]) if "calibration" in description else None
+        thresholds = Thresholds.from_dict(description["thresholds"]) if "thresholds" in description else None
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: the model's description is damaged ({error})") from error
     except EarwitnessError as error:
         raise ModelError(f"{path}: {error}") from error
     _load_tensors(network, tensors, path)
     if network.head.out_features != len(label_set):
         raise ModelError(f"{path}: the network has {network.head.out_features} outputs but {len(label_set)} labels")
-    return Model(
-        network=network.eval(),
-        architecture=architecture,
-        label_set=label_set,
-        front_end=front_end,
-        provenance=description.get("provenance", {}),
-    )
+    try:
+        return Model(
+            network=network.eval(),
+            architecture=architecture,
+            label_set=label_set,
+            front_end=front_end,
+            provenance=description.get("provenance", {}),
+            calibration=calibration,
+            thresholds=thresholds,
+        )
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:

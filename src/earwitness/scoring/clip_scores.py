@@ -1,11 +1,12 @@
 """Patches of a store through a network, in order: what fits, what is read, and scores of clips that memory holds.
 
 Reading runs ahead of the network in a thread of its own. Memory is bounded by a few batches; a clip of any length is
-read in pieces. Clips' scores are made of their patches' probabilities, never of logits.
+read in pieces. Clips' scores are made of their patches' probabilities, never of logits, and then calibrated where
+the scorer has a calibration.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,7 @@ def score_clips(
     clips: npt.NDArray[np.int64],
     *,
     front_end: FrontEnd,
+    on_patches: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Scores [clips, labels] of the given clips of the reader's store, held in memory: for some thousand clips.
 
@@ -83,14 +85,17 @@ def score_clips(
         reader: of the store whose clips are meant.
         clips: ascending indexes in the store.
         front_end: the model's; its patch geometry is used.
+        on_patches: called with the number of patches done so far, now and then.
     """
     index = patches_of(reader.store, clips, front_end=front_end)
     scores = np.empty((len(clips), scorer.network.head.out_features), dtype=np.float32)
     aggregator = ClipAggregator("mean", scores)
     for piece in read_ahead(reader, index, batch_patches=scorer.batch_patches):
         aggregator.push(np.searchsorted(clips, piece.clips), scorer(piece.patches))
+        if on_patches is not None:
+            on_patches(piece.first_patch + len(piece.patches))
     aggregator.finish()
-    return scores
+    return scorer.calibrated(scores)
 
 
 @dataclass(frozen=True)

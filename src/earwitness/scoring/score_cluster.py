@@ -163,7 +163,7 @@ def _opened(work: _Work) -> tuple[Plan, PatchScorer, FrameReader]:
         patch_frames=header.patch_frames,
         hop_frames=header.patch_hop_frames,
     )
-    scorer = PatchScorer(model.network, device=choose_device(work.device))
+    scorer = PatchScorer(model.network, device=choose_device(work.device), calibration=model.calibration)
     return Plan(work.folder, header, index), scorer, FrameReader(store)
 
 

@@ -242,7 +242,11 @@ def begin_scores(
         with locked(folder, busy=None):
             if (folder / FILE_NAME).exists():
                 there = read_scores_header(folder)
-                there.require_same(header if tile_rows else replace(header, tile_rows=there.tile_rows), folder)
+                header = header if tile_rows else replace(header, tile_rows=there.tile_rows)
+                there.require_same(header, folder)
+                if there.thresholds != header.thresholds:  # they say what to make of the scores, and change none
+                    there = replace(there, thresholds=header.thresholds)
+                    write_scores_header(folder, there)
             else:
                 ours = {LOCK_FILE, CLIPS_FILE, FILE_NAME, TILES_FOLDER}
                 if any(path.name.removesuffix(PARTIAL_SUFFIX) not in ours for path in folder.iterdir()):

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.decisions import Thresholds
 from earwitness.errors import EarwitnessError, ScoreError
 from earwitness.evaluation.aggregation_names import Aggregation
 from earwitness.files import replacing
@@ -18,6 +22,9 @@ from earwitness.scoring.score_settings import Level
 FILE_NAME = "scores.json"
 FORMAT = "earwitness scores"
 FORMAT_VERSION = 1
+
+USUAL_THRESHOLD = 0.5
+"""Of labels for which no other was fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,10 @@ class ScoresHeader:
     """Frames from one patch to the next. None: not known."""
     source_digest: str
     """Of the weights of the model, or of the table that the scores came from."""
+    calibration_digest: str | None
+    """Of the model's calibration, by which the scores went. None: they are raw, or a table's."""
+    thresholds: dict[str, Any] | None
+    """The model's own thresholds for these scores, as `decisions.Thresholds` writes them. None: there are none."""
     architecture: dict[str, Any] | None
     """The model's network: name and arguments. None: the scores came from a table."""
     source: str
@@ -62,6 +73,13 @@ class ScoresHeader:
     def num_tiles(self) -> int:
         """Files that the scores lie in."""
         return -(-self.num_rows // self.tile_rows)
+
+    @property
+    def threshold_values(self) -> npt.NDArray[np.float64]:
+        """[labels]: the scores at and above which each label is a yes."""
+        if self.thresholds is None:
+            return np.full(len(self.label_set), USUAL_THRESHOLD)
+        return Thresholds.from_dict(self.thresholds).or_default(USUAL_THRESHOLD)
 
     def rows_of(self, tile: int) -> range:
         """The rows of a tile."""
@@ -87,6 +105,7 @@ class ScoresHeader:
 
 _DIFFERENCES = (
     ("of another model, or table", "source_digest", "{source}, digest {source_digest:.12}"),
+    ("by another calibration", "calibration_digest", "{calibration_digest}"),
     ("of another store", "store_fingerprint", "{store}, fingerprint {store_fingerprint:.12}"),
     ("of other clips", "clips_digest", "{num_clips:,} clips, where {where}, digest {clips_digest:.12}"),
     ("of patches of another length", "patch_frames", "{patch_frames} frames"),
@@ -132,6 +151,9 @@ def read_scores_header(folder: Path) -> ScoresHeader:
             "earwitness or score again"
         )
     try:
-        return ScoresHeader(label_set=LabelSet.from_rows(values.pop("label_set")), **values)
-    except (KeyError, TypeError, EarwitnessError) as error:
+        header = ScoresHeader(label_set=LabelSet.from_rows(values.pop("label_set")), **values)
+        if len(header.threshold_values) != len(header.label_set):
+            raise ScoreError("its thresholds are not one a label")
+        return header
+    except (KeyError, TypeError, ValueError, EarwitnessError) as error:
         raise ScoreError(f"{path}: damaged ({type(error).__name__}: {error})") from error

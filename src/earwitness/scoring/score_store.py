@@ -7,6 +7,8 @@ and scores do not depend on ranges at all, but for rounding (see `inference.prob
 Memory is that of two tiles (one is written while the next is scored) and of what is known of each clip.
 """
 
+import hashlib
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,8 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earwitness.decisions import Calibration
 from earwitness.errors import ScoreError
 from earwitness.evaluation.aggregation import ClipAggregator
+from earwitness.evaluation.aggregation_names import Aggregation
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.inference.tagger import PatchScores
 from earwitness.models.model_file import Model, digest_weights
@@ -31,6 +35,9 @@ from earwitness.scoring.score_tiles import finished_tiles, tile_rows_for, write_
 from earwitness.store.patches import PatchIndex
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
+
+FITTED_AGGREGATION: Aggregation = "mean"
+"""A model's calibration and thresholds were fitted to such scores of clips, and are for no others."""
 
 OnPatches = Callable[[int, int], None]
 """Told the number of patches done so far, and of all that are to be done."""
@@ -105,6 +112,7 @@ def plan_scores(
     clips = store.select(settings.where)
     index = patches_of(store, clips, front_end=front_end)
     num_rows = index.num_patches if settings.level == "patch" else len(clips)
+    is_as_fitted = settings.level == "patch" or settings.aggregation == FITTED_AGGREGATION
     header = ScoresHeader(
         label_set=store.label_set,
         num_clips=len(clips),
@@ -120,6 +128,8 @@ def plan_scores(
         patch_frames=front_end.patch_frames,
         patch_hop_frames=front_end.patch_hop_frames,
         source_digest=digest_weights(model.network),
+        calibration_digest=_digest_of(model.calibration) if is_as_fitted else None,
+        thresholds=model.thresholds.to_dict() if model.thresholds is not None and is_as_fitted else None,
         architecture={"name": model.architecture.name, "arguments": dict(model.architecture.arguments)},
         source=str(model_path.resolve()) if model_path is not None else "",
         store=str(store.folder.resolve()),
@@ -171,7 +181,7 @@ def score_store(
     there = set() if on_scores is not None else set(finished_tiles(folder, plan.header))
     tiles = [tile for tile in range(plan.header.num_tiles) if shard.has(tile) and tile not in there]
     if tiles:
-        scorer = PatchScorer(model.network, device=choose_device(device))
+        scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
         with FrameReader(store) as reader:
             write_scores(plan, tiles, scorer, reader, on_patches=on_patches, on_scores=on_scores)
     return summary_of(plan, num_scored=len(tiles))
@@ -250,14 +260,22 @@ def _scored(
         else:
             aggregator.push(np.searchsorted(plan.index.clips, piece.clips) - rows.start, scores)
         if on_scores is not None:
-            on_scores(piece.patches, scores)
+            on_scores(piece.patches, scorer.calibrated(scores))
         done += len(scores)
         if on_patches is not None:
             on_patches(done, num_patches)
         if stop == span.stop:
             if aggregator is not None:
                 aggregator.finish()
+            if plan.header.calibration_digest is not None:
+                out = np.ascontiguousarray(scorer.calibrated(out.T).T)
             yield tile, out
+
+
+def _digest_of(calibration: Calibration | None) -> str | None:
+    if calibration is None:
+        return None
+    return hashlib.sha256(json.dumps(calibration.to_dict()).encode()).hexdigest()[:32]
 
 
 def _require_numbers(plan: Plan, tile: int, scores: npt.NDArray[np.float32], store: Store) -> None:
@@ -285,9 +303,9 @@ def patch_scores_of(
     require_fit(store, front_end=model.front_end, label_set=model.label_set)
     front_end = ScoreSettings(patch_hop_frames=patch_hop_frames).front_end_of(model.front_end)
     index = patches_of(store, np.array([clip], dtype=np.int64), front_end=front_end)
-    scorer = PatchScorer(model.network, device=choose_device(device))
+    scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
     with FrameReader(store) as reader:
         pieces = read_ahead(reader, index, batch_patches=scorer.batch_patches)
-        scores = np.concatenate([scorer(piece.patches) for piece in pieces])
+        scores = scorer.calibrated(np.concatenate([scorer(piece.patches) for piece in pieces]))
     starts = np.arange(len(scores), dtype=np.float64) * front_end.patch_hop_seconds
     return PatchScores(start_seconds=starts, scores=scores)

@@ -83,6 +83,8 @@ def take_over_scores(path: Path, store: Store, folder: Path, *, where: str | Non
         patch_frames=None,
         patch_hop_frames=None,
         source_digest=_digest(path),
+        calibration_digest=None,
+        thresholds=None,
         architecture=None,
         source=str(path.resolve()),
         store=str(store.folder.resolve()),

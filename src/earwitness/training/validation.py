@@ -5,16 +5,16 @@ faster than the float32 in which scores are compared; `earwitness evaluate` give
 """
 
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from earwitness.evaluation.summary import evaluate
+from earwitness.evaluation.metrics import one_best_accuracy, rank_labels
 from earwitness.front_end import FrontEnd
-from earwitness.inference.probabilities import PatchScorer
+from earwitness.inference.probabilities import BATCH_PATCHES, PatchScorer
 from earwitness.models.network import Network
 from earwitness.models.precision import autocast
 from earwitness.scoring.clip_scores import score_clips
@@ -67,8 +67,13 @@ class Validation:
             scores[rank :: len(shares)] = share
         if self._targets is None or not np.isfinite(scores).all():
             return dict.fromkeys(("one_best_accuracy", "mean_average_precision"))
-        evaluation = evaluate(scores, self._targets, label_set=self._reader.store.label_set)
-        figures = {name: getattr(evaluation, name) for name in ("one_best_accuracy", "mean_average_precision")}
+        # the means of `evaluate`, without all else that it measures
+        ranking = rank_labels(scores, self._targets)
+        precisions = ranking.average_precision[~np.isnan(ranking.auc)]
+        figures = {
+            "one_best_accuracy": one_best_accuracy(scores, self._targets),
+            "mean_average_precision": float(np.mean(precisions)) if len(precisions) else nan,
+        }
         return {name: value if isfinite(value) else None for name, value in figures.items()}
 
 
@@ -76,8 +81,8 @@ class _TrainingScorer(PatchScorer):
     """Runs a network for its scores as it is run in training."""
 
     def __init__(self, network: Network, *, precision: Literal["float32", "bfloat16"], device: torch.device) -> None:
-        sizes = {"batch_patches": _BATCH_PATCHES_ON_GPU} if device.type == "cuda" else {}
-        super().__init__(network, device=device, **sizes)
+        batch_patches = _BATCH_PATCHES_ON_GPU if device.type == "cuda" else BATCH_PATCHES
+        super().__init__(network, device=device, batch_patches=batch_patches)
         self._precision = precision
 
     def _run_batch(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

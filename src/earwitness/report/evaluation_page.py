@@ -44,8 +44,8 @@ from earwitness.report.label_data import (
     label_columns,
 )
 from earwitness.report.label_ends import LEAST_POSITIVES, LabelEnds, label_ends
-from earwitness.report.label_scatter import label_scatter
 from earwitness.report.reliability_plot import reliability_plot
+from earwitness.report.scatter import label_scatter
 from earwitness.report.snippets import make_snippets
 from earwitness.report.svg_plots import Histogram, histogram
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows

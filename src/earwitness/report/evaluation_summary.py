@@ -68,7 +68,7 @@ def quick_look(evaluation: Evaluation, baseline: Evaluation | None) -> str:
         rows = []
         for word, label in shown:
             interval = label.average_precision_interval
-            ranges = f"  {interval_words(interval)}" if interval is not None else ""
+            ranges = f"  {interval_words(interval):14}" if evaluation.resamples else ""
             clips = f"{label.num_positives:,} {'clip' if label.num_positives == 1 else 'clips'}"
             rows.append(
                 f"{word:6}{shorten(label.name, length=34):34}  AP {label.average_precision:.3f}{ranges}  {clips}"

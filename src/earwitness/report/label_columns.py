@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from earwitness.evaluation.summary import LabelResult
 
@@ -15,7 +16,8 @@ class LabelColumn:
     """As in the label data."""
     title: str
     explanation: str
-    text: Callable[[LabelResult], str]
+    text: Callable[[Any], str]
+    """Of what a row is about."""
     kind: str = "number"
     """Class of its cells."""
 

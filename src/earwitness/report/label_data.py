@@ -74,9 +74,9 @@ def label_columns(evaluation: Evaluation, baseline: Evaluation | None) -> dict[s
     if baseline is not None:
         values["baseline"] = [label.average_precision for label in baseline.labels]
     for name, column in values.items():
-        rounded = _rounded(column, UNITS[name])
-        if any(value is not None for value in rounded):
-            columns[name] = rounded
+        numbers = rounded(column, UNITS[name])
+        if any(number is not None for number in numbers):
+            columns[name] = numbers
     return columns
 
 
@@ -114,7 +114,8 @@ def _value(label: LabelResult, name: str) -> float:
     return float(getattr(label, name))
 
 
-def _rounded(values: Sequence[float], unit: float) -> list[int | None]:
+def rounded(values: Sequence[float], unit: float) -> list[int | None]:
+    """Numbers in a unit, as whole ones; None where they are not finite."""
     return [round(value / unit) if math.isfinite(value) else None for value in values]
 
 

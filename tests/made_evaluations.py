@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from earwitness.evaluation.interval import Interval
+from earwitness.evaluation.paired import Comparison, LabelComparison, PairedDifference
 from earwitness.evaluation.summary import Chance, Evaluation, LabelResult
 
 NUM_CLIPS = 1_000_000
@@ -98,3 +99,35 @@ def _label(index: int, rng: np.random.Generator, *, shift: float, resamples: int
 
 def _interval(value: float, spread: float) -> Interval:
     return Interval(max(0.0, value - spread), min(value + spread, 1.0) if value <= 1 else value + spread)
+
+
+def made_comparison(num_labels: int, *, resamples: int = 200) -> Comparison:
+    """Two of these evaluations laid side by side, as if they had been measured on the same clips."""
+    a, b = (made_evaluation(num_labels, shift=shift, seed=0) for shift in (0.15, 0.0))
+    rng = np.random.default_rng(1)
+    labels = tuple(
+        LabelComparison(one.id, one.name, one.num_positives, _paired(one, other, float(rng.normal(0, 0.05))))
+        for one, other in zip(a.labels, b.labels, strict=True)
+    )
+    metrics = {
+        field: PairedDifference(
+            getattr(a, field),
+            getattr(b, field),
+            getattr(a, field) - getattr(b, field),
+            Interval(
+                *sorted((0.8 * (getattr(a, field) - getattr(b, field)), 1.2 * (getattr(a, field) - getattr(b, field))))
+            ),
+            1.0,
+        )
+        for field in ("mean_average_precision", "mean_auc", "dprime")
+    }
+    return Comparison(NUM_CLIPS, num_labels, a.num_undefined_labels, resamples, metrics, labels)
+
+
+def _paired(one: LabelResult, other: LabelResult, noise: float) -> PairedDifference:
+    a = min(max(one.average_precision + noise, 0.0), 1.0) if one.is_defined else math.nan
+    b = other.average_precision
+    if not one.is_defined:
+        return PairedDifference(a, b, math.nan, None, math.nan)
+    spread = 0.4 / math.sqrt(one.num_positives + 1)
+    return PairedDifference(a, b, a - b, Interval(a - b - spread, a - b + spread), float(ndtr((a - b) / spread)))

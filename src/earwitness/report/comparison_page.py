@@ -13,7 +13,8 @@ from earwitness.report.label_data import embedded_json, rounded
 from earwitness.report.scatter import comparison_scatter
 
 _FIRST_ROWS = 50
-_LISTED = 10
+_LISTED = 6
+"""Labels in which either is ahead."""
 _UNITS = {"a": 1e-4, "b": 1e-4, "difference": 1e-4, "low": 1e-4, "high": 1e-4, "share_better": 1e-3}
 _FORMATS = {
     "positives": "count",

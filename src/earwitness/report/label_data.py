@@ -34,7 +34,7 @@ FORMATS = {
     "dprime": "fixed2",
     "average_precision": "fixed3",
     "low": "interval",
-    "threshold": "digits3",
+    "threshold": "digits2",
     "precision": "fixed3",
     "recall": "fixed3",
     "calibration_error": "fixed3",

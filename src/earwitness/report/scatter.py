@@ -86,7 +86,7 @@ def label_scatter(labels: Sequence[LabelResult]) -> Scatter | None:
     low_x, high_x = _padded(float(log_priors[0]), float(log_priors[-1]), least=0.9)
     low_y, high_y = _padded(float(dprimes.min()), float(dprimes.max()), least=1.0)
     frame = Frame(
-        **{"width": 640.0, "height": 400.0, "left": 30.0, "right": 634.0, "top": 16.0, "bottom": 366.0},
+        **{"width": 640.0, "height": 432.0, "left": 30.0, "right": 634.0, "top": 16.0, "bottom": 398.0},
         **{"low_x": low_x, "high_x": high_x, "low_y": low_y, "high_y": high_y},
     )
     x, y = frame.x(log_priors), frame.y(dprimes)

@@ -27,7 +27,7 @@
     fixed2: (x) => fixed(x, 2),
     fixed3: (x) => fixed(x, 3),
     change: (x) => (x > 0 ? "+" : "") + fixed(x, 3),
-    digits3: (x) => String(Number(x.toPrecision(3))),
+    digits2: (x) => String(Number(x.toPrecision(2))),
     interval: (x, i) => `${fixed(x, 3)} … ${fixed(value("high", i), 3)}`,
   };
   const text = (name, i) => {
@@ -152,9 +152,10 @@
       place = shown.indexOf(i);
     }
     scrollTo(place);
-    if (withFocus) pool[place - firstShown]?.focus({ preventScroll: true });
+    if (withFocus) pool[place - firstShown]?.focus();
     showPanel(i);
     ring(i);
+    if (!withFocus) panel.scrollIntoView({ block: "nearest" }); // on a narrow screen it is below the table
   };
   const fact = (name, i, title) => (data[name] ? [element("dt", {}, title), element("dd", {}, text(name, i))] : []);
   const showPanel = (i) => {

@@ -146,6 +146,8 @@ def test_evaluate(workspace: Path, model: Path) -> None:
     assert [row["num_positives"] for row in evaluation["model"]["labels"]] == [4, 2, 4]
     assert not any("learnt from in training" in note for note in evaluation["notes"])
     assert {"evaluation.json", "per_label.csv", "summary.md"} <= {p.name for p in (workspace / "report").iterdir()}
+    again = json.loads(earwitness("evaluate", workspace / "report", "--json").stdout)  # the scores are kept in it
+    assert again["model"] == evaluation["model"]
     table = earwitness("evaluate", model, workspace / "store", "--where", "fold == 1").stdout
     assert "baseline" in table
     assert "chance" in table

@@ -253,10 +253,10 @@ def begin_scores(
                     raise ScoreError(
                         f"{folder}: the folder is not empty and holds no scores; choose a new or empty one"
                     )
-                (folder / TILES_FOLDER).mkdir(exist_ok=True)
                 write_parquet(folder / CLIPS_FILE, clips())
                 write_scores_header(folder, header)
                 there = header
+            (folder / TILES_FOLDER).mkdir(exist_ok=True)
             remove_orphans(folder)
     return there
 

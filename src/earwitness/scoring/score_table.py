@@ -136,7 +136,7 @@ class _Table(ABC):
         missing = np.flatnonzero(~is_there)
         if len(missing):
             shown = _listed([self._clip_ids[int(clip)].as_py() for clip in missing[:_LISTED]], len(missing))
-            raise self._error(f"{len(missing):,} of {len(is_there):,} clips have no scores: {shown}")
+            raise self._error(f"clips without scores ({len(missing):,} of {len(is_there):,}): {shown}")
 
     def _require_all_labels(self, found: Collection[int], unknown: Sequence[str]) -> None:
         missing = [label for number, label in enumerate(self._label_set.ids) if number not in found]
@@ -202,7 +202,7 @@ class _WideTable(_Table):
         twice = np.flatnonzero(counts > 1)
         if len(twice):
             shown = _listed([self._clip_ids[int(clip)].as_py() for clip in twice[:_LISTED]], len(twice))
-            raise self._error(f"{len(twice):,} clips are scored more than once: {shown}")
+            raise self._error(f"clips scored more than once: {shown}")
         self._require_all_clips(counts > 0)
         self._rows = np.empty(len(clip_ids), dtype=np.int64)
         wanted = np.flatnonzero(places >= 0)

@@ -18,9 +18,10 @@ of AUC and AP at once. Clips below the lowest positive are not looked at.
 
 **Thinning.** A label with more than 128 distinct scores of positives keeps 128 of them as thresholds: quantiles at
 (1 - cos(pi * i / 128)) / 2, which are dense at both ends, where few positives are spread over many clips. Scores of
-one level then count as equal (unless all its positives are), and the replicates are moved by what this changes in the
-measure itself, so that they stay around the exact one. This hardly changes the rest: with 150 to 5,000 positives the
-ends of intervals moved by at most 1.1 % of their width, single replicates by at most 4.5 % of their spread.
+one level then count as equal in AUC, and precision is taken in the middle of the level (unless all its positives are
+equal). Replicates are moved by what this changes in the measure itself, so that they stay around the exact one. The
+rest hardly changes: measured for priors of 1 to 50 % and AUC of 0.69 to 0.9998, the spread by at most 2.1 % (200
+resamples know it to 5 %), and the ends of intervals by at most 1.7 % of their width, mostly by less than 0.5 %.
 
 **Intervals** are 95 %, from the standard deviation s of the replicates around the measure m itself. A measure in
 [0, 1] is taken on the logit scale, logit(m) +- t * s / (m * (1 - m)), so that the interval stays in [0, 1]; others
@@ -189,12 +190,14 @@ class Resampling:
         if len(equal) > len(own_equal):
             tied += self._by_level(levels[equal], reached[equal], len(thresholds))
             tied -= self._by_level(own_levels[own_equal], positive_clips[own_equal], len(thresholds))
+        answered_above, right_above, wrong_above = (_sums_from_above(counts) for counts in (answered, right, wrong))
+        num_right = right_above[0].copy()
         if len(distinct) > len(thresholds):
+            # of a level with several scores, half of the clips lie above a positive of it
             is_mixed = np.bincount(search_many(thresholds, distinct, side="right") - 1) > 1
             tied[is_mixed] = wrong[is_mixed]
-
-        answered_above, right_above, wrong_above = (_sums_from_above(counts) for counts in (answered, right, wrong))
-        num_right = right_above[0]
+            answered_above[is_mixed] -= answered[is_mixed] / 2
+            right_above[is_mixed] -= right[is_mixed] / 2
         num_wrong = self._totals - num_right
         with np.errstate(invalid="ignore", divide="ignore"):  # a level, or a resample, without clips
             precisions = np.where(right > 0, right_above / answered_above, 0.0)

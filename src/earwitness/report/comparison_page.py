@@ -29,7 +29,7 @@ _PLOT = {"x": "b", "y": "a", "isLog": False, "tip": [["a", "A"], ["b", "B"], ["d
 _PANEL = {
     "big": "difference",
     "title": "A − B in AP",
-    "facts": [["a", "AP of A"], ["b", "AP of B"], ["share_better", "A ahead in"]],
+    "facts": [["a", "AP of A"], ["b", "AP of B"], ["share_better", "A ahead"]],
 }
 
 
@@ -125,7 +125,7 @@ def _columns(num_clips: int) -> Sequence[LabelColumn]:
             explanation="interval of the difference over draws of the clips",
             text=lambda label: interval_of_change(label.average_precision.interval),
         ),
-        column("share_better", "A ahead in", "share of the draws in which A is ahead"),
+        column("share_better", "A ahead", "share of the draws in which A is ahead"),
     )
 
 

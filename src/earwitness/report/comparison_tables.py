@@ -1,4 +1,4 @@
-"""A comparison in words and rows: the same in terminal, JSON's neighbours and page."""
+"""A comparison in words, rows and plain values: the same in terminal, JSON, CSV and page."""
 
 import math
 
@@ -6,7 +6,7 @@ from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.paired import Comparison, LabelComparison, PairedDifference
 from earwitness.report.comparison_facts import ComparisonFacts, ahead, side_ahead
 from earwitness.report.evaluation_tables import markdown_table
-from earwitness.report.words import measure, shorten
+from earwitness.report.words import measure, shorten, wrapped
 
 _NAMES = {"mean_average_precision": "mAP", "mean_auc": "AUC, mean of labels", "dprime": "d-prime of the mean AUC"}
 _QUICK_LABELS = 5
@@ -14,7 +14,7 @@ _QUICK_LABELS = 5
 
 def comparison_rows(facts: ComparisonFacts) -> list[list[str]]:
     """Rows, header first: the measure, A, B, their difference with its interval, and how often A is ahead."""
-    rows = [["metric", "A", "B", "A − B", "95 % of A − B", "A ahead in"]]
+    rows = [["metric", "A", "B", "A − B", "95 % of A − B", "A ahead"]]
     for field, paired in facts.comparison.metrics.items():
         rows.append(
             [
@@ -61,12 +61,14 @@ def quick_comparison(facts: ComparisonFacts) -> str:
     parts = [
         f"A  {facts.name_a}\nB  {facts.name_b}",
         markdown_table(comparison_rows(facts)),
-        basis(facts.comparison),
-        verdict(facts),
+        wrapped(basis(facts.comparison)),
+        wrapped(verdict(facts)),
     ]
     if facts.comparison.resamples:
         parts.append(
-            f"Evidently ahead (the interval does not hold 0): A in {ends.num_a:,} labels, B in {ends.num_b:,}."
+            wrapped(
+                f"Evidently ahead (* the interval does not hold 0): A in {ends.num_a:,} labels, B in {ends.num_b:,}."
+            )
         )
     for name, labels in (("A", ends.a), ("B", ends.b)):
         if labels:
@@ -104,6 +106,6 @@ def _label_line(label: LabelComparison) -> str:
     precision = label.average_precision
     mark = "*" if side_ahead(label) else " "
     return (
-        f"  {mark} {shorten(label.name, length=30):30} {precision.a:.3f} {precision.b:.3f}  "
+        f"  {mark} {shorten(label.name, length=22):22} {precision.a:.3f} {precision.b:.3f}  "
         f"{change(precision.difference)}  {interval_of_change(precision.interval):15}  {label.num_positives:,} clips"
     )

@@ -1,6 +1,5 @@
 """An evaluation in words: summary.md of its report, and a quick look at it in a terminal."""
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +18,11 @@ from earwitness.report.evaluation_tables import (
 )
 from earwitness.report.label_ends import LEAST_POSITIVES, label_ends
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows
-from earwitness.report.words import measure, shorten
+from earwitness.report.words import measure, shorten, wrapped
 
 _LISTED_LABELS = 10
 _LISTED_CONFUSIONS = 10
 _QUICK_LABELS = 3
-_WIDTH = 80
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -57,10 +55,10 @@ def summary(facts: EvaluationFacts, look: CloserLook | None, pictures: Sequence[
 
 def quick_look(evaluation: Evaluation, baseline: Evaluation | None) -> str:
     """The headline, a few labels from both ends and how AP is spread over all: lines of at most 80 characters."""
-    lines = [comparison_table(evaluation, baseline)]
+    headline = comparison_table(evaluation, baseline)
     if evaluation.resamples:
-        lines[0] += f" 95 %: over {evaluation.resamples:,} draws of the clips."
-    lines = ["\n".join(line for part in lines[0].split("\n") for line in _wrapped(part))]
+        headline += f" 95 %: over {evaluation.resamples:,} draws of the clips."
+    lines = [wrapped(headline)]
     ends = label_ends(evaluation.labels, most=_QUICK_LABELS)
     shown = [*zip(["best", *[""] * len(ends.best)], ends.best, strict=False)]
     shown += [*zip(["worst", *[""] * len(ends.worst)], ends.worst, strict=False)]
@@ -100,12 +98,6 @@ def _spark_line(values: Sequence[float]) -> str:
     levels = np.ceil(counts / max(counts.max(), 1) * len(_SPARKS)).astype(int)
     blocks = "".join(" " if level == 0 else _SPARKS[level - 1] for level in levels.tolist())
     return f"AP over {len(values):,} labels: 0 |{blocks}| 1   median {np.median(values):.3f}"
-
-
-def _wrapped(line: str) -> list[str]:
-    if line.startswith("|"):
-        return [line]
-    return textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _matrix_table(matrix: npt.NDArray[np.float64], labels: Sequence[LabelResult]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from earwitness.evaluation.interval import Interval
+from earwitness.evaluation.paired import Comparison, LabelComparison, PairedDifference
 from earwitness.evaluation.summary import Chance, Evaluation, LabelResult
 
 NUM_CLIPS = 1_000_000
@@ -72,7 +73,9 @@ def _label(index: int, rng: np.random.Generator, *, shift: float, resamples: int
     prior = positives / NUM_CLIPS
     dprime = float(np.clip(2.4 - 0.15 * math.log10(prior + 1e-7) + 0.7 * draws[1] + shift, -0.6, 5.5)) - 0.4
     auc = float(ndtr(dprime / math.sqrt(2)))
-    precision = float(np.clip(ndtr(0.9 * dprime - 3.4 + 0.5 * draws[2] + 0.3 * math.log10(prior + 1e-7) + 1.2), 1e-5, 1))
+    precision = float(
+        np.clip(ndtr(0.9 * dprime - 3.4 + 0.5 * draws[2] + 0.3 * math.log10(prior + 1e-7) + 1.2), 1e-5, 1)
+    )
     if positives == 0:
         dprime = auc = precision = math.nan
     spread = 0.6 / math.sqrt(positives + 1)
@@ -96,3 +99,35 @@ def _label(index: int, rng: np.random.Generator, *, shift: float, resamples: int
 
 def _interval(value: float, spread: float) -> Interval:
     return Interval(max(0.0, value - spread), min(value + spread, 1.0) if value <= 1 else value + spread)
+
+
+def made_comparison(num_labels: int, *, resamples: int = 200) -> Comparison:
+    """Two of these evaluations laid side by side, as if they had been measured on the same clips."""
+    a, b = (made_evaluation(num_labels, shift=shift, seed=0) for shift in (0.15, 0.0))
+    rng = np.random.default_rng(1)
+    labels = tuple(
+        LabelComparison(one.id, one.name, one.num_positives, _paired(one, other, float(rng.normal(0, 0.05))))
+        for one, other in zip(a.labels, b.labels, strict=True)
+    )
+    metrics = {
+        field: PairedDifference(
+            getattr(a, field),
+            getattr(b, field),
+            getattr(a, field) - getattr(b, field),
+            Interval(
+                *sorted((0.8 * (getattr(a, field) - getattr(b, field)), 1.2 * (getattr(a, field) - getattr(b, field))))
+            ),
+            1.0,
+        )
+        for field in ("mean_average_precision", "mean_auc", "dprime")
+    }
+    return Comparison(NUM_CLIPS, num_labels, a.num_undefined_labels, resamples, metrics, labels)
+
+
+def _paired(one: LabelResult, other: LabelResult, noise: float) -> PairedDifference:
+    a = min(max(one.average_precision + noise, 0.0), 1.0) if one.is_defined else math.nan
+    b = other.average_precision
+    if not one.is_defined:
+        return PairedDifference(a, b, math.nan, None, math.nan)
+    spread = 0.4 / math.sqrt(one.num_positives + 1)
+    return PairedDifference(a, b, a - b, Interval(a - b - spread, a - b + spread), float(ndtr((a - b) / spread)))

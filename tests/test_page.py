@@ -24,7 +24,7 @@ from earwitness.report.demo_page import (
     Stage,
     write_demo_page,
 )
-from earwitness.report.evaluation_report import DEFINITIONS, comparison_rows
+from earwitness.report.evaluation_tables import DEFINITIONS, comparison_rows
 from earwitness.report.html import Embedded, Picture, write_page
 from earwitness.report.timeline_plot import TimeAxis
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_rows

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,12 +12,17 @@ import pytest
 from matplotlib.image import imread
 
 from earwitness.errors import RunError, ScoreError, SettingsError
+from earwitness.evaluation.positives import Positives
+from earwitness.evaluation.score_source import ArrayScores
 from earwitness.evaluation.summary import Evaluation, evaluate
 from earwitness.evaluation.timelines import TimelineEvaluation, evaluate_within_clips
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.report.curves import plot_learning_curves
-from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
+from earwitness.report.evaluation_facts import EvaluationFacts, Evidence
+from earwitness.report.evaluation_report import write_evaluation_report
+from earwitness.report.evaluation_tables import comparison_table
+from earwitness.report.label_ends import LEAST_POSITIVES
 from earwitness.report.pooled_columns import ScoreCurves, SpectrogramPicture
 from earwitness.report.timeline_plot import TrueEvent, _choose_rows, _clock, _hz_to_band, plot_timeline
 from earwitness.report.timeline_recorder import TimelineRecorder
@@ -42,12 +48,27 @@ def evaluated(clips: int, labels: int, strength: float) -> Evaluation:
     return evaluate(scores, targets, label_set=label_set)
 
 
+def write(
+    folder: Path,
+    *,
+    scores: npt.NDArray[Any] | None = None,
+    targets: npt.NDArray[np.bool_] | None = None,
+    title: str = "t",
+    **facts: Any,
+) -> list[Path]:
+    """Write a report, with the scores it is of where they are given."""
+    evidence = None
+    if scores is not None and targets is not None:
+        evidence = Evidence(scores=ArrayScores(scores), positives=Positives.from_dense(targets))
+    return write_evaluation_report(folder, EvaluationFacts(title=title, **facts), evidence=evidence)
+
+
 def test_report_of_clips_with_one_label(tmp_path: Path) -> None:
     scores, targets, label_set = scored(80, 10, 2.5)
     evaluation = evaluate(scores, targets, label_set=label_set)
     baseline = evaluated(80, 10, 1.0)
     before = dict(matplotlib.rcParams)
-    files = write_evaluation_report(
+    files = write(
         tmp_path / "new" / "report",
         evaluation=evaluation,
         baseline=baseline,
@@ -63,6 +84,7 @@ def test_report_of_clips_with_one_label(tmp_path: Path) -> None:
         "dprime_by_prior.png",
         "evaluation.json",
         "per_label.csv",
+        "report.html",
         "summary.md",
     ]
     for path in files:
@@ -76,8 +98,9 @@ def test_report_of_clips_with_one_label(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [float(row["auc"]) for row in rows] == [label.auc for label in evaluation.labels]
     assert [row["name"] for row in rows] == list(label_set.names)
-    summary = files[0].read_text(encoding="utf-8")
-    assert files[0].name == "summary.md"
+    assert files[0].name == "report.html"
+    assert files[1].name == "summary.md"
+    summary = files[1].read_text(encoding="utf-8")
     assert comparison_table(evaluation, baseline) in summary
     assert "label $_3^ \\| 犬" in summary
     assert "## Most confused" in summary
@@ -91,13 +114,15 @@ def test_report_of_many_labels_some_undefined(tmp_path: Path) -> None:
     label_set = LabelSet.of(f"label {i}" for i in range(90))
     evaluation = evaluate(rng.normal(size=(400, 90)) + targets, targets, label_set=label_set)
     baseline = evaluate(rng.normal(size=(400, 90)), targets, label_set=label_set)
-    files = write_evaluation_report(tmp_path, evaluation=evaluation, baseline=baseline, title="many", details={})
+    files = write(tmp_path, evaluation=evaluation, baseline=baseline, title="many")
     assert not (tmp_path / "confusion.png").exists()
     for path in files:
         if path.suffix == ".png":
             assert_drawn(path)
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    defined = sorted((x for x in evaluation.labels if x.is_defined), key=lambda x: -x.average_precision)
+    frequent = (x for x in evaluation.labels if x.is_defined and x.num_positives >= LEAST_POSITIVES)
+    defined = sorted(frequent, key=lambda x: -x.average_precision)
+    assert "Labels of fewer than 10 clips are left out of these two tables." in summary
     best, worst = summary.split("## Best labels")[1].split("## Worst labels, worst first")
     assert defined[0].name in best
     assert defined[-1].name in worst
@@ -112,6 +137,12 @@ def test_report_of_many_labels_some_undefined(tmp_path: Path) -> None:
             "auc": "",
             "dprime": "",
             "average_precision": "",
+            **dict.fromkeys(("auc_low", "auc_high", "average_precision_low", "average_precision_high"), ""),
+            "threshold": "0.5",
+            "precision": "0.0",
+            "recall": "",
+            "f1": "",
+            "calibration_error": "",
         }
 
 
@@ -134,7 +165,7 @@ def in_time(label_set: LabelSet) -> TimelineEvaluation:
 def test_report_with_a_timeline(tmp_path: Path) -> None:
     scores, targets, label_set = scored(20, 4, 1.0)
     evaluation, timeline = evaluate(scores, targets, label_set=label_set), in_time(label_set)
-    write_evaluation_report(tmp_path, evaluation=evaluation, baseline=None, title="t", details={}, timeline=timeline)
+    write(tmp_path, evaluation=evaluation, timeline=timeline)
     assert json.loads((tmp_path / "evaluation.json").read_text())["timeline"] == timeline.to_dict()
     with (tmp_path / "per_label.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -156,19 +187,16 @@ def test_report_with_a_timeline(tmp_path: Path) -> None:
         "Timeline, over all patches: mAP 0.333 (chance 0.250, clip scores without time 0.250)",
     ]
     with pytest.raises(ScoreError, match="timeline was evaluated on other labels"):
-        write_evaluation_report(
+        write(
             tmp_path,
             evaluation=evaluation,
-            baseline=None,
-            title="t",
-            details={},
             timeline=in_time(LabelSet.of("abcd")),
         )
 
 
 def test_report_without_any_defined_label(tmp_path: Path) -> None:
     evaluation = evaluate(np.ones((2, 3)), np.zeros((2, 3), dtype=bool), label_set=LabelSet.of("abc"))
-    files = write_evaluation_report(tmp_path, evaluation=evaluation, baseline=None, title="nothing", details={})
+    files = write(tmp_path, evaluation=evaluation, title="nothing")
     assert all(path.exists() for path in files)
     assert "undefined" in comparison_table(evaluation, None)
 
@@ -177,9 +205,7 @@ def test_perfect_scores_confuse_nothing(tmp_path: Path) -> None:
     _, targets, label_set = scored(20, 4, 1.0)
     scores = targets.astype(np.float32)
     evaluation = evaluate(scores, targets, label_set=label_set)
-    write_evaluation_report(
-        tmp_path, evaluation=evaluation, baseline=None, title="t", details={}, scores=scores, targets=targets
-    )
+    write(tmp_path, evaluation=evaluation, scores=scores, targets=targets)
     assert "No clip was given another label" in (tmp_path / "summary.md").read_text(encoding="utf-8")
 
 
@@ -202,12 +228,10 @@ def test_comparison_table_shows_all_three() -> None:
 
 def test_report_refuses_what_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ScoreError, match="other labels"):
-        write_evaluation_report(
-            tmp_path, evaluation=evaluated(20, 4, 1), baseline=evaluated(20, 5, 1), title="t", details={}
-        )
+        write(tmp_path, evaluation=evaluated(20, 4, 1), baseline=evaluated(20, 5, 1))
     (tmp_path / "file").write_text("")
     with pytest.raises(ScoreError, match="the report cannot be written"):
-        write_evaluation_report(tmp_path / "file", evaluation=evaluated(20, 4, 1), baseline=None, title="t", details={})
+        write(tmp_path / "file", evaluation=evaluated(20, 4, 1))
 
 
 @pytest.mark.parametrize("num_rows", [0, 1, 15, 16, 17, 40, 333, 1000])

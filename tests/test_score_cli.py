@@ -56,7 +56,7 @@ def test_shards_then_evaluated_without_model_and_store(made_store: Store, model:
     assert alone["scores_path"] == str(scores)
     assert json.loads(run("evaluate", tmp_path / "report", "--json").stdout)["model"] == beside["model"]
     text = run("evaluate", scores, made_store.folder, "--resamples", 50, "--memory-mib", 1).stdout
-    assert "95 % intervals, clips drawn anew 50 times: AUC 0." in text
+    assert "95 %: over 50 draws of the clips." in text
     fold = json.loads(run("evaluate", scores, "--where", "fold = 2", "--resamples", 0, "--json").stdout)
     assert (fold["model"]["num_clips"], fold["model"]["intervals"]) == (8, None)
 

@@ -1,7 +1,7 @@
 """`earwitness evaluate`: how well a model does on chosen clips of a store; or scores that are there already."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from math import isinf
@@ -17,10 +17,8 @@ from earwitness.scoring.score_settings import ScoreSettings
 
 if TYPE_CHECKING:
     from earwitness.experiments.evaluating import ModelEvaluation
+    from earwitness.models.model_file import Model
     from earwitness.store.read import Store
-
-_AT_ONCE = 20_000_000
-"""Scores that are held at once for the confusion matrix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +42,8 @@ class Evaluate:
     no_baseline: bool = False
     """Fit no baseline."""
     report: Path | None = None
-    """Folder for a report: JSON, a table of labels, a summary, pictures, and the scores in DIR/scores."""
+    """Folder for a report: a page (report.html) with clips to listen to, the same as JSON and CSV, a summary, a model
+    card, pictures, and the scores in DIR/scores."""
     memory_mib: int = 512
     """What measuring may hold of scores at a time."""
     device: str = "auto"
@@ -130,9 +129,10 @@ class Evaluate:
             "scores_path": self._kept(folder),
         }
         if hop_frames == model.front_end.patch_hop_frames:
-            return self._show(outcome, title, details)
+            return self._show(outcome, title, details, model=model, store=store)
         seconds = replace(model.front_end, patch_hop_frames=hop_frames).patch_hop_seconds
-        return self._show(outcome, title, details, f"patches scored every {seconds:g} s")
+        line = f"patches scored every {seconds:g} s"
+        return self._show(outcome, title, details, line, model=model, store=store)
 
     def _evaluate_scores(self, path: Path) -> int:
         """Evaluate a folder of scores."""
@@ -150,23 +150,31 @@ class Evaluate:
         where = f" where {self.settings.where}" if self.settings.where else ""
         return self._show(outcome, f"{path}{where}", scores.details)
 
-    def _show(self, outcome: "ModelEvaluation", title: str, details: Mapping[str, Any], *lines: str) -> int:
+    def _show(
+        self,
+        outcome: "ModelEvaluation",
+        title: str,
+        details: Mapping[str, Any],
+        *lines: str,
+        model: "Model | None" = None,
+        store: "Store | None" = None,
+    ) -> int:
         """Report, to the folder and here."""
-        from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
+        from earwitness.cli.evaluation_report import write_report
+        from earwitness.report.evaluation_summary import quick_look
         from earwitness.report.timeline_table import timeline_lines
 
+        page = None
         if self.report is not None:
-            is_held = outcome.model.is_single_label and outcome.source.num_clips * outcome.source.num_labels <= _AT_ONCE
-            write_evaluation_report(
+            page = write_report(
                 self.report,
-                evaluation=outcome.model,
-                baseline=outcome.baseline,
+                outcome,
                 title=title,
                 details=details,
-                notes=outcome.notes,
-                scores=outcome.scores if is_held else None,
-                targets=outcome.targets if is_held else None,
-                timeline=outcome.timeline,
+                model=model,
+                model_path=self.source if model is not None else None,
+                store=store,
+                device=self.device,
             )
         if self.json:
             print_json(
@@ -180,17 +188,17 @@ class Evaluate:
                 }
             )
             return 0
-        print(comparison_table(outcome.model, outcome.baseline))
-        for line in (*lines, *_intervals(outcome)):
-            print(line)
+        print(quick_look(outcome.model, outcome.baseline))
+        for line in lines:
+            print(f"\n{line}")
         if any(isinf(side.dprime) for side in (outcome.model, outcome.baseline) if side is not None):
             print(INFINITE)
         if outcome.timeline is not None:
             print(f"\n{timeline_lines(outcome.timeline)}")
         for note in outcome.notes:
             remark(note)
-        if self.report is not None:
-            print(f"report: {self.report / 'summary.md'}")
+        if page is not None:
+            print(f"report: {page}")
         return 0
 
     def _kept(self, folder: Path) -> str | None:
@@ -206,18 +214,6 @@ class Evaluate:
                 raise SettingsError(
                     f"--{name.replace('_', '-')} is for a model, and {self.source} is {what}, made as it was made"
                 )
-
-
-def _intervals(outcome: "ModelEvaluation") -> Iterator[str]:
-    """The 95 % intervals of the headline, in a line."""
-    intervals = outcome.model.intervals
-    if intervals:
-        shown = [
-            f"{name} {intervals[field].low:.3f} to {intervals[field].high:.3f}"
-            for field, name in (("mean_auc", "AUC"), ("mean_average_precision", "mAP"))
-            if field in intervals
-        ]
-        yield f"95 % intervals, clips drawn anew {outcome.model.resamples:,} times: {', '.join(shown)}"
 
 
 class _Bars:

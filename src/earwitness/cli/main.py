@@ -14,6 +14,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 from earwitness.cli.calibrate import Calibrate
+from earwitness.cli.compare import Compare
 from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
@@ -50,6 +51,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[StoreCare, subcommand("store")]
         | Annotated[Train, subcommand("train", default=Train.defaults(recipe))]
         | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Compare, subcommand("compare")]
         | Annotated[Score, subcommand("score")]
         | Annotated[Calibrate, subcommand("calibrate")]
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]

@@ -10,6 +10,8 @@ import numpy as np
 from earwitness.datasets.events import read_events
 from earwitness.demo.outcome import Outcome
 from earwitness.demo.settings import CORPUS, SETTINGS, TEST
+from earwitness.evaluation.positives import Positives
+from earwitness.evaluation.score_source import ArrayScores
 from earwitness.inference.tag_settings import TagSettings
 from earwitness.inference.tagger import Tagger
 from earwitness.inference.tagging import tag_media
@@ -24,7 +26,9 @@ from earwitness.report.demo_page import (
     Stage,
     write_demo_page,
 )
-from earwitness.report.evaluation_report import comparison_table, write_evaluation_report
+from earwitness.report.evaluation_facts import EvaluationFacts, Evidence
+from earwitness.report.evaluation_report import write_evaluation_report
+from earwitness.report.evaluation_tables import comparison_table
 from earwitness.report.html import Embedded, Picture
 from earwitness.report.timeline_plot import TimeAxis
 from earwitness.report.timeline_plot import TrueEvent as DrawnEvent
@@ -52,14 +56,19 @@ def show(outcome: Outcome, folder: Path, *, stage_seconds: Mapping[str, float]) 
     measured = outcome.against_metadata
     write_evaluation_report(
         report,
-        evaluation=measured.model,
-        baseline=measured.baseline,
-        title="The demo's model on held-out soundtracks, by their metadata",
-        details={"where": TEST, "events_path": outcome.corpus / EVENTS_FILE},
-        notes=measured.notes,
-        scores=measured.scores,
-        targets=measured.targets,
-        timeline=outcome.timeline,
+        EvaluationFacts(
+            evaluation=measured.model,
+            baseline=measured.baseline,
+            title="The demo's model on held-out soundtracks, by their metadata",
+            details={"where": TEST, "events_path": outcome.corpus / EVENTS_FILE},
+            notes=measured.notes,
+            timeline=outcome.timeline,
+        ),
+        evidence=Evidence(
+            scores=ArrayScores(measured.scores),
+            positives=Positives.from_dense(measured.targets),
+            clips=outcome.store.clips.take(measured.clips),
+        ),
     )
     write_demo_page(
         folder / "demo.html",

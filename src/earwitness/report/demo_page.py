@@ -11,7 +11,7 @@ from pathlib import Path
 from earwitness.errors import ScoreError
 from earwitness.evaluation.summary import Evaluation, LabelResult
 from earwitness.evaluation.timelines import TimelineEvaluation
-from earwitness.report.evaluation_report import DEFINITIONS, comparison_basis, comparison_rows
+from earwitness.report.evaluation_tables import DEFINITIONS, comparison_basis, comparison_rows
 from earwitness.report.html import Embedded, Picture, write_page
 from earwitness.report.timeline_plot import TimeAxis
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows

@@ -19,6 +19,7 @@ from earwitness.evaluation.summary import Evaluation
 from earwitness.manifest import RANGE_COLUMNS
 from earwitness.report.evaluation_facts import Evidence, PatchScores
 from earwitness.report.label_columns import threshold_text
+from earwitness.report.label_data import LEAST_EVIDENCE
 from earwitness.report.snippets import SNIPPET_SECONDS, Excerpt
 from earwitness.report.words import duration
 
@@ -106,7 +107,7 @@ def telling_labels(evaluation: Evaluation, look: CloserLook, *, most: int = MOST
     worst = sorted(
         frequent if len(frequent) >= most else defined, key=lambda index: evaluation.labels[index].average_precision
     )
-    confused = list(dict.fromkeys(pair.said for pair in look.confusions))
+    confused = list(dict.fromkeys(pair.said for pair in look.confusions if pair.evidence >= LEAST_EVIDENCE))
     chosen: dict[int, None] = {}
     for place in range(len(defined)):
         for order in (confused, worst):

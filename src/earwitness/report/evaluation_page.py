@@ -32,7 +32,10 @@ from earwitness.report.evaluation_tables import (
 from earwitness.report.html import write_page
 from earwitness.report.label_columns import label_columns_shown
 from earwitness.report.label_data import (
+    FORMATS,
     LEAST_EVIDENCE,
+    PANEL,
+    PLOT,
     UNITS,
     confused_columns,
     curve_points,
@@ -40,8 +43,9 @@ from earwitness.report.label_data import (
     first_rows,
     label_columns,
 )
-from earwitness.report.label_scatter import label_scatter
+from earwitness.report.label_ends import LEAST_POSITIVES, LabelEnds, label_ends
 from earwitness.report.reliability_plot import reliability_plot
+from earwitness.report.scatter import label_scatter
 from earwitness.report.snippets import make_snippets
 from earwitness.report.svg_plots import Histogram, histogram
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows
@@ -54,8 +58,6 @@ _FIRST_ROWS = 50
 """Of the table, that need no script."""
 _LISTED = 10
 """Best labels, and worst ones."""
-_LEAST_POSITIVES = 10
-"""Fewest clips of a label that is listed as best or worst, where enough labels have so many."""
 _LISTED_CONFUSIONS = 20
 
 
@@ -129,7 +131,7 @@ def write_evaluation_page(
         listening = Listening(evaluation, evidence, look)
         heard = [listening.label(index) for index in telling_labels(evaluation, look)]
     data = label_columns(evaluation, facts.baseline)
-    best, worst, ends_words = _ends(evaluation)
+    ends = label_ends(evaluation.labels, most=_LISTED)
     matrix = look.matrix if look is not None and evaluation.num_labels <= MOST_MATRIX_LABELS else None
     confused = _confused(look, evaluation)
     curves = look.curves if look is not None else {}
@@ -152,11 +154,13 @@ def write_evaluation_page(
             "columns": label_columns_shown(data.keys()),
             "rows": first_rows(evaluation, most=_FIRST_ROWS),
             "num_labels": evaluation.num_labels,
-            "best": best,
-            "worst": worst,
-            "ends_words": ends_words,
+            "best": ends.best,
+            "worst": ends.worst,
+            "ends_words": _ends_words(ends),
             "distribution": _distribution(evaluation.labels),
-            "matrix": confusion_plot(matrix, [label.name for label in evaluation.labels]) if matrix is not None else None,
+            "matrix": confusion_plot(matrix, [label.name for label in evaluation.labels])
+            if matrix is not None
+            else None,
             "confused": confused,
             "confused_words": _confused_words(evaluation),
             "reliability": reliability_plot(look.reliability) if look is not None and look.reliability else None,
@@ -170,6 +174,10 @@ def write_evaluation_page(
                     "numClips": evaluation.num_clips,
                     "columns": data,
                     "units": UNITS,
+                    "formats": FORMATS,
+                    "plot": PLOT,
+                    "panel": PANEL,
+                    "first": "average_precision",
                     "confused": confused_columns(look.confusions if look else (), num_labels=evaluation.num_labels),
                     "curves": curve_points(
                         {
@@ -227,7 +235,11 @@ def _cards(facts: EvaluationFacts) -> list[_Card]:
             "Accuracy" if evaluation.is_single_label else "1-best accuracy",
             "How often the top-scored label is one of the clip's.",
         ),
-        ("lwlrap", "lwlrap", "How high a clip's own labels rank among all labels, every true pair with the same weight."),
+        (
+            "lwlrap",
+            "lwlrap",
+            "How high a clip's own labels rank among all labels, every true pair with the same weight.",
+        ),
     )
     return [
         _Card(
@@ -243,17 +255,11 @@ def _cards(facts: EvaluationFacts) -> list[_Card]:
     ]
 
 
-def _ends(evaluation: Evaluation) -> tuple[list[LabelResult], list[LabelResult], str]:
-    """The best and the worst labels, and which they were chosen from."""
-    defined = [label for label in evaluation.labels if label.is_defined]
-    frequent = [label for label in defined if label.num_positives >= _LEAST_POSITIVES]
-    is_limited = 2 * _LISTED <= len(frequent) < len(defined)
-    ranked = sorted(frequent if is_limited else defined, key=lambda label: -label.average_precision)
+def _ends_words(ends: LabelEnds) -> str:
     words = "By average precision; the upright line is chance, and the number at the end counts the label's clips."
-    if is_limited:
-        words += f" Labels of fewer than {_LEAST_POSITIVES} clips are left out here, being at the ends by luck."
-    half = _LISTED if len(ranked) >= 2 * _LISTED else math.ceil(len(ranked) / 2)
-    return ranked[:half], ranked[: max(half - 1, len(ranked) - _LISTED - 1) : -1], words
+    if ends.is_limited:
+        words += f" Labels of fewer than {LEAST_POSITIVES} clips are left out here, being at the ends by luck."
+    return words
 
 
 def _distribution(labels: Sequence[LabelResult]) -> Histogram | None:
@@ -314,7 +320,7 @@ def _reliability_words(look: CloserLook | None) -> str:
         "claim too much, above it too little. The bars count the scores, on a logarithmic scale. The calibration "
         f"error of all pairs pooled is {look.reliability.calibration_error:.4f}. "
         "`earwitness calibrate` makes scores probabilities and finds thresholds."
-    ).replace("`", "")
+    )
 
 
 def _listen_words(evidence: Evidence | None) -> str:

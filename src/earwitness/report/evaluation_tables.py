@@ -47,10 +47,10 @@ DEFINITIONS = (
 )
 """What the headline measures mean, for readers of a summary or a page."""
 MORE_DEFINITIONS = (
-    "lwlrap ranks the labels of each clip instead of the clips of each label: of every true pair of clip and label, the "
-    "share of true labels among those at or above it in its clip, averaged over all true pairs. Pooled measures rank or "
-    "count all pairs together, so that frequent labels weigh most. Precision, recall and F1 are at each label's "
-    "threshold. The calibration error is how far scores lie from the share of clips that truly have the label."
+    "lwlrap ranks the labels of each clip instead of the clips of each label: of every true pair of clip and label, "
+    "the share of true labels among those at or above it in its clip, averaged over all true pairs. Pooled measures "
+    "rank or count all pairs together, so that frequent labels weigh most. Precision, recall and F1 are at each "
+    "label's threshold. The calibration error is how far scores lie from the share of clips that have the label."
 )
 """The same of the measures beyond."""
 

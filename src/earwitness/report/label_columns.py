@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from earwitness.evaluation.summary import LabelResult
 
@@ -15,7 +16,8 @@ class LabelColumn:
     """As in the label data."""
     title: str
     explanation: str
-    text: Callable[[LabelResult], str]
+    text: Callable[[Any], str]
+    """Of what a row is about."""
     kind: str = "number"
     """Class of its cells."""
 
@@ -35,8 +37,8 @@ def share_text(share: float) -> str:
 
 
 def threshold_text(threshold: float) -> str:
-    """A threshold, three digits."""
-    return f"{threshold:.3g}"
+    """A score or threshold, two digits at least."""
+    return f"{threshold:.2g}" if threshold < 0.1 else f"{threshold:.2f}"
 
 
 def _decimals(field: str, digits: int) -> Callable[[LabelResult], str]:
@@ -90,11 +92,9 @@ _COLUMNS = (
         name="threshold",
         title="thr.",
         explanation="threshold: at and above it, a clip is answered with the label",
-        text=lambda label: threshold_text(label.threshold),
+        text=lambda label: f"{label.threshold:.2g}",
     ),
-    LabelColumn(
-        name="precision", title="P", explanation="precision at the threshold", text=_decimals("precision", 3)
-    ),
+    LabelColumn(name="precision", title="P", explanation="precision at the threshold", text=_decimals("precision", 3)),
     LabelColumn(name="recall", title="R", explanation="recall at the threshold", text=_decimals("recall", 3)),
     LabelColumn(
         name="calibration_error",

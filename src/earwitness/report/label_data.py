@@ -27,6 +27,36 @@ UNITS = {
     "baseline": 1e-4,
 }
 """Columns that a label may have, beside `name`, `id` and `positives`; `low` and `high` are the interval of the AP."""
+FORMATS = {
+    "positives": "count",
+    "prior": "share",
+    "auc": "fixed3",
+    "dprime": "fixed2",
+    "average_precision": "fixed3",
+    "low": "interval",
+    "threshold": "digits2",
+    "precision": "fixed3",
+    "recall": "fixed3",
+    "calibration_error": "fixed3",
+    "baseline": "fixed3",
+}
+"""How the script writes a column's numbers; `label_columns` does the same for rows that need no script."""
+PLOT = {"x": "prior", "isLog": True, "y": "dprime", "tip": [["dprime", "d′"], ["average_precision", "AP"]]}
+"""Which columns are the axes of the figure, and what is said of a dot."""
+PANEL = {
+    "big": "average_precision",
+    "title": "AP",
+    "facts": [
+        ["auc", "AUC"],
+        ["dprime", "d′"],
+        ["baseline", "baseline's AP"],
+        ["calibration_error", "calibration error"],
+        ["threshold", "threshold"],
+        ["precision", "precision there"],
+        ["recall", "recall there"],
+    ],
+}
+"""What is said of the chosen label."""
 CONFUSED_LABELS = 3
 """Others named with a label."""
 LEAST_EVIDENCE = 10.83
@@ -44,9 +74,9 @@ def label_columns(evaluation: Evaluation, baseline: Evaluation | None) -> dict[s
     if baseline is not None:
         values["baseline"] = [label.average_precision for label in baseline.labels]
     for name, column in values.items():
-        rounded = _rounded(column, UNITS[name])
-        if any(value is not None for value in rounded):
-            columns[name] = rounded
+        numbers = rounded(column, UNITS[name])
+        if any(number is not None for number in numbers):
+            columns[name] = numbers
     return columns
 
 
@@ -63,7 +93,7 @@ def confused_columns(confusions: Iterable[Confusion], *, num_labels: int) -> lis
 def embedded_json(value: Any) -> Markup:
     """JSON as it may stand within a `script` element, whatever text is in it."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 (no tag can begin, or end, in it)
+    return Markup(text.replace("<", "\\u003c"))
 
 
 def first_rows(evaluation: Evaluation, *, most: int) -> list[LabelResult]:
@@ -84,7 +114,8 @@ def _value(label: LabelResult, name: str) -> float:
     return float(getattr(label, name))
 
 
-def _rounded(values: Sequence[float], unit: float) -> list[int | None]:
+def rounded(values: Sequence[float], unit: float) -> list[int | None]:
+    """Numbers in a unit, as whole ones; None where they are not finite."""
     return [round(value / unit) if math.isfinite(value) else None for value in values]
 
 

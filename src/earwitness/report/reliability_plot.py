@@ -7,8 +7,8 @@ import numpy as np
 from earwitness.evaluation.curves import Reliability
 from earwitness.report.svg_plots import Bar
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34.0, 354.0, 10.0, 330.0
-_COUNTS_TOP, _COUNTS_BOTTOM = 340.0, 384.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34.0, 354.0, 20.0, 340.0
+_COUNTS_TOP, _COUNTS_BOTTOM = 350.0, 394.0
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -46,7 +46,7 @@ class ReliabilityPlot:
     bottom: float = _BOTTOM
     counts_bottom: float = _COUNTS_BOTTOM
     width: float = 364.0
-    height: float = 416.0
+    height: float = 426.0
 
 
 def reliability_plot(reliability: Reliability) -> ReliabilityPlot:

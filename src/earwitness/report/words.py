@@ -1,6 +1,9 @@
 """Numbers and names as people read them, the same in pictures, tables and pages."""
 
 import math
+import textwrap
+
+TERMINAL_WIDTH = 80
 
 
 def shorten(text: str, *, length: int) -> str:
@@ -23,3 +26,14 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"
+
+
+def wrapped(text: str) -> str:
+    """The text with its lines broken at 80 columns; rows of tables are left whole."""
+    lines = []
+    for line in text.split("\n"):
+        if line.startswith("|"):
+            lines.append(line)
+        else:
+            lines += textwrap.wrap(line, TERMINAL_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    return "\n".join(lines)

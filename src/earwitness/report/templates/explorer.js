@@ -1,8 +1,8 @@
 
-// The labels of an evaluation: a table whose rows are made as they are scrolled into view, the dots of the figure, and
-// the chosen label beside it. All numbers are in #label-data; see report/label_data.py.
+// Labels: a table whose rows are made as they are scrolled into view, the dots of a figure, and the chosen label beside
+// it. All numbers are in #label-data, and how they are shown; see report/label_data.py.
 {
-  const { numClips, columns: data, units, confused, curves, listen } = JSON.parse(document.getElementById("label-data").textContent);
+  const { numClips, columns: data, units, formats, plot, panel: shownInPanel, first, confused, curves, listen } = JSON.parse(document.getElementById("label-data").textContent);
   const number = data.name.length;
   const explorer = document.getElementById("explorer");
   const viewport = explorer.querySelector(".viewport");
@@ -20,18 +20,20 @@
     bar: (i) => value("average_precision", i),
   };
   const value = (name, i) => (values[name] ? values[name](i) : data[name]?.[i] == null ? null : data[name][i] * units[name]);
-  const fixed = (digits) => (x) => (x == null ? "–" : x.toFixed(digits).replace("-", "−"));
-  const share = (x) => (x > 0 ? (100 * x).toFixed(Math.max(0, 2 - Math.floor(Math.log10(100 * x)))) : "0");
+  const fixed = (x, digits) => x.toFixed(digits).replace("-", "−");
   const texts = {
-    positives: (x) => x.toLocaleString("en"),
-    prior: share,
-    dprime: fixed(2),
-    threshold: (x) => (x == null ? "–" : String(Number(x.toPrecision(3)))),
+    count: (x) => x.toLocaleString("en"),
+    share: (x) => (x > 0 ? (100 * x).toFixed(Math.max(0, 2 - Math.floor(Math.log10(100 * x)))) : "0"),
+    fixed2: (x) => fixed(x, 2),
+    fixed3: (x) => fixed(x, 3),
+    change: (x) => (x > 0 ? "+" : "") + fixed(x, 3),
+    digits2: (x) => String(Number(x.toPrecision(2))),
+    interval: (x, i) => `${fixed(x, 3)} … ${fixed(value("high", i), 3)}`,
   };
   const text = (name, i) => {
     if (name === "name") return data.name[i];
-    if (name === "low") return value("low", i) == null ? "–" : `${value("low", i).toFixed(3)} … ${value("high", i).toFixed(3)}`;
-    return (texts[name] ?? fixed(3))(value(name, i));
+    const x = value(name, i);
+    return x == null ? "–" : texts[formats[name]](x, i);
   };
   const element = (tag, attributes = {}, ...children) => {
     const made = document.createElement(tag);
@@ -47,7 +49,6 @@
     made.append(element("i", { style: `width:${percent(precision)}` }));
     const [low, high] = [value("low", i), value("high", i)];
     if (low != null) made.append(element("b", { class: "interval", style: `left:${percent(low)};width:${percent(high - low)}` }));
-    if (value("baseline", i) != null) made.append(element("b", { class: "baseline", style: `left:${percent(value("baseline", i))}` }));
     made.append(element("b", { class: "chance", style: `left:${percent(value("prior", i))}` }));
     return made;
   };
@@ -57,7 +58,7 @@
   const collator = new Intl.Collator(undefined, { numeric: true });
   let order = []; // all labels, sorted
   let shown = []; // those of them that are searched for
-  let sorted = { name: "average_precision", isDescending: true };
+  let sorted = { name: first, isDescending: true };
   let wanted = "";
   let chosen = null;
 
@@ -151,23 +152,23 @@
       place = shown.indexOf(i);
     }
     scrollTo(place);
-    if (withFocus) pool[place - firstShown]?.focus({ preventScroll: true });
+    if (withFocus) pool[place - firstShown]?.focus();
     showPanel(i);
     ring(i);
+    if (!withFocus) panel.scrollIntoView({ block: "nearest" }); // on a narrow screen it is below the table
   };
   const fact = (name, i, title) => (data[name] ? [element("dt", {}, title), element("dd", {}, text(name, i))] : []);
   const showPanel = (i) => {
-    const precision = value("average_precision", i);
     const parts = [element("h3", {}, data.name[i])];
     parts.push(element("p", { class: "soft of" }, `${data.id ? `${data.id[i]} · ` : ""}${text("positives", i)} clips · prior ${text("prior", i)} %`));
-    if (precision == null) parts.push(element("p", {}, "Undefined: no clip has it, or every clip has it."));
+    if (value(shownInPanel.big, i) == null) parts.push(element("p", {}, "Undefined: no clip has it, or every clip has it."));
     else {
-      const big = element("p", { class: "big" }, text("average_precision", i), element("small", {}, ` AP ${value("low", i) == null ? "" : `[${text("low", i)}]`}`));
-      const facts = [["auc", "AUC"], ["dprime", "d′"], ["baseline", "baseline's AP"], ["threshold", "threshold"], ["precision", "precision"], ["recall", "recall"], ["calibration_error", "calibration error"]];
-      parts.push(big, element("dl", { class: "facts" }, ...facts.flatMap(([name, title]) => fact(name, i, title))));
+      const interval = value("low", i) == null ? "" : ` [${text("low", i)}]`;
+      parts.push(element("p", { class: "big" }, text(shownInPanel.big, i), element("small", {}, ` ${shownInPanel.title}${interval}`)));
+      parts.push(element("dl", { class: "facts" }, ...shownInPanel.facts.flatMap(([name, title]) => fact(name, i, title))));
     }
-    if (curves[i]) parts.push(curve(i));
-    const others = confused[i] ?? [];
+    if (curves?.[i]) parts.push(curve(i));
+    const others = confused?.[i] ?? [];
     if (others.length) {
       const list = element("ul", { class: "chips" });
       for (let at = 0; at < others.length; at += 4) {
@@ -178,13 +179,13 @@
       }
       parts.push(element("p", { class: "soft why" }, "What its highest false alarms carry"), list);
     }
-    if (listen.includes(i)) parts.push(element("p", {}, element("a", { href: `#listen-${i}` }, "Listen to its errors")));
+    if (listen?.includes(i)) parts.push(element("p", {}, element("a", { href: `#listen-${i}` }, "Listen to its errors")));
     panel.hidden = false;
     panel.replaceChildren(...parts);
   };
   const curve = (i) => {
     const points = curves[i];
-    const [left, top, width, height] = [30, 8, 250, 150];
+    const [left, top, width, height] = [26, 20, 256, 122];
     const [x, y] = [(recall) => (left + recall * width).toFixed(1), (precision) => (top + (1 - precision) * height).toFixed(1)];
     let path = "";
     for (let at = 0; at < points.length; at += 2) path += `${path ? "L" : "M"}${x(points[at] / 1000)} ${y(points[at + 1] / 1000)}`;
@@ -192,7 +193,7 @@
     const [recall, precision] = [value("recall", i), value("precision", i)];
     const dot = recall == null || precision == null ? "" : `<circle class="dot" cx="${x(recall)}" cy="${y(precision)}" r="4.5"><title>at the threshold</title></circle>`;
     const lines = [0, 0.5, 1].map((share) => `<line class="grid" x1="${left}" x2="${left + width}" y1="${y(share)}" y2="${y(share)}"/><text x="${left - 5}" y="${Number(y(share)) + 3.5}" text-anchor="end">${share}</text><text x="${x(share)}" y="${top + height + 14}" text-anchor="middle">${share}</text>`);
-    holder.innerHTML = `<svg viewBox="0 0 290 188" role="img" aria-label="precision against recall">${lines.join("")}<line class="zero" x1="${left}" x2="${left + width}" y1="${y(value("prior", i))}" y2="${y(value("prior", i))}"/><path class="mean" d="${path}"/>${dot}<text class="axis-name" x="${left + 4}" y="${top + 8}">precision</text><text class="axis-name" x="${left + width}" y="${top + height + 27}" text-anchor="end">recall</text></svg>`;
+    holder.innerHTML = `<svg viewBox="0 0 290 172" role="img" aria-label="precision against recall">${lines.join("")}<line class="zero" x1="${left}" x2="${left + width}" y1="${y(value("prior", i))}" y2="${y(value("prior", i))}"/><path class="mean" d="${path}"/>${dot}<text x="0" y="9">precision</text><text x="${left + width}" y="${top + height + 28}" text-anchor="end">recall</text></svg>`;
     return holder;
   };
 
@@ -210,16 +211,17 @@
     if (!places) return;
     const hits = wanted ? shown.filter((i) => !Number.isNaN(places[2 * i])) : [];
     dots.classList.toggle("is-searched", wanted !== "");
-    dots.querySelector(".hits").setAttribute("d", hits.map((i) => `M${(640 * places[2 * i]).toFixed(1)} ${(400 * places[2 * i + 1]).toFixed(1)}h0`).join(""));
+    const { width, height } = dots.querySelector("svg").viewBox.baseVal;
+    dots.querySelector(".hits").setAttribute("d", hits.map((i) => `M${(width * places[2 * i]).toFixed(1)} ${(height * places[2 * i + 1]).toFixed(1)}h0`).join(""));
   };
   if (dots) {
     const at = Object.fromEntries(Object.entries(dots.dataset).map(([name, given]) => [name, Number(given)]));
     places = new Float64Array(2 * number).fill(NaN);
     for (let i = 0; i < number; i++) {
-      const dprime = value("dprime", i);
-      if (value("average_precision", i) == null || dprime == null) continue;
-      places[2 * i] = at.left + ((Math.log10(value("prior", i)) - at.lowX) / (at.highX - at.lowX)) * (at.right - at.left);
-      places[2 * i + 1] = at.bottom - ((dprime - at.lowY) / (at.highY - at.lowY)) * (at.bottom - at.top);
+      const [x, y] = [value(plot.x, i), value(plot.y, i)];
+      if (x == null || y == null) continue;
+      places[2 * i] = at.left + (((plot.isLog ? Math.log10(x) : x) - at.lowX) / (at.highX - at.lowX)) * (at.right - at.left);
+      places[2 * i + 1] = at.bottom - ((y - at.lowY) / (at.highY - at.lowY)) * (at.bottom - at.top);
     }
     dots.append(mark, tip);
     const nearest = (pointer) => {
@@ -237,7 +239,7 @@
       tip.hidden = i == null;
       dots.style.cursor = i == null ? "" : "pointer";
       if (i == null) return;
-      tip.replaceChildren(element("strong", {}, data.name[i]), element("span", {}, `d′ ${text("dprime", i)} · AP ${text("average_precision", i)} · ${text("positives", i)} clips`));
+      tip.replaceChildren(element("strong", {}, data.name[i]), element("span", {}, `${plot.tip.map(([name, title]) => `${title} ${text(name, i)}`).join(" · ")} · ${text("positives", i)} clips`));
       const [x, y] = [places[2 * i], places[2 * i + 1]];
       tip.style.left = percent(x);
       tip.style.top = percent(y);

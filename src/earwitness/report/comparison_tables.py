@@ -1,0 +1,111 @@
+"""A comparison in words, rows and plain values: the same in terminal, JSON, CSV and page."""
+
+import math
+
+from earwitness.evaluation.interval import Interval
+from earwitness.evaluation.paired import Comparison, LabelComparison, PairedDifference
+from earwitness.report.comparison_facts import ComparisonFacts, ahead, side_ahead
+from earwitness.report.evaluation_tables import markdown_table
+from earwitness.report.words import measure, shorten, wrapped
+
+_NAMES = {"mean_average_precision": "mAP", "mean_auc": "AUC, mean of labels", "dprime": "d-prime of the mean AUC"}
+_QUICK_LABELS = 5
+
+
+def comparison_rows(facts: ComparisonFacts) -> list[list[str]]:
+    """Rows, header first: the measure, A, B, their difference with its interval, and how often A is ahead."""
+    rows = [["metric", "A", "B", "A − B", "95 % of A − B", "A ahead"]]
+    for field, paired in facts.comparison.metrics.items():
+        rows.append(
+            [
+                _NAMES.get(field, field.replace("_", " ")),
+                measure(paired.a),
+                measure(paired.b),
+                change(paired.difference),
+                interval_of_change(paired.interval),
+                "–" if math.isnan(paired.share_better) else f"{100 * paired.share_better:.0f} %",
+            ]
+        )
+    return rows
+
+
+def verdict(facts: ComparisonFacts) -> str:
+    """Which of the two is ahead in mAP, and whether that would hold on other clips, in a sentence."""
+    paired = facts.comparison.metrics["mean_average_precision"]
+    if math.isnan(paired.difference):
+        return "No label has both clips that carry it and clips that do not, so nothing can be compared."
+    size = f"{abs(paired.difference):.4f}"
+    interval = paired.interval
+    if interval is None or interval.low <= 0 <= interval.high:
+        return (
+            f"In mAP, A and B differ by {size}, which on other clips of this kind might as well be the other way round."
+        )
+    first, second = ("A", "B") if paired.difference > 0 else ("B", "A")
+    return f"In mAP, {first} is ahead of {second} by {size}, more than the choice of the clips explains."
+
+
+def basis(comparison: Comparison) -> str:
+    """What the figures rest on, in a sentence or two."""
+    words = f"{comparison.num_clips:,} clips, {comparison.num_labels:,} labels"
+    if comparison.num_undefined_labels:
+        words += (
+            f"; {comparison.num_undefined_labels:,} of them left out of the means, having no positive or no "
+            "negative clip"
+        )
+    return f"{words}. 95 %: over {comparison.resamples:,} draws of the clips, the same for both."
+
+
+def quick_comparison(facts: ComparisonFacts) -> str:
+    """The comparison for a terminal, in 80 columns but for long names of folders."""
+    ends = ahead(facts.comparison, most=_QUICK_LABELS)
+    parts = [
+        f"A  {facts.name_a}\nB  {facts.name_b}",
+        markdown_table(comparison_rows(facts)),
+        wrapped(basis(facts.comparison)),
+        wrapped(verdict(facts)),
+    ]
+    if facts.comparison.resamples:
+        parts.append(
+            wrapped(
+                f"Evidently ahead (* the interval does not hold 0): A in {ends.num_a:,} labels, B in {ends.num_b:,}."
+            )
+        )
+    for name, labels in (("A", ends.a), ("B", ends.b)):
+        if labels:
+            parts.append("\n".join([f"{name} is ahead in AP", *map(_label_line, labels)]))
+    return "\n\n".join(parts)
+
+
+def change(value: float) -> str:
+    """`+0.012`, `−0.003`."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def interval_of_change(interval: Interval | None) -> str:
+    """`−0.003 … 0.012`."""
+    return "–" if interval is None else f"{interval.low:.3f} … {interval.high:.3f}".replace("-", "−")
+
+
+def paired_values(paired: PairedDifference) -> dict[str, float | None]:
+    """Plain values for JSON and CSV; None where undefined."""
+    interval = paired.interval
+    values = {
+        "a": paired.a,
+        "b": paired.b,
+        "difference": paired.difference,
+        "difference_low": interval.low if interval is not None else math.nan,
+        "difference_high": interval.high if interval is not None else math.nan,
+        "share_a_better": paired.share_better,
+    }
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _label_line(label: LabelComparison) -> str:
+    precision = label.average_precision
+    mark = "*" if side_ahead(label) else " "
+    return (
+        f"  {mark} {shorten(label.name, length=22):22} {precision.a:.3f} {precision.b:.3f}  "
+        f"{change(precision.difference)}  {interval_of_change(precision.interval):15}  {label.num_positives:,} clips"
+    )

@@ -173,5 +173,7 @@ class FrontEnd:
 
 def _digest(values: Mapping[str, Any]) -> str:
     # floats and ints of equal value must not differ: 125 and 125.0 are one front end
-    canonical = {k: float(v) if isinstance(v, (int, float)) and not isinstance(v, bool) else v for k, v in values.items()}
+    canonical = {
+        k: float(v) if isinstance(v, (int, float)) and not isinstance(v, bool) else v for k, v in values.items()
+    }
     return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from earwitness.cli.import_model import write_imported
 from earwitness.cli.output import print_json, print_next, progress_bar, remark
-from earwitness.errors import ModelError, SettingsError
+from earwitness.errors import DownloadError, ModelError, SettingsError
 
 if TYPE_CHECKING:
     from earwitness.published.download import Download
@@ -56,10 +56,11 @@ class Pull:
 
         if source.weights_url.endswith(".h5"):
             require_h5py()  # before anything is fetched
-        class_map = None
-        if source.class_map_url is not None:
-            class_map = self._fetch(source.class_map_url, sha256=None).path
-        weights = self._fetch(source.weights_url, sha256=self.sha256)
+        try:
+            class_map = self._fetch(source.class_map_url, sha256=None).path if source.class_map_url else None
+            weights = self._fetch(source.weights_url, sha256=self.sha256)
+        except DownloadError as error:
+            raise DownloadError(f"{error}{_also_missing(source, error)}") from error
         try:
             imported = import_model(weights.path, published_as=source.published_as, class_map=class_map)
         except ModelError as error:
@@ -103,6 +104,14 @@ class Pull:
         )
         remark(f"{fetched.path}{' (was there)' if fetched.was_there else ''}\n  SHA-256 {fetched.sha256}: {said}")
         return fetched
+
+
+def _also_missing(source: "Source", error: DownloadError) -> str:
+    """What else to fetch, for those who fetch by hand."""
+    from earwitness.published.download import cached_path
+
+    missing = [url for url in source.urls if not cached_path(url).exists() and url not in str(error)]
+    return "".join(f"; likewise {url} at {cached_path(url)}" for url in missing)
 
 
 def _described(fetched: "Download") -> dict[str, object]:

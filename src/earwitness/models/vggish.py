@@ -22,9 +22,9 @@ was. No batch norm; every convolution is 3 x 3 with stride 1, padding and a bias
 72.14 M weights and 863.9 M multiplies without an output. (Its authors print neither.)
 
 The last map enters hidden 1 with its channels side by side, frame by frame and band by band, as in TensorFlow: so the
-published weights are held as they are. In the older release a ReLU followed hidden 3 (`last_relu`); the newer has none.
-`whiten` puts the release's post-processor behind it: a rotation with whitening, and a limit of 2 in either direction. The
-published embeddings were then rounded to 8 bits; here they are not, for rounding has no gradient.
+published weights are held as they are. In the older release a ReLU followed hidden 3 (`last_relu`); the newer has
+none. `whiten` puts the release's post-processor behind it: a rotation with whitening, and a limit of 2 in either
+direction. The published embeddings were then rounded to 8 bits; here they are not, for rounding has no gradient.
 """
 
 from itertools import pairwise

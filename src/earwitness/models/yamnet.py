@@ -1,9 +1,10 @@
 """YAMNet: MobileNet v1 for log-mel patches, as Google released it for 521 labels of Audio Set.
 
 The released definition (tensorflow/models, research/audioset/yamnet) of Howard et al. 2017, "MobileNets: Efficient
-Convolutional Neural Networks for Mobile Vision Applications". A separable convolution is a 3 x 3 filter for each channel
-by itself, which has the stride, and a 1 x 1 convolution over the channels; batch norm (epsilon 1e-4) and ReLU follow each
-of the two. A map is padded as TensorFlow pads: where a stride of 2 meets an even size, behind its last row only.
+Convolutional Neural Networks for Mobile Vision Applications". A separable convolution is a 3 x 3 filter for each
+channel by itself, which has the stride, and a 1 x 1 convolution over the channels; batch norm (epsilon 1e-4) and ReLU
+follow each of the two. A map is padded as TensorFlow pads: where a stride of 2 meets an even size, behind its last row
+only.
 
     layers                         output (frames x bands x channels)   weights (521 labels)
     patch                             96 x 64 x 1

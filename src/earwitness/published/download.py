@@ -2,8 +2,8 @@
 
 The cache is `earwitness` in $XDG_CACHE_HOME, or in ~/.cache. Each URL has a folder there; in it the file, or as much of
 it as has come (`NAME.partial`) with what the server said of it (`NAME.partial.json`), so that a later call goes on from
-there, unless the file has changed at the server. A file that is there is used without the network, whoever put it there.
-Proxies are those of the environment (http_proxy, https_proxy, no_proxy).
+there, unless the file has changed at the server. A file that is there is used without the network, whoever put it
+there. Proxies are those of the environment (http_proxy, https_proxy, no_proxy).
 
 Checked are the length that the server announced, and the SHA-256 that the user, or the file's name, says.
 """
@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import SSLError
 from typing import Any
 
 from earwitness.errors import DownloadError
@@ -28,7 +29,7 @@ from earwitness.files import PARTIAL_SUFFIX, locked, sync_folder
 
 _TRIES = 5
 """Connections in a row that bring nothing new before it is given up."""
-_WAIT_SECONDS = 1.0
+_WAIT_SECONDS = 0.5
 """Before the second of these; twice as long before each further one."""
 _TIMEOUT_SECONDS = 30.0
 _BLOCK_BYTES = 1 << 18
@@ -133,14 +134,14 @@ class _Transfer:
                             f"{self._url}: the server refuses ({error.code} {error.reason}); {self._by_hand()}"
                         ) from error
                 why = f"{error.code} {error.reason}"
-            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, SSLError) as error:
                 why = str(getattr(error, "reason", error)) or type(error).__name__
             failures = 0 if self._num_there() > before else failures + 1
             if failures >= _TRIES:
                 there = self._num_there()
                 kept = f"; {there:,} bytes are kept, and the same command goes on from there" if there else ""
                 raise DownloadError(f"{self._url}: no connection ({why}){kept}. {self._by_hand()}")
-            time.sleep(_WAIT_SECONDS * 2**failures if failures else 0)
+            time.sleep(_WAIT_SECONDS * 2 ** (failures - 1) if failures else 0)
         self._partial.replace(self._path)
         self._record.unlink(missing_ok=True)
         sync_folder(self._path.parent)

@@ -185,8 +185,8 @@ def format_of(path: Path) -> Format:
     if path.suffix == ".ckpt":
         return "TensorFlow checkpoint"
     raise ModelError(
-        f"{path}: neither Keras (.h5), TFLite, PyTorch (.pth) nor a TensorFlow checkpoint by its content; truncated, or "
-        "something else (a page of a server that refused?)"
+        f"{path}: neither Keras (.h5), TFLite, PyTorch (.pth) nor a TensorFlow checkpoint by its content; truncated, "
+        "or something else (a page of a server that refused?)"
     )
 
 

@@ -21,6 +21,11 @@ class Source:
     weights_url: str
     class_map_url: str | None = None
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All of its files."""
+        return (self.weights_url,) if self.class_map_url is None else (self.class_map_url, self.weights_url)
+
 
 SOURCES = {
     "yamnet": Source(

@@ -3,8 +3,8 @@
 Version 1, as VGGish was published: one file, a sorted table of `SavedTensorSlices` messages; the first has names and
 shapes, each other one the numbers of a tensor.
 
-Version 2: `NAME.index`, a sorted table of `BundleEntryProto` messages by tensor name, which say where the numbers lie in
-`NAME.data-00000-of-00001` and its like.
+Version 2: `NAME.index`, a sorted table of `BundleEntryProto` messages by tensor name, which say where the numbers lie
+in `NAME.data-00000-of-00001` and its like.
 
 Every block and tensor has a checksum, and each is checked.
 
@@ -91,8 +91,8 @@ def _slice_tensors(table: memoryview, path: Path) -> dict[str, npt.NDArray[Any]]
         shape = shapes.get(name)
         if shape is None or len(numbers) != int(np.prod(shape)) or name in found:
             raise ModelError(
-                f"{path}: tensor {name!r} has {len(numbers):,} numbers for shape {list(shape or ())}; it is damaged, or "
-                "stored in slices, which are not read"
+                f"{path}: tensor {name!r} has {len(numbers):,} numbers for shape {list(shape or ())}; it is damaged, "
+                "or stored in slices, which are not read"
             )
         found[name] = numbers.reshape(shape)
     if missing := [name for name in shapes if name not in found]:

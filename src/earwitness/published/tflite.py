@@ -95,7 +95,7 @@ class _Graph:
         found = []
         for operator in self._operators:
             code = self._item(self._codes, operator.whole_number(_OPERATOR_CODE, kind="<I"), "operator code")
-            inputs = [int(i) for i in operator.numbers(_OPERATOR_INPUTS, "<i4")]  # type: ignore[call-overload]
+            inputs = [int(i) for i in operator.numbers(_OPERATOR_INPUTS, "<i4")]
             if code not in _KINDS or len(inputs) < 2:
                 continue
             weight = self._item(self._tensors, inputs[1], "tensor")
@@ -130,10 +130,10 @@ class _Graph:
     def _numbers(self, tensor: Table) -> npt.NDArray[np.float32]:
         """A tensor's numbers in its shape, dequantised."""
         name, kind = tensor.text(_TENSOR_NAME), tensor.whole_number(_TENSOR_TYPE, kind="<b")
-        shape = tuple(int(size) for size in tensor.numbers(_TENSOR_SHAPE, "<i4"))  # type: ignore[call-overload]
+        shape = tuple(int(size) for size in tensor.numbers(_TENSOR_SHAPE, "<i4"))
         if kind not in _DTYPES:
             raise ModelError(
-                f"{self._path}: tensor {name!r} is of TFLite type {kind}; weights of float32, float16 and 8 bits are read"
+                f"{self._path}: tensor {name!r} is of TFLite type {kind}; float32, float16 and 8 bits are read"
             )
         expected, came = int(np.prod(shape)) * np.dtype(_DTYPES[kind]).itemsize, self._num_bytes(tensor)
         if min(shape, default=1) < 1 or came != expected:

@@ -1,9 +1,9 @@
 """Which tensor of a published VGGish belongs where in ours.
 
-- TensorFlow checkpoint (as released): `vggish/conv1/weights`, `vggish/conv3/conv3_1/biases`, `vggish/fc1/fc1_1/weights`,
-  `vggish/fc2/weights` ...
-- Keras conversions (.h5): the same names with `kernel` and `bias`, with or without `vggish_` or a scope before them, and
-  `conv3_1` or `fc1_1` by themselves.
+- TensorFlow checkpoint (as released): `vggish/conv1/weights`, `vggish/conv3/conv3_1/biases`,
+  `vggish/fc1/fc1_1/weights`, `vggish/fc2/weights` ...
+- Keras conversions (.h5): the same names with `kernel` and `bias`, with or without `vggish_` or a scope before them,
+  and `conv3_1` or `fc1_1` by themselves.
 - PyTorch (torchvggish): `features.0.weight`, `embeddings.0.weight` ...; `pproc.` is its post-processor.
 
 All of them end in the embedding: a classifier was not published. The parameters of the post-processor come in a file of

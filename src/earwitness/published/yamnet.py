@@ -1,11 +1,12 @@
 """Which tensor of a published YAMNet belongs where in ours.
 
-- Keras (.h5, as released): `layer1/conv/kernel`, `layer2/depthwise_conv/depthwise_kernel`, `layer2/pointwise_conv/kernel`
-  and, below `.../bn`, `beta`, `moving_mean`, `moving_variance` (`gamma` is not there: it does not scale);
+- Keras (.h5, as released): `layer1/conv/kernel`, `layer2/depthwise_conv/depthwise_kernel`,
+  `layer2/pointwise_conv/kernel` and, below `.../bn`, `beta`, `moving_mean` and `moving_variance` (no `gamma`: it does
+  not scale);
   `dense/kernel` and `dense/bias`, whatever number Keras has put behind `dense`.
 - PyTorch (the conversion by w-hc): `layer1.fused.conv.weight`, `layer2.depthwise_conv.bn.bias`, `classifier.weight` ...
 - TFLite: by the order of layers, for converters name tensors as they like. Batch norm is folded into weights and biases
-  there, and stays so: our network is built without it. The front end of the file is passed over; ours computes the same.
+  there, and stays so: our network is built without it. The front end of the file is passed over; ours does the same.
 
 References: tensorflow/models, research/audioset/yamnet; w-hc/torch_audioset.
 """
@@ -38,9 +39,13 @@ FRONT_END = FrontEnd(log_offset=0.001, patch_hop_frames=48, fill_last_patch=True
 _LAYER = re.compile(r"(?:^|/)(layer\d+/(?:conv|depthwise_conv|pointwise_conv)(?:/bn)?/[a-z_]+)$")
 _DENSE = re.compile(r"(?:^|/)(?:dense(?:_\d+)?|logits)/(kernel|bias)$")
 
-_NORM = {"weight": ("gamma", 1.0), "bias": ("beta", None)} | {
-    f"running_{each}": (f"moving_{each if each == 'mean' else 'variance'}", None) for each in ("mean", "var")
+_NORM = {
+    "weight": ("gamma", 1.0),
+    "bias": ("beta", None),
+    "running_mean": ("moving_mean", None),
+    "running_var": ("moving_variance", None),
 }
+"""Keras' name for each tensor of a batch norm, and the value that stands for one that is not there."""
 
 
 def place_keras_tensors(network: Network, found: Tensors, *, path: Path) -> None:

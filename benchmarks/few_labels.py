@@ -2,10 +2,10 @@
 
     EARWITNESS_DATA=... python benchmarks/few_labels.py FOLDER [--clips 10 40 100] [--scratch-steps 200]
 
-For each fold of ESC-10, so many clips a class are drawn from the other four folds, the same for both; the fold itself is
-tagged. The embeddings are made once; the classifier is logistic regression (500 steps of 64 patches, nothing tuned). From
-scratch: a ResNet-50 of an eighth of the width with the recipe for small corpora. Prints accuracy over folds with Student's
-interval, and the seconds of learning. FOLDER keeps everything; a second call goes on.
+For each fold of ESC-10, so many clips are drawn from the other four folds, as many of each class, the same for both;
+the fold itself is tagged. The embeddings are made once; the classifier is logistic regression (500 steps of 64 patches,
+nothing tuned). From scratch: a ResNet-50 of an eighth of the width with the recipe for small corpora. Prints accuracy
+over folds with Student's interval, and the seconds of learning. FOLDER keeps everything; a second call goes on.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import numpy as np
 from scipy import stats
 
 from earwitness.datasets.esc50 import manifest_from_esc50
+from earwitness.front_end import FrontEnd
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.models.model_file import load_model
 from earwitness.models.precision import choose_device
@@ -47,14 +48,16 @@ def main() -> None:
     """Learn from few clips in both ways and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--clips", type=int, nargs="+", default=[10, 40, 100], help="labelled clips, all classes together")
+    parser.add_argument(
+        "--clips", type=int, nargs="+", default=[10, 40, 100], help="labelled clips, all classes together"
+    )
     parser.add_argument("--scratch-steps", type=int, default=200, help="of the training from scratch")
     arguments = parser.parse_args()
     data, folder = Path(os.environ["EARWITNESS_DATA"]), arguments.folder
     model = import_model(data / "weights" / "yamnet_waveform_b.tflite", published_as="yamnet").model
     manifest = manifest_from_esc50(data / "esc10")
-    for name, settings in (("yamnet", BuildSettings(front_end=model.front_end)), ("paper", BuildSettings())):
-        build_store(manifest, folder / f"store_{name}", settings=settings)
+    for name, front_end in (("yamnet", model.front_end), ("paper", FrontEnd())):
+        build_store(manifest, folder / f"store_{name}", settings=BuildSettings(front_end=front_end))
     yamnet_store, paper_store = Store.open(folder / "store_yamnet"), Store.open(folder / "store_paper")
     began = time.perf_counter()
     made = embed_store(model, yamnet_store, folder / "embeddings", device="cpu")

@@ -17,6 +17,7 @@ import csv
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -161,7 +162,7 @@ def compare(ours: Array, theirs: Array) -> None:
     ranks = median(float(spearmanr(a, b).statistic) for a, b in zip(ours, theirs, strict=True))
     difference = np.abs(ours - theirs)
     print(
-        f"  same first label {same_first:6.1%}; its first among our five {among_five:6.1%}; of five shared {shared:.2f};"
+        f"  same first label {same_first:6.1%}; its first among our five {among_five:6.1%}; of 5 shared {shared:.2f};"
         f" correlation {pearson:.4f}, of ranks (median) {ranks:.4f};"
         f" score differs by {difference.mean():.5f} in the mean, {difference.max():.3f} at most"
     )
@@ -193,7 +194,7 @@ def speed(model: Model, path: Path, waveform: Array) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sound.wav"
         wavfile.write(file, 16_000, (waveform * 32_767).astype(np.int16))
-        ways = {
+        ways: dict[str, Callable[[], object]] = {
             "TFLite runtime, waveform to scores": lambda: runtime(waveform),
             "ours, patches to scores": lambda: scorer(patches),
             "ours, waveform to scores": lambda: scorer(

@@ -99,9 +99,7 @@ class Pull:
                 bar.update(done - bar.n)
 
             fetched = download(url, sha256=sha256, on_bytes=show)
-        said = (
-            "as expected" if fetched.is_checked else "--sha256 compares it; its publisher names none that is known here"
-        )
+        said = "as expected" if fetched.is_checked else "not compared, for none is known here; --sha256 compares it"
         remark(f"{fetched.path}{' (was there)' if fetched.was_there else ''}\n  SHA-256 {fetched.sha256}: {said}")
         return fetched
 

@@ -155,7 +155,8 @@ class _Transfer:
         if there and mark:
             request.add_header("Range", f"bytes={there}-")
             request.add_header("If-Range", mark)
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+        # an opener of its own: the common one keeps to the proxies that were set when it was first used
+        with urllib.request.build_opener().open(request, timeout=_TIMEOUT_SECONDS) as answer:
             is_rest = answer.status == http.client.PARTIAL_CONTENT
             if is_rest and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {there}-"):
                 self._begin_anew()

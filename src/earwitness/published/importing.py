@@ -4,7 +4,7 @@ What a file is, its content says where it can, and its name else. The model's pr
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -86,21 +86,23 @@ def import_model(
 
 def _import_yamnet(path: Path, class_map: Path | None) -> ImportedModel:
     file_format = format_of(path)
-    layers: list[TFLiteLayer] = []
+    before: Sequence[TFLiteLayer] = ()
+    layers: Sequence[TFLiteLayer] = ()
     tensors: Tensors = {}
     if file_format == "TFLite":
-        layers = read_tflite_layers(path)
-        own = yamnet.network_layers(layers)
-        sizes = [len(own[-1].weight)] if own else []
+        all_layers = read_tflite_layers(path)
+        layers = yamnet.network_layers(all_layers, path=path)
+        before = all_layers[: len(all_layers) - len(layers)]
+        biases = [layer.bias for layer in layers[-1:] if layer.bias is not None]
     elif file_format == "Keras":
         tensors = read_keras_tensors(path)
-        sizes = yamnet.keras_output_sizes(tensors)
+        biases = yamnet.keras_output_biases(tensors)
     elif file_format == "PyTorch":
         tensors = read_torch_tensors(path)
-        sizes = [len(numbers) for name, numbers in tensors.items() if name == "classifier.bias"]
+        biases = [numbers for name, numbers in tensors.items() if name == "classifier.bias"]
     else:
         raise ModelError(f"{path}: a {file_format}, which yamnet was not published as; .h5, .tflite and .pth are read")
-    num_labels = yamnet.count_labels(sizes, path=path)
+    num_labels = yamnet.num_outputs(biases, path=path)
     label_set = _class_map(path, class_map, num_labels)
     arguments = _arguments(num_labels)
     if file_format == "TFLite":
@@ -120,11 +122,10 @@ def _import_yamnet(path: Path, class_map: Path | None) -> ImportedModel:
         front_end=yamnet.FRONT_END,
         provenance=_provenance(path, file_format, "yamnet"),
     )
-    before = layers[: len(layers) - len(yamnet.network_layers(layers))]
     return ImportedModel(
         model=model,
         format=file_format,
-        num_tensors=2 * (len(layers) - len(before)) if layers else len(tensors),
+        num_tensors=2 * len(layers) or len(tensors),
         left_out=tuple(layer.name for layer in before),
         is_quantised=any(layer.is_quantised for layer in layers),
     )

@@ -39,11 +39,16 @@ def table_entries(data: memoryview) -> Iterator[tuple[bytes, memoryview, bool]]:
         raise TableError("it does not end as such a file does")
     try:
         footer = data[-FOOTER_BYTES:]
-        _, place = _handle(footer, 0)
+        about, place = _handle(footer, 0)
         index, _ = _handle(footer, place)
-        for _, value, _ in _block_entries(data, *index):
+        for block in (about, index):
+            if not _block(data, *block)[1]:
+                raise TableError("its index was altered: the checksum is another one")
+        for _, value in _entries(_block(data, *index)[0]):
             handle, _ = _handle(value, 0)
-            yield from _block_entries(data, *handle)
+            entries, is_right = _block(data, *handle)
+            for key, each in _entries(entries):
+                yield key, each, is_right
     except MessageError as error:
         raise TableError(str(error)) from error
 
@@ -54,7 +59,8 @@ def _handle(data: memoryview, place: int) -> tuple[tuple[int, int], int]:
     return (start, num_bytes), place
 
 
-def _block_entries(data: memoryview, start: int, num_bytes: int) -> Iterator[tuple[bytes, memoryview, bool]]:
+def _block(data: memoryview, start: int, num_bytes: int) -> tuple[memoryview, bool]:
+    """The entries of a block, and whether its checksum is right."""
     end = start + num_bytes
     if end + _TRAILER_BYTES > len(data) or num_bytes < 4:
         raise TableError(f"a block lies at bytes {start:,} to {end:,} of {len(data):,}")
@@ -63,8 +69,13 @@ def _block_entries(data: memoryview, start: int, num_bytes: int) -> Iterator[tup
     stored = int.from_bytes(data[end + 1 : end + _TRAILER_BYTES], "little")
     is_right = masked(crc32c(data[start : end + 1])) == stored
     block = data[start:end]
-    num_restarts = int.from_bytes(block[-4:], "little")
-    entries = block[: len(block) - 4 * (num_restarts + 1)] if 4 * (num_restarts + 1) <= len(block) else block[:0]
+    restarts_bytes = 4 * (int.from_bytes(block[-4:], "little") + 1)
+    if restarts_bytes > num_bytes:
+        raise TableError("the end of a block makes no sense")
+    return block[: num_bytes - restarts_bytes], is_right
+
+
+def _entries(entries: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     key, place = b"", 0
     while place < len(entries):
         num_shared, place = varint(entries, place)
@@ -74,5 +85,5 @@ def _block_entries(data: memoryview, start: int, num_bytes: int) -> Iterator[tup
             raise TableError("an entry ends behind its block")
         key = key[:num_shared] + bytes(entries[place : place + num_own])
         place += num_own
-        yield key, entries[place : place + value_bytes], is_right
+        yield key, entries[place : place + value_bytes]
         place += value_bytes

@@ -5,6 +5,7 @@ whatever else a pickle could ask for.
 """
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ from safetensors.torch import load_file
 
 from earwitness.errors import ModelError
 from earwitness.table_files import first_line
+
+_DAMAGED = (
+    *(pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError),
+    *(KeyError, IndexError, TypeError, AttributeError, AssertionError),
+)
+"""What torch raises where a pickle is refused, or makes no sense."""
 
 
 def read_torch_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -27,8 +34,10 @@ def read_torch_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         if path.suffix == ".safetensors":
             values: Any = load_file(path)
         else:
-            values = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of a newer kind of pickle: it is read, or refused below
+                values = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, *_DAMAGED) as error:
         raise ModelError(
             f"{path}: not a readable file of tensors: truncated, damaged, or holds code, which is never run "
             f"({first_line(error)})"

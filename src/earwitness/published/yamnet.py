@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import ModelError
@@ -84,62 +83,64 @@ def place_torch_tensors(network: Network, found: Tensors, *, path: Path) -> None
 
 
 def place_tflite_layers(network: Network, layers: Sequence[TFLiteLayer], *, path: Path) -> None:
-    """Give a network without batch norm the layers of a TFLite file, the front end's excepted.
+    """Give a network without batch norm its layers of a TFLite file, as `network_layers` gives them.
 
     Raises:
         ModelError: they are not YAMNet's; a tensor is named.
     """
     parts = _parts()
-    strides = [2, *(stride for _, each in SEPARABLE_LAYERS for stride in (each, 1))]
+    wanted: dict[str, Wanted] = {}
+    found: dict[str, npt.NDArray[Any]] = {}
+    for number, layer in enumerate(layers):
+        ours = f"{parts[number][0]}.0" if number < len(parts) else "head"
+        axes = {"convolution": (0, 3, 1, 2), "depthwise convolution": (3, 0, 1, 2)}.get(layer.kind)
+        assert layer.bias is not None
+        for name, tensor_name, numbers in (("weight", layer.name, layer.weight), ("bias", layer.bias_name, layer.bias)):
+            label = f"{tensor_name} (layer {number + 1}, {name})"  # names need not be unique in a TFLite file
+            found[label] = numbers
+            wanted[f"{ours}.{name}"] = Wanted(name=label, axes=axes if name == "weight" else None)
+    place_tensors(network, wanted, found, path=path, what="yamnet")
+
+
+def network_layers(layers: Sequence[TFLiteLayer], *, path: Path) -> Sequence[TFLiteLayer]:
+    """The layers from the first convolution on: those before belong to the front end.
+
+    Raises:
+        ModelError: they are not in yamnet's order, or have other strides.
+    """
+    strides = [2, *(stride for _, each in SEPARABLE_LAYERS for stride in (each, 1)), 1]
     kinds = ["convolution", *["depthwise convolution", "convolution"] * len(SEPARABLE_LAYERS), "fully connected layer"]
-    own = network_layers(layers)
+    first = next((i for i, layer in enumerate(layers) if layer.kind == "convolution"), len(layers))
+    own = layers[first:]
     if len(own) != len(kinds):
         raise ModelError(
             f"{path}: it has {len(own)} layers with weights behind its front end, yamnet has {len(kinds)}; this is the "
             "file of another network"
         )
-    wanted: dict[str, Wanted] = {}
-    found: dict[str, npt.NDArray[Any]] = {}
-    for number, (layer, kind) in enumerate(zip(own, kinds, strict=True)):
-        stride = strides[number] if number < len(strides) else 1
+    for layer, kind, stride in zip(own, kinds, strides, strict=True):
         if layer.kind != kind or layer.bias is None or layer.strides != (stride, stride):
             raise ModelError(
                 f"{path}: tensor {layer.name!r} belongs to a {layer.kind} with strides {layer.strides}"
                 f"{'' if layer.bias is not None else ' and no bias'}; yamnet has a {kind} with strides "
                 f"{(stride, stride)} and a bias there"
             )
-        ours = f"{parts[number][0]}.0" if number < len(parts) else "head"
-        axes = {"convolution": (0, 3, 1, 2), "depthwise convolution": (3, 0, 1, 2)}.get(kind)
-        for name, tensor_name, numbers in (("weight", layer.name, layer.weight), ("bias", layer.bias_name, layer.bias)):
-            # names need not be unique in a TFLite file
-            label = f"{tensor_name} (layer {number + 1}, {name})"
-            found[label] = numbers
-            wanted[f"{ours}.{name}"] = Wanted(name=label, axes=axes if name == "weight" else None)
-    place_tensors(network, wanted, found, path=path, what="yamnet")
+    return own
 
 
-def network_layers(layers: Sequence[TFLiteLayer]) -> Sequence[TFLiteLayer]:
-    """The layers from the first convolution on: those before belong to the front end."""
-    first = next((i for i, layer in enumerate(layers) if layer.kind == "convolution"), len(layers))
-    return layers[first:]
-
-
-def count_labels(output_sizes: Sequence[int], *, path: Path) -> int:
-    """How many outputs a file has, of the sizes that its last layer's bias may have.
+def num_outputs(biases: Sequence[npt.NDArray[Any]], *, path: Path) -> int:
+    """How many labels a file has, by the bias of its output, if that is there.
 
     Raises:
-        ModelError: there is no such layer.
+        ModelError: it is not.
     """
-    if not output_sizes:
+    if not biases:
         raise ModelError(f"{path}: it has no output layer of yamnet; this is the file of another network")
-    return output_sizes[-1]
+    return int(biases[-1].size)
 
 
-def keras_output_sizes(found: Tensors) -> list[int]:
+def keras_output_biases(found: Tensors) -> list[npt.NDArray[Any]]:
     """Of Keras' last layer, if it is there."""
-    return [
-        len(np.atleast_1d(numbers)) for name, numbers in found.items() if _DENSE.search(name) and name.endswith("bias")
-    ]
+    return [found[name] for name in found if name.endswith("bias") and _DENSE.search(name)]
 
 
 def _parts() -> list[tuple[str, str]]:

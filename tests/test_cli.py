@@ -425,7 +425,11 @@ def test_models() -> None:
     listed = json.loads(earwitness("models", "--json").stdout)
     assert (listed["schema_version"], listed["num_labels"], listed["bottleneck"]) == (1, 3087, None)
     rows = {row["network"]: row for row in listed["networks"]}
-    assert sorted(rows) == ["alexnet", "fully_connected", "inception_v3", "resnet50", "vgg"]
+    assert sorted(rows) == ["alexnet", "fully_connected", "inception_v3", "resnet50", "vgg", "vggish", "yamnet"]
+    assert rows["yamnet"]["paper_num_weights"] is None
+    assert rows["yamnet"]["released"]["num_weights"] == 3_740_425
+    assert rows["yamnet"]["released"]["published_num_multiply_adds"] == 69_200_000
+    assert rows["vggish"]["released"]["num_weights"] == 72_141_184
     assert rows["resnet50"]["num_weights"] == 29_827_023
     assert rows["resnet50"]["paper_num_weights"] == 30_000_000
     assert rows["vgg"]["embedding_size"] == 4096
@@ -433,7 +437,9 @@ def test_models() -> None:
     assert [name for name, row in rows.items() if row["remark"] is not None] == ["inception_v3"]
     assert "4.7 G are not reconciled" in rows["inception_v3"]["remark"]
     table = earwitness("models").stdout
-    assert table.endswith(f"\ninception_v3: {rows['inception_v3']['remark']}\n")
+    assert f"\ninception_v3: {rows['inception_v3']['remark']}\n" in table
+    assert re.search(r"^yamnet +521 +3\.74 M +3\.7 M +69\.17 M +69\.2 M +1,024$", table, re.MULTILINE)
+    assert re.search(r"^vggish +none +72\.14 M +- +863\.9 M +- +128$", table, re.MULTILINE)
     assert re.search(r"^inception_v3 +28\.08 M +28 M +5\.438 G +4\.7 G +2,048$", table, re.MULTILINE)
 
 

@@ -248,6 +248,22 @@ def test_short_clips_are_padded_to_one_patch(num_samples, num_frames, is_padded)
     assert np.array_equal(frames, waveform_frames(padded, front_end=FrontEnd()))
 
 
+@pytest.mark.parametrize(("num_samples", "num_patches"), [(1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (80_000, 10)])
+def test_the_last_patch_is_filled_where_the_front_end_says_so(num_samples, num_patches):
+    """The counts are those of YAMNet's release: a patch, and one more for each 7,680 samples begun."""
+    front_end = FrontEnd(patch_hop_frames=48, fill_last_patch=True)
+    sound = np.round(3_000 * np.sin(np.arange(num_samples)))
+    with media_frames(wav(sound, 16_000), front_end=front_end) as stream:
+        frames = np.concatenate(list(stream))
+    assert stream.is_padded == (num_samples < 15_600)
+    assert len(frames) == stream.num_frames == 96 + 48 * (num_patches - 1)
+    assert front_end.frames_to_patches(len(frames)) == num_patches
+    assert np.array_equal(frames, waveform_frames((sound / 2**15).astype(np.float32), front_end=front_end))
+    by_hand = np.zeros(15_600 + 7_680 * (num_patches - 1), np.float32)
+    by_hand[:num_samples] = sound / 2**15
+    assert np.array_equal(frames, waveform_frames(by_hand, front_end=FrontEnd()))
+
+
 def test_an_empty_clip_has_no_frames():
     with media_frames(wav([], 16_000), front_end=FrontEnd()) as stream, pytest.raises(NoSamplesError):
         next(stream)

@@ -47,6 +47,7 @@ CHANGES: dict[str, Any] = {
     "log_offset": 0.02,
     "patch_frames": 98,
     "patch_hop_frames": 48,
+    "fill_last_patch": True,
 }
 
 
@@ -65,7 +66,7 @@ def test_identity_differs_with_every_field(name: str) -> None:
 
 
 def test_equal_front_ends_are_one() -> None:
-    same = FrontEnd(min_hz=125, max_hz=7_500)
+    same = FrontEnd(min_hz=125, max_hz=7_500, fill_last_patch=False)
     assert same == DEFAULT
     assert same.identity == DEFAULT.identity
     assert same.differences(DEFAULT) == ""
@@ -83,7 +84,30 @@ def test_json_round_trip() -> None:
     assert FrontEnd.from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(FrontEnd)])
+def test_fields_added_later_are_written_only_where_they_say_something_new() -> None:
+    """So that what earlier versions wrote means the same, and they can read what means the same to them."""
+    assert "fill_last_patch" not in DEFAULT.to_dict()
+    assert FrontEnd.from_dict({**DEFAULT.to_dict(), "fill_last_patch": False}) == DEFAULT
+    filling = replace(DEFAULT, fill_last_patch=True)
+    assert filling.to_dict()["fill_last_patch"] is True
+    assert FrontEnd.from_dict(filling.to_dict()) == filling
+
+
+@pytest.mark.parametrize(("num_samples", "seconds"), [(1, 0.975), (15_600, 0.975), (15_601, 1.455), (80_000, 5.295)])
+def test_silence_behind_completes_the_last_patch(num_samples: int, seconds: float) -> None:
+    """By hand, of YAMNet: a first patch of 0.975 s, and 0.48 s for each further one."""
+    yamnet = FrontEnd(log_offset=0.001, patch_hop_frames=48, fill_last_patch=True)
+    assert (num_samples + yamnet.samples_of_silence_behind(num_samples)) / 16_000 == seconds
+    assert DEFAULT.samples_of_silence_behind(num_samples) == max(0, 15_600 - num_samples)
+
+
+def test_filled_frames_are_those_of_their_patches() -> None:
+    filling = replace(DEFAULT, fill_last_patch=True)
+    assert filling.frames_identity != DEFAULT.frames_identity
+    assert replace(filling, patch_hop_frames=48).frames_identity != filling.frames_identity
+
+
+@pytest.mark.parametrize("name", sorted(asdict(DEFAULT).keys() - {"fill_last_patch"}))
 def test_from_dict_wants_exactly_the_fields(name: str) -> None:
     values = asdict(DEFAULT)
     with pytest.raises(SettingsError, match="expected exactly the fields"):
@@ -109,6 +133,7 @@ def test_from_dict_wants_exactly_the_fields(name: str) -> None:
         ({"max_hz": "7500"}, "max_hz='7500' must be a finite number"),
         ({"log_offset": 0.0}, "log_offset=0.0 must be positive"),
         ({"log_offset": float("inf")}, "log_offset=inf must be a finite number"),
+        ({"fill_last_patch": 1}, "fill_last_patch=1 must be true or false"),
         ({"recipe": "other"}, "recipe='other' is unknown to this version"),
     ],
 )

@@ -85,12 +85,34 @@ def inception_v3() -> list[Layer]:
     return [*layers, linear(2048, 3087)]
 
 
+def yamnet() -> list[Layer]:
+    layers, num_in, places = [conv(1, 32, 9, 48 * 32)], 32, 48 * 32
+    outs = [64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
+    for number, num_out in enumerate(outs, start=2):
+        places //= 4 if number in (3, 5, 7, 13) else 1
+        layers += [conv(1, num_in, 9, places), conv(num_in, num_out, 1, places)]
+        num_in = num_out
+    return [*layers, linear(1024, 3087)]
+
+
+def vggish() -> list[Layer]:
+    layers, num_in, places = [], 1, 96 * 64
+    for num_out, count in ((64, 1), (128, 1), (256, 2), (512, 2)):
+        for _ in range(count):
+            layers.append((num_in * 9, num_out, places, 1))  # a bias, no batch norm
+            num_in = num_out
+        places //= 4
+    return [*layers, linear(512 * 6 * 4, 4096), linear(4096, 4096), linear(4096, 128), linear(128, 3087)]
+
+
 BY_HAND = {
     "alexnet": alexnet(),
     "fully_connected": fully_connected(),
     "inception_v3": inception_v3(),
     "resnet50": resnet50(),
     "vgg": vgg(),
+    "vggish": vggish(),
+    "yamnet": yamnet(),
 }
 
 
@@ -127,6 +149,23 @@ def test_paper_figures_after_rounding(network: str, weights: str | None, multipl
             decimals = len(digits.partition(".")[2])
             assert round(ours / size, decimals) == float(digits)
             assert registered == float(digits) * size
+
+
+def test_published_figures_of_yamnet_after_rounding() -> None:
+    """Its README: 3.7M weights and 69.2M multiplies. Batch norm's scales, which the release has not, do not show."""
+    costs, released = network_costs("yamnet", num_labels=521), NETWORKS["yamnet"].released
+    assert released is not None
+    assert released.num_multiply_adds == round(costs.num_multiply_adds, -5) == 69_200_000
+    for num_weights in (costs.num_weights, costs.num_weights - 10_944):
+        assert released.num_weights == round(num_weights, -5) == 3_700_000
+
+
+def test_vggish_up_to_its_embedding() -> None:
+    costs = network_costs("vggish", num_labels=1)
+    assert costs.num_weights - 129 == 72_141_184
+    with torch.device("meta"):
+        parts = [sum(p.numel() for p in m.parameters()) for m in create_network("vggish", num_labels=1).hidden]
+    assert [part for part in parts if part] == [50_335_744, 16_781_312, 524_416]
 
 
 def test_alexnets_figures_are_cut_not_rounded() -> None:

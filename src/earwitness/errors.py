@@ -14,6 +14,7 @@
     ├── CorpusError           a made corpus that cannot be written, or a folder that holds something else
     ├── StoreError            a store that cannot be read or written, or does not fit the model
     ├── ClusterError          a cluster that does not answer, or cannot do the work
+    ├── DownloadError         a file that cannot be fetched, or is not the one expected
     ├── ModelError            an unknown network, a damaged or foreign model file
     ├── RunError              a run folder that cannot be started, resumed or read
     │   └── DivergedError         a training whose loss or weights are no longer numbers
@@ -102,6 +103,10 @@ class StoreError(EarwitnessError):
 
 class ClusterError(EarwitnessError):
     """A cluster does not answer, or cannot do the work."""
+
+
+class DownloadError(EarwitnessError):
+    """A file cannot be fetched, or is not the one expected."""
 
 
 class ModelError(EarwitnessError):

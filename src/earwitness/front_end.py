@@ -6,10 +6,10 @@ ln(mel + 0.01).
 
 Terms: a *frame* is one column of the log-mel spectrogram, `num_bands` values; a *patch* is `patch_frames`
 consecutive frames, what a network sees. Frames are complete windows only, no padding: the last incomplete
-window and the last incomplete patch are dropped.
+window and the last incomplete patch are dropped, unless `fill_last_patch` fills them up with silence.
 
 A store holds frames, from which patches of any length are cut when read; so `frames_identity` leaves the
-patch geometry out, and `identity`, which a model carries, has it in.
+patch geometry out, unless the frames were filled up by it, and `identity`, which a model carries, has it in.
 
 References: Hershey et al. 2017, section 3.1; the released VGGish parameters.
 """
@@ -24,6 +24,10 @@ from typing import Any
 from earwitness.errors import SettingsError
 
 _PATCH_FIELDS = frozenset({"patch_frames", "patch_hop_frames"})
+
+_ADDED_FIELDS = {"fill_last_patch": False}
+"""Fields that earlier versions did not know, with the value that stands for what they did. At this value a field is
+neither written nor digested: what stores and models on disk say stays true."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,9 @@ class FrontEnd:
     """Frames of a patch (0.96 s)."""
     patch_hop_frames: int = 96
     """Frames from the start of one patch to the next; equal to `patch_frames`: no overlap (the paper)."""
+    fill_last_patch: bool = False
+    """Put silence behind the sound until its last patch is complete, as YAMNet does. False: drop what is left over,
+    but fill up sound that is shorter than one patch (the paper says nothing of either)."""
     recipe: str = "mean-downmix/swresample/float16"
     """What is code, not numbers: unweighted mean of channels, FFmpeg's resampler, float16 frames."""
 
@@ -58,6 +65,8 @@ class FrontEnd:
             value = getattr(self, field.name)
             if field.type is int:
                 self._require(type(value) is int and value >= 1, field.name, "must be a whole number, at least 1")
+            elif field.type is bool:
+                self._require(isinstance(value, bool), field.name, "must be true or false")
             elif field.type is float:
                 is_number = type(value) in (int, float) and math.isfinite(value)
                 self._require(is_number, field.name, "must be a finite number")
@@ -116,15 +125,23 @@ class FrontEnd:
         """Number of complete patches in `num_frames` frames."""
         return max(0, (num_frames - self.patch_frames) // self.patch_hop_frames + 1)
 
+    def samples_of_silence_behind(self, num_samples: int) -> int:
+        """How many zeros follow a waveform of `num_samples` (at least one) before it becomes frames."""
+        beyond_first = num_samples - self.min_patch_samples
+        if beyond_first <= 0:
+            return -beyond_first
+        return -beyond_first % (self.patch_hop_frames * self.hop_samples) if self.fill_last_patch else 0
+
     @property
     def identity(self) -> str:
         """16 hex digits that differ whenever any constant differs; models carry it."""
-        return _digest(asdict(self))
+        return _digest(self.to_dict())
 
     @property
     def frames_identity(self) -> str:
         """Like `identity`, but of the frames alone: equal whenever a stored frame means the same."""
-        return _digest({k: v for k, v in asdict(self).items() if k not in _PATCH_FIELDS})
+        left_out = frozenset[str]() if self.fill_last_patch else _PATCH_FIELDS
+        return _digest({k: v for k, v in self.to_dict().items() if k not in left_out})
 
     def differences(self, other: "FrontEnd") -> str:
         """What differs, as `name: mine / theirs` joined by commas; empty where the two are equal."""
@@ -136,7 +153,7 @@ class FrontEnd:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        return {k: v for k, v in asdict(self).items() if k not in _ADDED_FIELDS or v != _ADDED_FIELDS[k]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "FrontEnd":
@@ -146,7 +163,7 @@ class FrontEnd:
             SettingsError: a field is missing, unknown, or out of range.
         """
         known = {f.name for f in fields(cls)}
-        if set(values) != known:
+        if {*values, *_ADDED_FIELDS} != known:
             raise SettingsError(
                 "front end: expected exactly the fields "
                 f"{', '.join(sorted(known))}; came {', '.join(sorted(values)) or 'none'}"
@@ -156,5 +173,7 @@ class FrontEnd:
 
 def _digest(values: Mapping[str, Any]) -> str:
     # floats and ints of equal value must not differ: 125 and 125.0 are one front end
-    canonical = {k: float(v) if isinstance(v, (int, float)) else v for k, v in values.items()}
+    canonical = {
+        k: float(v) if isinstance(v, (int, float)) and not isinstance(v, bool) else v for k, v in values.items()
+    }
     return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()[:16]

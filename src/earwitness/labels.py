@@ -127,6 +127,10 @@ class LabelSet:
             raise LabelError("label set: its rows must be objects with id and name") from error
 
 
+NO_LABELS = LabelSet.of(["(no label)"])
+"""Of a model that was published up to its embedding: its one output has learnt nothing."""
+
+
 def read_label_set(path: str | Path) -> LabelSet:
     """Read a label set from a CSV with a header, or from a text file with one label a line.
 

@@ -2,6 +2,7 @@
 
 Frames are rounded to float16 here, on every route, so that a file read directly and the same file read from a store
 give the same scores. A clip that is shorter than one patch, but not empty, is padded with zeros to one, and says so.
+Where the front end fills the last patch, zeros follow longer clips, too.
 """
 
 from collections.abc import Generator, Iterator
@@ -59,9 +60,8 @@ def waveform_frames(waveform: NDArray[np.float32], *, front_end: FrontEnd) -> ND
     Returns:
         float16 [frames, bands]; none where the waveform is empty.
     """
-    missing = front_end.min_patch_samples - len(waveform)
-    if len(waveform) and missing > 0:
-        waveform = np.pad(waveform, (0, missing))
+    if len(waveform):
+        waveform = np.pad(waveform, (0, front_end.samples_of_silence_behind(len(waveform))))
     return logmel(waveform, front_end=front_end).astype(np.float16)
 
 
@@ -118,10 +118,10 @@ class FrameStream(BlockStream[np.float16]):
             if len(frames):
                 self.num_frames += len(frames)
                 yield frames
-        missing = self._front_end.min_patch_samples - self.num_samples
-        if missing > 0:
-            self.is_padded = True
-            frames = stream.push(np.zeros(missing, np.float32)).astype(np.float16)
+        self.is_padded = self.num_samples < self._front_end.min_patch_samples
+        silence = self._front_end.samples_of_silence_behind(self.num_samples)
+        frames = stream.push(np.zeros(silence, np.float32)).astype(np.float16)
+        if len(frames):
             self.num_frames += len(frames)
             yield frames
 

@@ -20,11 +20,13 @@ from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
 from earwitness.cli.evaluate import Evaluate
 from earwitness.cli.grid import Grid
+from earwitness.cli.import_model import ImportModel
 from earwitness.cli.inspect import Inspect
 from earwitness.cli.labels import Labels
 from earwitness.cli.manifest import Manifest
 from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
+from earwitness.cli.pull import Pull
 from earwitness.cli.recipe_option import recipe_asked_for
 from earwitness.cli.score import Score
 from earwitness.cli.store import StoreCare
@@ -34,7 +36,7 @@ from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score"})
+_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score", "pull"})
 
 
 def command_line(arguments: Sequence[str]) -> Any:
@@ -59,6 +61,8 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Tag, subcommand("tag")]
         | Annotated[Embed, subcommand("embed")]
         | Annotated[Models, subcommand("models")]
+        | Annotated[Pull, subcommand("pull")]
+        | Annotated[ImportModel, subcommand("import")]
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from earwitness.cli.output import print_json
 from earwitness.errors import SettingsError
-from earwitness.models.registry import NETWORKS, NetworkEntry
+from earwitness.models.registry import NETWORKS, NetworkEntry, Release
 
 if TYPE_CHECKING:
     from earwitness.models.costs import NetworkCosts
@@ -18,7 +18,10 @@ _PAPER = {"num_labels": 3087, "width": 1.0, "patch_frames": 96, "bottleneck": No
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """List the networks: weights, multiply-adds of a patch, embedding size, and the paper's figures beside them."""
+    """List the networks: weights, multiply-adds of a patch, embedding size, and the paper's figures beside them.
+
+    Networks whose weights were published follow at the size of their release; `earwitness pull` fetches them.
+    """
 
     num_labels: int = 3087
     """Outputs (paper: 3,087)."""
@@ -75,6 +78,39 @@ class Models:
             for name, entry in NETWORKS.items():
                 if entry.remark is not None:
                     print(f"{name}: {entry.remark}")
+            _print_released()
+
+
+def _print_released() -> None:
+    print("\nwith published weights, as released")
+    _print_line("network", "labels", "weights", "published", "mult.-adds", "published", "embedding")
+    for name, entry in NETWORKS.items():
+        if entry.released is None:
+            continue
+        costs = _released_costs(name, entry.released)
+        _print_line(
+            name,
+            f"{entry.released.num_labels:,}" if entry.released.num_labels else "none",
+            _rounded(costs.num_weights, digits=4),
+            _rounded(entry.released.num_weights, digits=3),
+            _rounded(costs.num_multiply_adds, digits=4),
+            _rounded(entry.released.num_multiply_adds, digits=3),
+            f"{costs.embedding_size:,}",
+        )
+
+
+def _released_costs(name: str, released: Release) -> NetworkCosts:
+    """Of the network as it was published: where that was up to the embedding, without the output."""
+    from earwitness.models.costs import NetworkCosts, network_costs
+
+    costs = network_costs(name, num_labels=max(1, released.num_labels))
+    if released.num_labels:
+        return costs
+    return NetworkCosts(
+        num_weights=costs.num_weights - costs.embedding_size - 1,
+        num_multiply_adds=costs.num_multiply_adds - costs.embedding_size,
+        embedding_size=costs.embedding_size,
+    )
 
 
 def _print_line(name: str, *cells: str) -> None:
@@ -89,11 +125,16 @@ def _row(name: str, entry: NetworkEntry, outcome: NetworkCosts | SettingsError, 
     if is_paper:
         row.update(paper_num_weights=entry.paper_num_weights, paper_num_multiply_adds=entry.paper_num_multiply_adds)
         row.update(remark=entry.remark)
+        if entry.released is not None:
+            printed = {f"published_{key}": value for key, value in vars(entry.released).items()}
+            row.update(released={**vars(_released_costs(name, entry.released)), **printed})
     return row
 
 
-def _rounded(number: int, *, digits: int) -> str:
-    """`37.35 M`, `1.856 G`, to so many digits."""
+def _rounded(number: int | None, *, digits: int) -> str:
+    """`37.35 M`, `1.856 G`, to so many digits; a dash where there is no figure."""
+    if number is None:
+        return "-"
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= size:
             return f"{float(f'{number / size:.{digits}g}'):g}{unit}"

@@ -38,6 +38,7 @@ def progress_bar(*, total: int | None, unit: str, title: str) -> Iterator[Any]:
     with tqdm(
         total=total,
         unit=unit,
+        unit_scale=unit == "B",
         desc=title,
         mininterval=0.2 if is_terminal else 30.0,
         delay=1.0,

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
@@ -12,6 +13,8 @@ from earwitness.cli.label_set_option import read_labels_of
 from earwitness.cli.manifest_option import read_given_manifest
 from earwitness.cli.output import counted, print_json, print_next, progress_bar, remark
 from earwitness.errors import SettingsError
+from earwitness.front_end import FrontEnd
+from earwitness.models.model_header import read_front_end
 from earwitness.places import place
 from earwitness.report.words import duration
 from earwitness.store.settings import BuildSettings
@@ -38,6 +41,9 @@ class Prepare:
     label_set: str | None = None
     """The labels in order: a .csv or .txt, a model (.safetensors) or another store. None: those of the store, where
     it is there already, or else the manifest's own, sorted."""
+    for_model: Annotated[Path | None, arg(name="for")] = None
+    """A model (.safetensors) that is to hear the store: its front end is used. None: the front end that the options
+    say, by default the paper's."""
     retry_failures: tuple[str, ...] | None = None
     """Try clips again that failed: all but those that were dropped, or those of the kinds named here, such as
     transient crash."""
@@ -53,13 +59,14 @@ class Prepare:
         kinds = () if self.retry_failures is None else self.retry_failures or RETRIED_KINDS
         check_kinds(kinds)
         engine = self._engine()
+        settings = self._settings()
         manifest = read_given_manifest(self.manifest)
         label_set = read_labels_of(self.label_set) if self.label_set is not None else None
         with build_bar("prepare", total=len(manifest)) as progress:
             summary = build_store(
                 manifest,
                 self.store,
-                settings=self.settings,
+                settings=settings,
                 label_set=label_set,
                 engine=engine,
                 progress=progress,
@@ -68,11 +75,9 @@ class Prepare:
         retried = None
         if kinds:
             with build_bar("retry") as progress:
-                retried = retry_failures(
-                    self.store, kinds=kinds, settings=self.settings, engine=engine, progress=progress
-                )
+                retried = retry_failures(self.store, kinds=kinds, settings=settings, engine=engine, progress=progress)
             was_complete = summary.was_complete and not retried.num_tried
-            summary = build_store(manifest, self.store, settings=self.settings, label_set=label_set)
+            summary = build_store(manifest, self.store, settings=settings, label_set=label_set)
         else:
             was_complete = summary.was_complete
         failures_path = place(self.store) / FAILURES_FILE
@@ -89,6 +94,16 @@ class Prepare:
             count = f"{summary.num_failed} of {summary.num_clips}"
             remark(f"{count} clips are not stored; the reasons are in {failures_path}{again}")
         return 0 if summary.num_stored else 1
+
+    def _settings(self) -> BuildSettings:
+        if self.for_model is None:
+            return self.settings
+        if self.settings.front_end != FrontEnd():
+            raise SettingsError(
+                f"--for {self.for_model} brings the model's front end; leave the options of the front end away "
+                f"({self.settings.front_end.differences(FrontEnd())})"
+            )
+        return replace(self.settings, front_end=read_front_end(self.for_model))
 
     def _engine(self) -> "Engine":
         from earwitness.ray_tasks import LOCAL
@@ -116,7 +131,8 @@ class Prepare:
                 "(column `warnings` in parts/*.parquet)"
             )
         if summary.num_stored:
-            print_next("train", self.store, "RUN")
+            begin = ("--from", self.for_model, "--freeze") if self.for_model is not None else ()
+            print_next("train", self.store, "RUN", *begin)
 
 
 @contextmanager

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from earwitness.audio.frames import FrameStream, media_frames
 from earwitness.audio.patches import cut_patches
+from earwitness.errors import ModelError
 from earwitness.inference.probabilities import PatchScorer
+from earwitness.labels import NO_LABELS
 from earwitness.models.model_file import Model
 from earwitness.models.precision import choose_device
 
@@ -51,6 +53,17 @@ class Tagger:
     """A model made ready to score media."""
 
     def __init__(self, model: Model, *, device: str = "auto") -> None:
+        """Make it ready.
+
+        Raises:
+            ModelError: the model names nothing: it was published up to its embedding.
+            SettingsError: there is no such device.
+        """
+        if model.label_set == NO_LABELS:
+            raise ModelError(
+                f"this {model.architecture.name} names nothing, for it was published up to its embedding; learn a "
+                "classifier on it (earwitness train STORE RUN --from MODEL --freeze), or use `earwitness embed`"
+            )
         self.model = model
         self._scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
 

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Release:
+    """A network whose weights were published: what its authors print of it. None: they do not print it."""
+
+    num_labels: int
+    """Its outputs; 0: it was published up to the embedding."""
+    num_weights: int | None = None
+    num_multiply_adds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkEntry:
     """What is known of a network before it is built."""
 
@@ -26,11 +36,13 @@ class NetworkEntry:
     class_name: str
     learning_rate: float
     """Default for Adam at batch 128."""
-    paper_num_weights: int
-    """As the paper prints it, for patches of 96 x 64 and 3,087 labels."""
-    paper_num_multiply_adds: int
+    paper_num_weights: int | None = None
+    """As the paper prints it, for patches of 96 x 64 and 3,087 labels. None: it is not one of the paper's."""
+    paper_num_multiply_adds: int | None = None
+    released: Release | None = None
+    """None: its weights were not published."""
     remark: str | None = None
-    """On the paper's figures, where they do not come out."""
+    """On the figures printed, where they do not come out."""
 
 
 # The paper prints one learning rate, the fully connected network's. The others are ours: docs/design.md says why.
@@ -70,6 +82,18 @@ NETWORKS = {
         learning_rate=1e-4,  # ours
         paper_num_weights=62_000_000,
         paper_num_multiply_adds=2_400_000_000,
+    ),
+    "vggish": NetworkEntry(
+        module="earwitness.models.vggish",
+        class_name="VGGish",
+        learning_rate=1e-4,  # ours
+        released=Release(num_labels=0),
+    ),
+    "yamnet": NetworkEntry(
+        module="earwitness.models.yamnet",
+        class_name="YAMNet",
+        learning_rate=3e-4,  # ours
+        released=Release(num_labels=521, num_weights=3_700_000, num_multiply_adds=69_200_000),
     ),
 }
 

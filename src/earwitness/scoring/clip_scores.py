@@ -47,8 +47,8 @@ def require_same_frames(store: LabelledClips, *, front_end: FrontEnd) -> None:
     if store.front_end.frames_identity != front_end.frames_identity:
         raise StoreError(
             f"{store.folder}: its frames were made by another front end than the model expects "
-            f"(store / model: {store.front_end.differences(front_end)}); prepare the media again with the model's "
-            "settings, or use another model"
+            f"(store / model: {store.front_end.differences(front_end)}); prepare the media again with --for MODEL, or "
+            "use another model"
         )
 
 

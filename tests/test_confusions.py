@@ -90,6 +90,15 @@ def test_confusions_are_what_counting_gives(seed: int, monkeypatch: pytest.Monke
         assert ours.lift > 1
 
 
+def test_only_the_most_evident_of_a_label_are_kept() -> None:
+    scores, targets = made(0)
+    extremes, positives = extremes_of(scores, targets, num_false_alarms=12), Positives.from_dense(targets)
+    every = find_confusions(extremes, positives)
+    kept = find_confusions(extremes, positives, most_per_label=1)
+    assert kept == [pair for place, pair in enumerate(every) if pair.said not in {x.said for x in every[:place]}]
+    assert len(kept) < len(every)
+
+
 def test_confusions_by_hand() -> None:
     """Eight clips: the two highest for label 0 carry label 1, as do three of the seven clips without label 0."""
     targets = np.zeros((8, 2), dtype=bool)

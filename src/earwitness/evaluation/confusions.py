@@ -65,44 +65,46 @@ class Confusion:
         return self.share / self.chance
 
 
-def find_confusions(extremes: Extremes, positives: Positives, *, least_clips: int = 3) -> list[Confusion]:
+def find_confusions(
+    extremes: Extremes, positives: Positives, *, least_clips: int = 3, most_per_label: int = 20
+) -> list[Confusion]:
     """The pairs of labels that are confused, most evidence first.
 
     Args:
         extremes: the false alarms of every label.
         positives: which clips carry which labels.
         least_clips: fewest clips that a pair rests on.
+        most_per_label: most other labels of one that is said; those with the most evidence.
 
     Raises:
         ScoreError: both are not of the same labels.
     """
-    alarms = extremes.false_alarms
     num_labels = positives.num_labels
-    if len(alarms) != num_labels:
-        raise ScoreError(f"confusions: false alarms of {len(alarms)} labels, positives of {num_labels}")
+    if len(extremes.false_alarms) != num_labels:
+        raise ScoreError(f"confusions: false alarms of {len(extremes.false_alarms)} labels, positives of {num_labels}")
     pairs = np.ones(len(positives.clips), dtype=np.int32)
     by_label = sparse.csr_array((pairs, positives.clips, positives.offsets), shape=(num_labels, positives.num_clips))
     by_clip = by_label.T.tocsr()
+    sizes = positives.num_positives
     found: list[Confusion] = []
     for first in range(0, num_labels, _BLOCK_LABELS):
-        block = slice(first, first + _BLOCK_LABELS)
-        rows, places = np.nonzero(alarms[block] != NONE)
-        of_alarms = sparse.csr_array(
-            (np.ones(len(rows), dtype=np.int32), (rows, alarms[block][rows, places])),
-            shape=(len(alarms[block]), positives.num_clips),
-        )
-        together = (of_alarms @ by_clip).tocoo()
-        is_kept = together.data >= least_clips
-        label, other, k = together.row[is_kept], together.col[is_kept], together.data[is_kept]
-        n = np.bincount(rows, minlength=len(alarms[block]))[label]
-        both = np.asarray((by_label[block] @ by_clip)[label, other]).ravel()
-        label = label + first
-        sizes = positives.num_positives
+        alarms = extremes.false_alarms[first : first + _BLOCK_LABELS]
+        rows, places = np.nonzero(alarms != NONE)
+        ones = np.ones(len(rows), dtype=np.int32)
+        of_alarms = sparse.csr_array((ones, (rows, alarms[rows, places])), shape=(len(alarms), positives.num_clips))
+        together = (of_alarms @ by_clip).toarray()
+        said, true = np.nonzero(together >= least_clips)
+        k = together[said, true]
+        n = np.bincount(rows, minlength=len(alarms))[said]
+        both = (by_label[first : first + _BLOCK_LABELS] @ by_clip).toarray()[said, true]
         # more than 0: the k clips themselves carry the other label and not this one
-        chance = (sizes[other] - both) / (positives.num_clips - sizes[label])
+        chance = (sizes[true] - both) / (positives.num_clips - sizes[first + said])
         is_above = k > n * chance
-        columns = (label, other, n, k, chance, _evidence(k, n, chance))
-        found += [Confusion(*row) for row in zip(*(column[is_above].tolist() for column in columns), strict=True)]
+        columns = [column[is_above] for column in (first + said, true, n, k, chance)]
+        evidence = _evidence(columns[3], columns[2], columns[4])
+        kept = _first_of_each(columns[0], order=np.lexsort((columns[1], -evidence, columns[0])), most=most_per_label)
+        rows_kept = (column[kept].tolist() for column in (*columns, evidence))
+        found += [Confusion(*row) for row in zip(*rows_kept, strict=True)]
     return sorted(found, key=lambda pair: (-pair.evidence, pair.said, pair.true))
 
 
@@ -117,6 +119,13 @@ def single_label_confusions(scores: ScoreSource, positives: Positives) -> npt.ND
         stop = min(first + _BLOCK_CLIPS, scores.num_clips)
         counts += confusion_matrix(scores.clip_block(first, stop), positives.clip_block(first, stop))
     return counts
+
+
+def _first_of_each(labels: npt.NDArray[np.int64], *, order: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Places, in an order that is sorted by label, of the first few of each label."""
+    ordered = labels[order]
+    starts = np.searchsorted(ordered, ordered, side="left")
+    return order[np.arange(len(order)) - starts < most]
 
 
 def _evidence(

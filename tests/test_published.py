@@ -241,7 +241,7 @@ def made_network_on_meta() -> Network:
 def test_whitening_is_the_releases_post_processor(data_dir: Path) -> None:
     """Against its formula in NumPy, the 8 bits included, with the released parameters."""
     path = data_dir / "reference" / "vggish_pca_params.npz"
-    network = made_network("vggish", num_labels=1, whiten=True)
+    network = made_network("vggish", num_labels=1, whiten=True, patch_frames=16, num_bands=16)
     assert isinstance(network, VGGish)
     vggish.place_whitening(network, path)
     raw = np.random.default_rng(0).normal(scale=0.5, size=(50, 128))
@@ -278,7 +278,8 @@ def test_real_yamnet_knows_dogs_and_roosters(data_dir: Path, copy: str) -> None:
 
 
 def test_store_and_file_give_the_same_scores(model: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
-    write_manifest(made_sounds.manifest, tmp_path / "m.parquet")
+    few = Manifest.from_table(made_sounds.manifest.table.slice(0, 3))
+    write_manifest(few, tmp_path / "m.parquet")
     run("prepare", tmp_path / "m.parquet", tmp_path / "store", "--for", model, "--workers", 1)
     store = Store.open(tmp_path / "store")
     assert store.front_end == yamnet.FRONT_END
@@ -307,7 +308,8 @@ def test_day_one(tflite: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
     tagged = json.loads(run("tag", model, media, "--json", "--timeline", "--threshold", 0.01).stdout)
     assert tagged["tags"][0]["label"].startswith("Sound ")
     assert len(tagged["tags"]) == 5
-    write_manifest(made_sounds.manifest, tmp_path / "m.parquet")
+    few = Manifest.from_table(made_sounds.manifest.table.slice(0, 16))
+    write_manifest(few, tmp_path / "m.parquet")
     said = run("prepare", tmp_path / "m.parquet", store, "--for", model, "--workers", 1).stdout
     assert f"next: earwitness train {store} RUN --from {model} --freeze" in said
     run("embed", model, store, tmp_path / "embeddings")

@@ -15,6 +15,7 @@ from earwitness.manifest import Manifest
 from earwitness.store.build import build_store
 from earwitness.store.read import Store
 from earwitness.store.settings import BuildSettings
+from s3_server import server as server
 
 # The networks of the tests are so small that a second thread only waits for the first. Set before torch is imported,
 # and inherited by the commands that the tests run.

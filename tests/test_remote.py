@@ -6,28 +6,23 @@ An S3 server of this machine (moto) stands in for a bucket; the requests it gets
 import contextlib
 import http.server
 import json
-import os
 import re
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
 import scipy.io.wavfile
-from fsspec.implementations.memory import MemoryFileSystem
 
 from earwitness.audio.decode import decode, read_waveform
 from earwitness.errors import ManifestError, MissingExtraError, StoreError, UndecodableError
 from earwitness.files import LOCK_FILE
 from earwitness.manifest import Manifest, read_manifest, write_manifest
 from earwitness.places import BLOCK_BYTES, UrlPath, listing, place, read_pieces
-from earwitness.store import lease
 from earwitness.store.append import append_clips
 from earwitness.store.build import build_store
 from earwitness.store.drop import drop_clips
@@ -46,47 +41,6 @@ from made_stores import here
 RATE_HZ = 16_000
 NUM_CLIPS = 12
 SETTINGS = BuildSettings(workers=2, clips_per_part=4)
-
-
-class Requests:
-    """What the server was asked for."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def counts(self) -> Counter:
-        """Requests by method."""
-        return Counter(line.split()[0] for line in self.lines)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """An S3 server with one bucket, which this process and its children use."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'earwitness[s3]'")
-    pytest.importorskip("moto.server", reason="moto is not installed: pip install 'earwitness[test]'")
-    import s3fs
-    import werkzeug.serving
-    from moto.server import ThreadedMotoServer
-
-    requests = Requests()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            werkzeug.serving.WSGIRequestHandler,
-            "log_request",
-            lambda handler, *_: requests.lines.append(
-                f"{handler.command} {handler.path} {handler.headers.get('Range', '')}"
-            ),
-        )
-        moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-        moto.start()
-        _, port = moto.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        s3fs.S3FileSystem(use_listings_cache=False).mkdir("bucket", region_name="")
-        yield requests
-        moto.stop()
 
 
 @pytest.fixture
@@ -323,19 +277,16 @@ def test_training_from_a_bucket_is_training_from_a_disk(built, remote, tmp_path)
     assert weights[0]
 
 
-def test_killed_and_resumed(server, sounds, built):
-    url = "s3://bucket/killed"
-    command = [sys.executable, "-m", "earwitness", "prepare", str(sounds / "sounds.parquet"), url]
-    command += ["--workers", "1", "--clips-per-part", "4"]
-    parts = UrlPath(url) / "parts"
-    for wanted in (1,):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as building:
-            deadline = time.monotonic() + 60
-            while sum(name.endswith(".parquet") for name in listing(parts)) < wanted:
-                assert time.monotonic() < deadline
-                assert building.poll() is None
-                time.sleep(0.02)
-            building.kill()
+def test_interrupted_and_resumed(server, sounds, built):
+    url = "s3://bucket/interrupted"
+    manifest, parts = read_manifest(sounds / "sounds.parquet"), UrlPath(url) / "parts"
+
+    def interrupt(progress) -> None:
+        if progress.num_done == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(manifest, url, settings=SETTINGS, engine=here, progress=interrupt)
     with parts._file_system() as (system, path):  # what a process leaves that is killed while it puts a large part
         bucket, key, _ = system.split_path(path)
         begun = system.call_s3("create_multipart_upload", Bucket=bucket, Key=f"{key}/part-000002.npy")
@@ -347,17 +298,37 @@ def test_killed_and_resumed(server, sounds, built):
             UploadId=begun["UploadId"],
             Body=b"x" * 1_000,
         )
-        others = system.call_s3("create_multipart_upload", Bucket=bucket, Key="killed-not/somebody-else")
+        others = system.call_s3("create_multipart_upload", Bucket=bucket, Key="interrupted-not/somebody-else")
     assert len(unfinished_uploads()) == 2
+    with pytest.raises(StoreError, match=r"unfinished \(2 of 3 parts\)"):
+        Store.open(url)
+    assert build_store(manifest, url, settings=SETTINGS, engine=here).num_resumed_parts == 2
+    assert content(url) == content(built)
+    assert unfinished_uploads() == ["interrupted-not/somebody-else"]
+    with parts._file_system() as (system, _):
+        key, upload = "interrupted-not/somebody-else", others["UploadId"]
+        system.call_s3("abort_multipart_upload", Bucket="bucket", Key=key, UploadId=upload)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(server, sounds, built):
+    url = "s3://bucket/killed"
+    command = [sys.executable, "-m", "earwitness", "prepare", str(sounds / "sounds.parquet"), url]
+    command += ["--workers", "1", "--clips-per-part", "4"]
+    parts = UrlPath(url) / "parts"
+    for wanted in (1, 2):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as building:
+            deadline = time.monotonic() + 60
+            while sum(name.endswith(".parquet") for name in listing(parts)) < wanted:
+                assert time.monotonic() < deadline
+                assert building.poll() is None
+                time.sleep(0.02)
+            building.kill()
     with pytest.raises(StoreError, match=r"unfinished \([1-3] of 3 parts\)"):
         Store.open(url)
     done = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
     assert json.loads(done.stdout)["num_resumed_parts"] in (1, 2, 3)
     assert content(url) == content(built)
-    assert unfinished_uploads() == ["killed-not/somebody-else"]
-    with parts._file_system() as (system, _):
-        key, upload = "killed-not/somebody-else", others["UploadId"]
-        system.call_s3("abort_multipart_upload", Bucket="bucket", Key=key, UploadId=upload)
     assert not spool_folder_of(UrlPath(url)).exists()
 
 
@@ -394,103 +365,7 @@ def test_merging_across(server, built, remote, tmp_path):
         merge_stores([built, remote], "s3://bucket/merged")
 
 
-# Who may write.
-
-
-def test_a_second_build_is_refused(server, sounds, monkeypatch):
-    url = UrlPath("s3://bucket/leased")
-    manifest = read_manifest(sounds / "sounds.parquet")
-    lock = url / LOCK_FILE
-    mine = {"host": "elsewhere", "pid": 1, "token": "x", "renewed": time.time()}
-    lock.write_bytes(json.dumps(mine).encode())
-    with pytest.raises(StoreError, match="another process is building this store, or changes it: 1 on elsewhere"):
-        build_store(manifest, str(url), settings=SETTINGS, engine=here)
-    lock.write_bytes(json.dumps({**mine, "renewed": time.time() - 1_000}).encode())
-    monkeypatch.setattr(lease, "_SETTLE_SECONDS", 0.0)
-    assert build_store(manifest, str(url), settings=SETTINGS, engine=here).num_parts == 3  # it was stale
-    assert not lock.exists()
-
-
-def test_whose_holder_has_died(server, monkeypatch):
-    monkeypatch.setattr(lease, "_SETTLE_SECONDS", 0.0)
-    folder = UrlPath("s3://bucket/died")
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    with lease.leased(folder):
-        held = json.loads((folder / LOCK_FILE).read_bytes())
-        with pytest.raises(StoreError, match=f"{os.getpid()} on "), lease.leased(folder):
-            pass
-    (folder / LOCK_FILE).write_bytes(json.dumps({**held, "pid": dead.pid}).encode())
-    with lease.leased(folder):
-        pass
-    assert not (folder / LOCK_FILE).exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"host": "x", "pid": "y", "token": 1, "renewed": 0}'])
-def test_a_lock_that_says_nothing(server, monkeypatch, content):
-    """That of a store on a disk is an empty file, and is copied with the store."""
-    monkeypatch.setattr(lease, "_SETTLE_SECONDS", 0.0)
-    folder = UrlPath("s3://bucket/copied")
-    (folder / LOCK_FILE).write_bytes(content)
-    with lease.leased(folder):
-        assert json.loads((folder / LOCK_FILE).read_bytes())["pid"] == os.getpid()
-    assert not (folder / LOCK_FILE).exists()
-
-
-def test_who_may_not_remove_uploads_may_build(server, monkeypatch):
-    def refuse(_: UrlPath) -> None:
-        raise PermissionError(13, "Access Denied")
-
-    monkeypatch.setattr(UrlPath, "remove_unfinished_uploads", refuse)
-    folder = UrlPath("s3://bucket/poor")
-    with lease.leased(folder):
-        assert (folder / LOCK_FILE).exists()
-    assert not (folder / LOCK_FILE).exists()
-
-
-def test_a_server_that_fails_does_not_say_that_nothing_is_there(monkeypatch):
-    class Failing(MemoryFileSystem):
-        protocol = "failing"
-
-        def info(self, path, **_):
-            raise TimeoutError(110, "Connection timed out")
-
-    fsspec.register_implementation("failing", Failing, clobber=True)
-    with pytest.raises(OSError, match="Connection timed out"):
-        (UrlPath("failing://x/store") / "store.json").exists()
-
-
-@pytest.mark.parametrize("is_heard", [True, False])
-def test_a_holder_that_was_silent_too_long(server, monkeypatch, is_heard):
-    monkeypatch.setattr(lease, "_RENEW_SECONDS", 0.1)
-    folder = UrlPath(f"s3://bucket/silent-{is_heard}")
-    lost = threading.Event()
-    interrupt = lease._thread.interrupt_main
-
-    def interrupted() -> None:
-        lost.set()
-        if is_heard:
-            interrupt()
-
-    monkeypatch.setattr(lease._thread, "interrupt_main", interrupted)
-
-    def holder() -> dict[str, object]:
-        return json.loads((folder / LOCK_FILE).read_bytes())
-
-    def work() -> None:
-        with lease.leased(folder):
-            held = holder()
-            while holder()["renewed"] == held["renewed"]:
-                time.sleep(0.05)
-            while not lost.is_set():  # a renewal at the same instant may write over it
-                (folder / LOCK_FILE).write_bytes(json.dumps({**held, "token": "another"}).encode())
-                time.sleep(0.05)
-            if is_heard:
-                time.sleep(60)
-
-    with pytest.raises(StoreError, match="has taken this store over"):
-        work()
-    assert json.loads((folder / LOCK_FILE).read_bytes())["token"] == "another"  # theirs stays
+# Elsewhere.
 
 
 def test_somewhere_else(server, sounds):

@@ -18,18 +18,23 @@ of AUC and AP at once. Clips below the lowest positive are not looked at.
 
 **Thinning.** A label with more than 128 distinct scores of positives keeps 128 of them as thresholds: quantiles at
 (1 - cos(pi * i / 128)) / 2, which are dense at both ends, where few positives are spread over many clips. Scores of
-one level then count as equal (unless all its positives are), and the replicates are moved by what this changes in the
-measure itself, so that they stay around the exact one. This hardly changes the rest: with 150 to 5,000 positives the
-ends of intervals moved by at most 1.1 % of their width, single replicates by at most 4.5 % of their spread.
+one level then count as equal in AUC, and precision is taken in the middle of the level (unless all its positives are
+equal). Replicates are moved by what this changes in the measure itself, so that they stay around the exact one. The
+rest hardly changes: measured for priors of 1 to 50 % and AUC of 0.69 to 0.9998, the spread by at most 2.1 % (200
+resamples know it to 5 %), and the ends of intervals by at most 1.7 % of their width, mostly by less than 0.5 %.
 
 **Intervals** are 95 %, from the standard deviation s of the replicates around the measure m itself. A measure in
 [0, 1] is taken on the logit scale, logit(m) +- t * s / (m * (1 - m)), so that the interval stays in [0, 1]; others
 (d-prime, differences) plainly, m +- t * s. Percentiles of the replicates are not used: repeating a positive
-lifts the precision at its own score, so replicates of AP lie above the AP, by as much for every label. The percentiles
+lifts the precision at its own score, so that the replicates of every label lie above its AP. The percentiles
 of mAP may thus leave out mAP itself, while s is hardly touched. For means t = 1.96. For one label of n clips (n:
 its positives or its negatives, the fewer) t = sqrt(n / (n - 1)) * the Student quantile of n - 1 degrees of freedom,
-because the spread of few positives is known badly. Measured coverage is in `benchmarks/bootstrap.py`. What is sought is
-the expected measure on as many clips of the same kind; AP depends on their number.
+because the spread of few positives is known badly. What is sought is the expected measure on as many clips of the
+same kind; AP depends on their number.
+
+How often they cover it (`benchmarks/bootstrap.py`, 400 test sets): 94 to 96 % for AP with 5 to 300 positives; for
+AUC 95 % with 300 positives and 92 % with 33. A label of few positives ranked almost without error has too narrow an
+interval (78 % at an AUC of 0.998 with 33 positives): its AUC hangs on rare misses that its clips may not show.
 
 There is no interval where there are fewer than two such clips, or where all replicates agree (as with a label ranked
 without error): resampling then says nothing.
@@ -56,6 +61,8 @@ Replicates = npt.NDArray[np.float64]
 
 _MOST_GROUPS = 4096
 _MOST_THRESHOLDS = 128
+_FEW_CLIPS = 1000
+"""Up to this many, their weights are added up one by one; more are counted by group first."""
 _CONFIDENCE = 0.95
 _EXACT_IN_FLOAT32 = 2**24
 """Up to here float32 holds every integer, so that sums of weights are exact, in half the time of float64."""
@@ -189,12 +196,14 @@ class Resampling:
         if len(equal) > len(own_equal):
             tied += self._by_level(levels[equal], reached[equal], len(thresholds))
             tied -= self._by_level(own_levels[own_equal], positive_clips[own_equal], len(thresholds))
+        answered_above, right_above, wrong_above = (_sums_from_above(counts) for counts in (answered, right, wrong))
+        num_right = right_above[0].copy()
         if len(distinct) > len(thresholds):
+            # of a level with several scores, half of the clips lie above a positive of it
             is_mixed = np.bincount(search_many(thresholds, distinct, side="right") - 1) > 1
             tied[is_mixed] = wrong[is_mixed]
-
-        answered_above, right_above, wrong_above = (_sums_from_above(counts) for counts in (answered, right, wrong))
-        num_right = right_above[0]
+            answered_above[is_mixed] -= answered[is_mixed] / 2
+            right_above[is_mixed] -= right[is_mixed] / 2
         num_wrong = self._totals - num_right
         with np.errstate(invalid="ignore", divide="ignore"):  # a level, or a resample, without clips
             precisions = np.where(right > 0, right_above / answered_above, 0.0)
@@ -207,12 +216,18 @@ class Resampling:
         self, levels: npt.NDArray[np.intp], clips: npt.NDArray[np.intp], num_levels: int
     ) -> npt.NDArray[np.float64]:
         """The weights of clips added up by level: float64 [levels, 1 + resamples], exact integers."""
+        if len(clips) <= _FEW_CLIPS:
+            sums = np.zeros((num_levels, self.weights.shape[1]))
+            order = np.argsort(levels, kind="stable")
+            present, starts = np.unique(levels[order], return_index=True)
+            sums[present] = np.add.reduceat(self.weights[self.groups[clips[order]]], starts, axis=0)
+            return sums
         num_groups = len(self.weights)
         cells = levels * num_groups
         cells += self.groups[clips]
         counts = np.bincount(cells, minlength=num_levels * num_groups).reshape(num_levels, num_groups)
-        sums: npt.NDArray[np.float64] = (counts.astype(self.weights.dtype) @ self.weights).astype(np.float64)
-        return sums
+        weighted: npt.NDArray[np.float64] = (counts.astype(self.weights.dtype) @ self.weights).astype(np.float64)
+        return weighted
 
 
 def interval(values: Replicates, measure: float, *, is_share: bool, num_clips: int | None = None) -> Interval | None:

@@ -3,11 +3,11 @@
     python benchmarks/metrics.py [--clips 1000000] [--repeats 5]
     python benchmarks/metrics.py --table 100000x3087 [--folder DIR] [--memory-mib 512] [--workers 2] [--resamples 200]
 
-The first prints a Markdown table: one label of so many clips, float32 scores, for 33 positives, 1 % and 10 %, where no two
-scores are made alike, and where they are: rounded to two digits, saturated at 0 and 1, all the same. Each side computes
-both measures, the sides take turns, and the least processor time of one thread is shown, for others may use the
-machine; the last columns say how many times as long the others take. The figures of all sides are compared: with
-scikit-learn to 1e-12, with torchmetrics (which adds in float32) to 1e-4.
+The first prints a Markdown table: one label of so many clips, float32 scores, for 33 positives, 1 % and 10 %, where no
+two scores are made alike, and where they are: rounded to two digits, saturated at 0 and 1, all the same. Each side
+computes both measures, and the least processor time of one thread is shown, for others may use the machine; the last
+columns say how many times as long the others take. The figures of all sides are compared: with scikit-learn to 1e-12,
+with torchmetrics (which adds in float32) to 1e-4.
 
 The second writes made scores [clips, labels] as tiles of 4,096 clips, float32, each label's scores side by side, as
 folders of scores are laid out, with about three labels a clip; then evaluates them in a process of its own, and prints
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -75,14 +76,14 @@ def run_labels(clips: int, repeats: int) -> None:
             scores, positive_clips = made_label(kind, clips, num_positives)
             targets = np.zeros(clips, dtype=np.bool_)
             targets[positive_clips] = True
-            ours, own = least_ms(lambda s=scores, p=positive_clips: rank_label(s, p), 3 * repeats)
+            ours, own = least_ms(partial(rank_label, scores, positive_clips), 3 * repeats)
             cells, ratios = [f"{ours:.2f}"], []
             for name, rival in rivals.items():
                 if rival is None:
                     cells.append("not installed")
                     ratios.append("")
                     continue
-                theirs, found = least_ms(lambda r=rival, s=scores, t=targets: r(s, t), max(1, repeats // 2))
+                theirs, found = least_ms(partial(rival, scores, targets), max(2, repeats // 2))
                 tolerance = EXACT if name == "scikit-learn" else SINGLE
                 assert np.allclose(own, found, rtol=0, atol=tolerance), (name, kind, own, found)
                 cells.append(f"{theirs:.0f}")

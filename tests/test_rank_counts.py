@@ -13,12 +13,19 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earwitness.evaluation import rank_counts
 from earwitness.evaluation.metrics import rank_label
-from earwitness.evaluation.rank_counts import count_ranks
+from earwitness.evaluation.rank_counts import RankCounter, count_ranks
 
 EXACT = 1e-12
 """Both sides are float64 sums of terms in [0, 1]."""
 
-ALWAYS_BINS = {"_FEW_CLIPS": 0, "_FEW_VALUES": 0, "_MOST_BITS": 5, "_BITS_PER_VALUE": 0, "_BLOCK_CLIPS": 7}
+ALWAYS_BINS = {
+    "_FEW_CLIPS": 0,
+    "_FEW_VALUES": 0,
+    "_MOST_BITS": 5,
+    "_BITS_PER_VALUE": 9,
+    "_BLOCK_CLIPS": 7,
+    "_CROWD_CLIPS": 5,
+}
 """All that is done with a million clips, done with a handful."""
 
 TYPES = ("float16", "float32", "float64", ">f4", "int8", "int16", "int64", "uint8", "uint32", "uint64", "longdouble")
@@ -123,6 +130,22 @@ def test_only_the_order_counts_to_the_bit(kind: str) -> None:
         (scores.astype(np.longdouble), positive_clips),  # sorted
     ):
         np.testing.assert_array_equal(rank_label(changed, changed_clips), plain)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble, np.int16])
+@pytest.mark.parametrize("lowest", [0, -3000])
+def test_scores_may_come_in_parts(dtype: type, lowest: int) -> None:
+    rng = np.random.default_rng(4)
+    scores = rng.integers(lowest, 3000, 20_000).astype(dtype)
+    values = np.unique(scores[:500])
+    expected = np.sort(scores)
+    for parts in (1, 7):
+        counter = RankCounter(values, num_scores=len(scores))
+        for part in np.array_split(rng.permutation(scores), parts):
+            counter.add(part)
+        above, at_or_above = counter.counts()
+        np.testing.assert_array_equal(above, len(scores) - np.searchsorted(expected, values, side="right"))
+        np.testing.assert_array_equal(at_or_above, len(scores) - np.searchsorted(expected, values, side="left"))
 
 
 def test_undefined() -> None:

@@ -320,8 +320,8 @@ def test_evaluated_from_disk_and_from_memory(made_store: Store, tmp_path: Path):
 @pytest.mark.parametrize(
     ("num_rows", "num_patches", "num_labels", "expected"),
     [
-        (1, 1, 3, 64),  # never more than the clips there are: the last range ends with them
-        (2_000, 10_000, 50, 256),
+        (1, 1, 3, 2_048),  # the last range ends with the clips
+        (2_000, 10_000, 50, 512),
         (100_000, 1_000_000, 527, 2_048),
         (1_000_000, 10_000_000, 3_087, 4_096),
         (1_000_000, 10_000_000, 30_871, 512),
@@ -331,7 +331,7 @@ def test_evaluated_from_disk_and_from_memory(made_store: Store, tmp_path: Path):
 )
 def test_sizes_of_ranges(num_rows, num_patches, num_labels, expected):
     rows = tile_rows_for(num_rows=num_rows, num_patches=num_patches, num_labels=num_labels)
-    assert rows == (1_024 if expected == 64 else expected)
+    assert rows == expected
     assert rows * num_labels * 4 <= 64 * 2**20 or rows == 1
 
 

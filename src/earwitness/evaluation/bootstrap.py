@@ -26,11 +26,15 @@ resamples know it to 5 %), and the ends of intervals by at most 1.7 % of their w
 **Intervals** are 95 %, from the standard deviation s of the replicates around the measure m itself. A measure in
 [0, 1] is taken on the logit scale, logit(m) +- t * s / (m * (1 - m)), so that the interval stays in [0, 1]; others
 (d-prime, differences) plainly, m +- t * s. Percentiles of the replicates are not used: repeating a positive
-lifts the precision at its own score, so replicates of AP lie above the AP, by as much for every label. The percentiles
+lifts the precision at its own score, so that the replicates of every label lie above its AP. The percentiles
 of mAP may thus leave out mAP itself, while s is hardly touched. For means t = 1.96. For one label of n clips (n:
 its positives or its negatives, the fewer) t = sqrt(n / (n - 1)) * the Student quantile of n - 1 degrees of freedom,
-because the spread of few positives is known badly. Measured coverage is in `benchmarks/bootstrap.py`. What is sought is
-the expected measure on as many clips of the same kind; AP depends on their number.
+because the spread of few positives is known badly. What is sought is the expected measure on as many clips of the
+same kind; AP depends on their number.
+
+How often they cover it (`benchmarks/bootstrap.py`, 400 test sets): 94 to 96 % for AP with 5 to 300 positives; for
+AUC 95 % with 300 positives and 92 % with 33. A label of few positives ranked almost without error has too narrow an
+interval (78 % at an AUC of 0.998 with 33 positives): its AUC hangs on rare misses that its clips may not show.
 
 There is no interval where there are fewer than two such clips, or where all replicates agree (as with a label ranked
 without error): resampling then says nothing.
@@ -57,6 +61,8 @@ Replicates = npt.NDArray[np.float64]
 
 _MOST_GROUPS = 4096
 _MOST_THRESHOLDS = 128
+_FEW_CLIPS = 1000
+"""Up to this many, their weights are added up one by one; more are counted by group first."""
 _CONFIDENCE = 0.95
 _EXACT_IN_FLOAT32 = 2**24
 """Up to here float32 holds every integer, so that sums of weights are exact, in half the time of float64."""
@@ -210,12 +216,18 @@ class Resampling:
         self, levels: npt.NDArray[np.intp], clips: npt.NDArray[np.intp], num_levels: int
     ) -> npt.NDArray[np.float64]:
         """The weights of clips added up by level: float64 [levels, 1 + resamples], exact integers."""
+        if len(clips) <= _FEW_CLIPS:
+            sums = np.zeros((num_levels, self.weights.shape[1]))
+            order = np.argsort(levels, kind="stable")
+            present, starts = np.unique(levels[order], return_index=True)
+            sums[present] = np.add.reduceat(self.weights[self.groups[clips[order]]], starts, axis=0)
+            return sums
         num_groups = len(self.weights)
         cells = levels * num_groups
         cells += self.groups[clips]
         counts = np.bincount(cells, minlength=num_levels * num_groups).reshape(num_levels, num_groups)
-        sums: npt.NDArray[np.float64] = (counts.astype(self.weights.dtype) @ self.weights).astype(np.float64)
-        return sums
+        weighted: npt.NDArray[np.float64] = (counts.astype(self.weights.dtype) @ self.weights).astype(np.float64)
+        return weighted
 
 
 def interval(values: Replicates, measure: float, *, is_share: bool, num_clips: int | None = None) -> Interval | None:

@@ -1,8 +1,13 @@
 """One evaluation: the headline measures of scored clips, what chance gives, and a row for every label.
 
-A label without positive or without negative clips is undefined: its AUC, d-prime and average precision are
-nan, it is left out of every mean, and `num_undefined_labels` counts it. Means give every defined label the
-same weight ("class-balanced"). All means are over the same labels.
+The measures are defined where they are computed: AUC, average precision, d-prime and 1-best accuracy in `metrics`,
+lwlrap in `clip_measures`, the micro measures in `micro`, precision, recall and F1 in `thresholds`, the calibration
+error in `curves`, intervals in `bootstrap`.
+
+A label without positive or without negative clips is undefined: its AUC, d-prime and average precision are nan, it is
+left out of every mean, and `num_undefined_labels` counts it. Means give every defined label the same weight
+("class-balanced"). All means are over the same labels, but for those of precision, recall and F1, which leave out a
+label without a threshold, and that of precision, which leaves out a label that no clip is answered with.
 
 Two d-primes have two names, for they differ: `dprime` is that of the mean AUC, as in the paper;
 `mean_label_dprime` is the mean of the labels' own. A label's own d-prime holds its AUC half a pair away from
@@ -206,7 +211,7 @@ def evaluate(
         workers=workers,
         on_labels=on_labels,
     )
-    of_clips = clip_measures(source, positives, memory_bytes=memory_bytes)
+    of_clips = clip_measures(source, positives, memory_bytes=memory_bytes // 2)  # as much for a source that turns it
     micro = micro_ranking(source, positives, memory_bytes=memory_bytes)
     priors = positives.num_positives / num_clips
     auc = np.array([label.auc for label in measures])

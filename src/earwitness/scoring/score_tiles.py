@@ -28,8 +28,8 @@ TILES_FOLDER = "tiles"
 
 _LARGEST_TILE_BYTES = 64 * 2**20
 _LARGEST_TILE_ROWS = 4_096
-_LEAST_TILE_PATCHES = 1_024
-"""Sixteen whole batches: the smaller ones that are left over at a range's end do not count then."""
+_LEAST_TILE_PATCHES = 2_048
+"""32 whole batches: the smaller ones that are left over at a range's end do not count then."""
 _MOST_LOST = 1 / 64
 """Of the work, when it is killed, as far as the other limits allow."""
 

@@ -2,7 +2,7 @@
 
 A page carries its style, its few lines of script, its pictures and its sounds in itself, and forbids the browser
 to load anything else (by a content security policy), whatever a file name or label holds; all text is escaped.
-Nothing on it needs the script: that only adds comfort.
+What it says stands in it without the script, which only adds comfort; of tables too long for a page, the beginning.
 
 `templates/page.html` is the frame of every page and `templates/pieces.html` what they are put together from: tiles,
 players, pictures, bars. A page is a template that extends the one and imports the other.

@@ -63,21 +63,6 @@ _COLUMNS = (
         text=lambda label: f"{label.num_positives:,}",
     ),
     LabelColumn(
-        name="prior",
-        title="prior %",
-        explanation="share of all clips that carry the label",
-        text=lambda label: share_text(label.prior),
-    ),
-    LabelColumn(
-        name="auc",
-        title="AUC",
-        explanation="how often a clip with the label scores above one without it",
-        text=_decimals("auc", 3),
-    ),
-    LabelColumn(
-        name="dprime", title="d′", explanation="d-prime, from the label's own AUC", text=_decimals("dprime", 2)
-    ),
-    LabelColumn(
         name="average_precision", title="AP", explanation="average precision", text=_decimals("average_precision", 3)
     ),
     LabelColumn(
@@ -88,6 +73,21 @@ _COLUMNS = (
         kind="with-bar",
     ),
     LabelColumn(name="low", title="95 % of AP", explanation="interval over draws of the clips", text=_interval),
+    LabelColumn(
+        name="auc",
+        title="AUC",
+        explanation="how often a clip with the label scores above one without it",
+        text=_decimals("auc", 3),
+    ),
+    LabelColumn(
+        name="dprime", title="d′", explanation="d-prime, from the label's own AUC", text=_decimals("dprime", 2)
+    ),
+    LabelColumn(
+        name="prior",
+        title="prior %",
+        explanation="share of all clips that carry the label",
+        text=lambda label: share_text(label.prior),
+    ),
     LabelColumn(
         name="threshold",
         title="thr.",

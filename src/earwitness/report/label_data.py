@@ -59,6 +59,8 @@ PANEL = {
 """What is said of the chosen label."""
 CONFUSED_LABELS = 3
 """Others named with a label."""
+MOST_CONFUSED = 30_000
+"""Such pairs on a page; those with the most evidence."""
 LEAST_EVIDENCE = 10.83
 """Of a confusion: one that chance gives to one pair in a thousand has as much."""
 
@@ -83,10 +85,14 @@ def label_columns(evaluation: Evaluation, baseline: Evaluation | None) -> dict[s
 def confused_columns(confusions: Iterable[Confusion], *, num_labels: int) -> list[list[int]]:
     """By label, for its few most evident confusions: the other label, clips with it, clips, ten times the lift."""
     columns: list[list[int]] = [[] for _ in range(num_labels)]
+    num_pairs = 0
     for pair in confusions:  # most evidence first
+        if pair.evidence < LEAST_EVIDENCE or num_pairs == MOST_CONFUSED:
+            break
         own = columns[pair.said]
-        if pair.evidence >= LEAST_EVIDENCE and len(own) < 4 * CONFUSED_LABELS:
+        if len(own) < 4 * CONFUSED_LABELS:
             own += [pair.true, pair.num_clips, pair.num_false_alarms, round(10 * pair.lift)]
+            num_pairs += 1
     return columns
 
 

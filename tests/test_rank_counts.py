@@ -25,6 +25,7 @@ ALWAYS_BINS = {
     "_BITS_PER_VALUE": 9,
     "_BLOCK_CLIPS": 7,
     "_CROWD_CLIPS": 5,
+    "_CROWD_PER_VALUE": 0,
 }
 """All that is done with a million clips, done with a handful."""
 

@@ -35,7 +35,7 @@ def micro_ranking(source: ScoreSource, positives: Positives, *, memory_bytes: in
     Args:
         source: the scores; larger is more likely.
         positives: the labels of the same clips.
-        memory_bytes: of the blocks that are read. A few numbers for every positive pair, and some 100 MiB at most to
+        memory_bytes: of the blocks that are read. Some 30 numbers for every positive pair, and 100 MiB at most to
             count in, come on top.
 
     Raises:

@@ -36,8 +36,8 @@ _BITS_PER_CLIP = -4
 """Bits of a bin's number beyond those of the number of clips: the bins take little to clear and to add up."""
 _BLOCK_CLIPS = 2**17
 """Turned into bins together, in the cache; nothing as long as the scores is held besides them."""
-_CROWD_CLIPS = 2**22
-"""Sorted together, where scores come in blocks."""
+_CROWD_CLIPS, _CROWD_PER_VALUE = 2**22, 4
+"""Scores sorted together at least, where they come in blocks: each time, all values that share bins are looked up."""
 _SORTING_NANOSECONDS = 25.0
 """Per clip."""
 _COMPARING_NANOSECONDS = 0.18
@@ -138,7 +138,7 @@ class RankCounter:
             if len(self._crowded_values):
                 self._crowd.append(near_scores[self._is_crowded.take(near_values)])
                 self._num_crowd += len(self._crowd[-1])
-                if self._num_crowd > _CROWD_CLIPS:
+                if self._num_crowd > max(_CROWD_CLIPS, _CROWD_PER_VALUE * len(self._crowded_values)):
                     self._compare_crowd()
 
     def counts(self) -> tuple[Counts, Counts]:

@@ -175,6 +175,9 @@ def test_a_digest_in_the_name(server: Server) -> None:
     """As PyTorch's hub has it: vggish-10086976.pth."""
     server.files |= {f"/net-{DIGEST[:8]}.pth": CONTENT, "/net-00000000.pth": CONTENT}
     assert download(f"{server.address}/net-{DIGEST[:8]}.pth").is_checked
+    server.files |= {"/net-20241122.pth": CONTENT, "/net-00000000.bin": CONTENT}
+    for name in ("net-20241122.pth", "net-00000000.bin"):
+        assert not download(f"{server.address}/{name}").is_checked, "a date, and no file of PyTorch's"
     with pytest.raises(DownloadError, match=f"its SHA-256 is {DIGEST}, and not 00000000"):
         download(f"{server.address}/net-00000000.pth")
 

@@ -33,8 +33,8 @@ _WAIT_SECONDS = 0.5
 """Before the second of these; twice as long before each further one."""
 _TIMEOUT_SECONDS = 30.0
 _BLOCK_BYTES = 1 << 18
-_DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z0-9]+$")
-"""`name-10086976.pth`: as PyTorch's hub names files, after the beginning of their SHA-256."""
+_DIGEST_IN_NAME = re.compile(r"-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.(?:pth|pt)$")
+"""`name-10086976.pth`: as PyTorch's hub names files, after the beginning of their SHA-256; but not a date."""
 
 OnBytes = Callable[[int, int | None], None]
 """Told how many bytes are there, and of how many, where the server says."""

@@ -111,6 +111,18 @@ def test_page_of_nothing_defined(tmp_path: Path) -> None:
     assert label_scatter(evaluation.labels) is None
 
 
+def test_first_labels_need_no_script(tmp_path: Path) -> None:
+    evaluation = made_evaluation(300)
+    write_evaluation_page(tmp_path / "page.html", facts_of(evaluation))
+    page = Reader(tmp_path / "page.html")
+    assert page.of("noscript")
+    assert "These are the first 50 of 300 labels" in page.text
+    first = label_ends(evaluation.labels, most=1_000).best[:50]
+    rows = [f"{x.name} {x.num_positives:,} {x.average_precision:.3f}" for x in first]
+    places = [page.text.index(row) for row in rows]
+    assert places == sorted(places)
+
+
 def test_size_is_bounded(tmp_path: Path) -> None:
     evaluation = made_evaluation(30_871)
     write_evaluation_page(tmp_path / "page.html", facts_of(evaluation, baseline=evaluation))

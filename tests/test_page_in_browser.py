@@ -183,17 +183,6 @@ def test_no_page_is_wider_than_the_screen(browser: Any, page: Path, tmp_path: Pa
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_pages_are_whole_without_scripts(browser: Any, page: Path) -> None:
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    try:
-        browser.get(page.as_uri())
-    finally:
-        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    rows = browser.find_elements("css selector", ".virtual tbody tr")
-    assert len(rows) == 50
-    assert "per_label.csv beside this page has them all" in browser.find_element("css selector", "noscript").text
-
-
 def test_names_are_shown_as_they_are(browser: Any, tmp_path: Path) -> None:
     evaluation, evidence, look = measured()
     write_evaluation_page(tmp_path / "hostile.html", facts_of(evaluation), evidence=evidence, look=look)

@@ -16,7 +16,7 @@ class Evaluate:
     """Score clips of a store with a model and measure the scores, beside a baseline and chance."""
 
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
-    """A model file (model.safetensors of a run)."""
+    """A model file (model.safetensors of a run), or an exported model (.onnx)."""
     store: Annotated[Positional[str], arg(metavar="STORE")]
     """Made by `earwitness prepare`."""
     where: str | None = None
@@ -35,13 +35,13 @@ class Evaluate:
     def run(self) -> int:
         """Evaluate and report."""
         from earwitness.experiments.evaluating import evaluate_model
-        from earwitness.models.model_file import load_model
+        from earwitness.inference.any_model import open_model
         from earwitness.places import place
         from earwitness.report.evaluation_report import comparison_table, require_report_folder, write_evaluation_report
         from earwitness.report.timeline_table import timeline_lines
         from earwitness.store.embeddings import open_store
 
-        model = load_model(self.model)
+        model = open_model(self.model)
         store = open_store(self.store)
         if self.report is not None:
             require_report_folder(self.report)

@@ -17,6 +17,7 @@ from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
 from earwitness.cli.evaluate import Evaluate
+from earwitness.cli.export import Export
 from earwitness.cli.grid import Grid
 from earwitness.cli.inspect import Inspect
 from earwitness.cli.labels import Labels
@@ -52,6 +53,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Tag, subcommand("tag")]
         | Annotated[Embed, subcommand("embed")]
+        | Annotated[Export, subcommand("export")]
         | Annotated[Models, subcommand("models")]
     )
 

@@ -12,9 +12,7 @@ from earwitness.errors import EarwitnessError
 from earwitness.evaluation.summary import Evaluation, evaluate
 from earwitness.evaluation.timelines import TimelineEvaluation
 from earwitness.experiments.timelines import TrueTimelines
-from earwitness.inference.probabilities import PatchScorer
-from earwitness.models.model_file import Model
-from earwitness.models.precision import choose_device
+from earwitness.inference.any_model import AnyModel, patch_scorer
 from earwitness.scoring.baseline import baseline_features, baseline_scores
 from earwitness.scoring.clip_scores import require_fit, score_clips
 from earwitness.store.read import Store
@@ -47,7 +45,7 @@ class ModelEvaluation:
 
 
 def evaluate_model(
-    model: Model,
+    model: AnyModel,
     store: Store,
     *,
     where: str | None = None,
@@ -82,7 +80,7 @@ def evaluate_model(
     clips = store.select(where)
     targets = store.targets(clips)
     truth = TrueTimelines.read(events_path, store, clips, front_end) if events_path is not None else None
-    scorer = PatchScorer(model.network, device=choose_device(device))
+    scorer = patch_scorer(model, device=device)
     is_same_corpus = _is_same_corpus(model.provenance, store)
     notes = list(truth.notes) if truth is not None else []
     with FrameReader(store) as reader:
@@ -140,7 +138,7 @@ def evaluate_model(
     )
 
 
-def _learnt_before(model: Model, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
+def _learnt_before(model: AnyModel, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
     """The clips of this store that the models before it have learnt from, and sentences where they cannot be told."""
     clips, doubts = np.empty(0, np.int64), []
     later = model.provenance

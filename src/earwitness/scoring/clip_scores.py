@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from earwitness.errors import StoreError
 from earwitness.front_end import FrontEnd
-from earwitness.inference.probabilities import PatchScorer
+from earwitness.inference.patch_runner import PatchRunner
 from earwitness.labels import LabelSet
 from earwitness.store.embeddings import PatchReader
 from earwitness.store.patches import PatchIndex
@@ -81,7 +81,7 @@ def _label_differences(store: LabelSet, model: LabelSet) -> str:
 
 
 def score_clips(
-    scorer: PatchScorer,
+    scorer: PatchRunner,
     reader: PatchReader,
     clips: npt.NDArray[np.int64],
     *,
@@ -92,7 +92,7 @@ def score_clips(
     """Scores [clips, labels] of the given clips of the reader's store.
 
     Args:
-        scorer: the network.
+        scorer: runs the network.
         reader: of the store whose clips are meant.
         clips: ascending indexes in the store.
         front_end: the model's; its patch geometry is used.
@@ -101,7 +101,7 @@ def score_clips(
             at a time.
     """
     index = patches_of(reader.store, clips, front_end=front_end)
-    sums = np.zeros((len(clips), scorer.network.head.out_features))
+    sums = np.zeros((len(clips), scorer.num_outputs))
     counts = np.zeros(len(clips), dtype=np.int64)
     done = 0
     for patch_clips, patches in read_ahead(reader, index, front_end.patch_frames, scorer.batch_patches):

@@ -1,11 +1,14 @@
 """The network in 8 bits: calibrated on patches of a corpus, and measured on clips whose labels are known.
 
-Weights have 8 bits with a scale for each output channel, activations 8 bits with one scale and zero point a tensor,
-found as the smallest and largest number met over the patches of calibration. The front end, the last layer and the
-sigmoid stay float32: they are little work, and scores in 256 steps would be of no use.
+Weights have signed 8 bits with a scale for each output channel; activations have unsigned 8 bits with one scale and
+zero point a tensor, from the smallest and largest number met in a batch of calibration, averaged over the batches. The
+front end, the last layer and the sigmoid stay as they are: they are little work, and scores in 256 steps would be of no
+use.
 
-Weights keep to 7 of their 8 bits: processors without VNNI add products of 8 bits in pairs in 16 bits, which overflow,
-and their scores would be others than those that were measured here.
+Tried on ResNet-50 (a quarter wide, ESC-10): with extremes of all patches instead of averages, scores correlate with
+float32's by 0.981 instead of 0.995; with 7-bit weights by 0.978; with unsigned weights by 0.996, half as fast. So
+signed 8 bits, which x86 processors without VNNI (before about 2019) may overflow: what was measured holds for
+processors like the one it was measured on.
 
 References: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference"; ONNX Runtime's guide to quantization.
@@ -24,7 +27,7 @@ import numpy.typing as npt
 from earwitness.errors import ModelError, SettingsError
 from earwitness.evaluation.summary import evaluate
 from earwitness.front_end import FrontEnd
-from earwitness.inference.patch_runner import BATCH_PATCHES, PatchRunner
+from earwitness.inference.patch_runner import PatchRunner
 from earwitness.models.onnx_file import NETWORK_PATCHES, NETWORK_SCORES, missing_extra
 from earwitness.scoring.clip_scores import patches_of, score_clips
 from earwitness.store.read import Store
@@ -37,8 +40,11 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error) from error
 
-CALIBRATION_PATCHES = 1_024
+CALIBRATION_PATCHES = 512
 """Taken evenly from all patches of the chosen clips."""
+
+_BATCH_PATCHES = 16
+"""Whose smallest and largest numbers are averaged: of 4, 16 and 64 the best of both models tried."""
 
 _QUANTIZED = [
     "Conv",
@@ -126,9 +132,9 @@ def quantize(network: ModelProto, patches: npt.NDArray[Any]) -> ModelProto:
             op_types_to_quantize=_QUANTIZED,
             nodes_to_exclude=_last_layers(network),
             per_channel=True,
-            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            extra_options={"CalibMovingAverage": True},
         )
         return onnx.load(written)
 
@@ -180,7 +186,7 @@ class _Patches(CalibrationDataReader):  # type: ignore[misc]
 
     def __init__(self, patches: npt.NDArray[Any]) -> None:
         self._batches: Iterator[npt.NDArray[Any]] = iter(
-            [patches[first : first + BATCH_PATCHES] for first in range(0, len(patches), BATCH_PATCHES)]
+            [patches[first : first + _BATCH_PATCHES] for first in range(0, len(patches), _BATCH_PATCHES)]
         )
 
     def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:

@@ -4,6 +4,7 @@ waveform -> front_end/... -> [batch, patches, frames, bands] -> [batch * patches
          -> patch_scores, embeddings, and the mean of the former: clip_scores
 """
 
+import functools
 import json
 import logging
 import warnings
@@ -61,6 +62,7 @@ class _NetworkOutputs(nn.Module):
         return (scores, embeddings) if self._with_embeddings else (scores,)
 
 
+@functools.lru_cache(maxsize=4)
 def front_end_graph(front_end: FrontEnd) -> ModelProto:
     """Waveforms [batch, samples] to patches [batch, patches, patch_frames, bands]."""
     example = torch.zeros(2, 2 * front_end.min_patch_samples)

@@ -7,7 +7,8 @@
 Speed: patches/s of each network with random weights, on patches of noise. PyTorch in float32 as scores are made
 (channels last), and under bfloat16 autocast; ONNX Runtime in float32 and in 8 bits, by the network cut out of the
 exported file, as `earwitness tag` runs it. All in one process by turns of a batch of 64; processor time, the medians
-over the rounds after one that does not count. Then the front end alone, in SciPy and in the exported graph, in times real time.
+over the rounds after one that does not count. Then the front end alone, in SciPy and in the exported graph, in times
+real time.
 
 mAP: of a trained model on the clips that --measure-where chooses, in float32 and in 8 bits, and the largest difference
 of a clip's score.

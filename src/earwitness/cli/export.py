@@ -68,7 +68,7 @@ class Export:
                 eight_bit=eight_bit,
                 check_on=self.check_on,
                 tolerance=self.tolerance,
-                on_patches=lambda done: bar.update(done - bar.n if done > bar.n else done),
+                on_patches=lambda done: bar.update(done - bar.n),
             )
         agreement, report = summary.agreement, summary.eight_bit
         if self.json:

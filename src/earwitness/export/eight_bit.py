@@ -148,16 +148,22 @@ def measure(
     front_end: FrontEnd,
     on_patches: Callable[[int], None] | None = None,
 ) -> tuple[float, float, float]:
-    """MAP of both over some clips, and the largest difference of a clip's score.
+    """MAP of both over some clips, and the largest difference of a clip's score. `on_patches` counts both passes.
 
     Raises:
         ModelError: no label has clips with and without it, so that there is no mAP.
     """
     targets = store.targets(clips)
+    num_patches = patches_of(store, clips, front_end=front_end).num_patches
+    scores: list[npt.NDArray[np.float32]] = []
     with FrameReader(store) as reader:
-        scores = [
-            score_clips(runner, reader, clips, front_end=front_end, on_patches=on_patches) for runner in (before, after)
-        ]
+        for runner in (before, after):
+
+            def tell(done: int, done_before: int = num_patches * len(scores)) -> None:
+                if on_patches is not None:
+                    on_patches(done_before + done)
+
+            scores.append(score_clips(runner, reader, clips, front_end=front_end, on_patches=tell))
     precisions = [evaluate(s, targets, label_set=store.label_set).mean_average_precision for s in scores]
     if not np.isfinite(precisions).all():
         raise ModelError(

@@ -60,7 +60,8 @@ def open_session(content: bytes, *, name: str) -> Any:
         ModelError: ONNX Runtime refuses it.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)  # 0: one a core
+    num_threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    options.intra_op_num_threads = int(num_threads) if num_threads.isdecimal() else 0  # 0: one a core
     options.log_severity_level = 3  # errors; what it warns of is its own business
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -148,7 +148,9 @@ def measure(
     front_end: FrontEnd,
     on_patches: Callable[[int], None] | None = None,
 ) -> tuple[float, float, float]:
-    """MAP of both over some clips, and the largest difference of a clip's score. `on_patches` counts both passes.
+    """Mean average precision of both over some clips, and the largest difference of a clip's score.
+
+    `on_patches` counts the patches of both passes.
 
     Raises:
         ModelError: no label has clips with and without it, so that there is no mAP.

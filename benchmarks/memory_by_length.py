@@ -26,7 +26,8 @@ import pyarrow as pa
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest, write_manifest
-from earwitness.models.model_file import Architecture, Model, save_model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model, save_model
 
 _RATE_HZ = 44_100
 _MINUTES = 10

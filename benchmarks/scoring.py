@@ -22,9 +22,11 @@ from pathlib import Path
 
 import torch
 
-from earwitness.inference.probabilities import BATCH_PATCHES, exact_float32
+from earwitness.inference.patch_runner import BATCH_PATCHES
+from earwitness.inference.probabilities import exact_float32
 from earwitness.labels import LabelSet
-from earwitness.models.model_file import Architecture, Model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model
 from earwitness.models.network import Network
 from earwitness.models.precision import choose_device
 from earwitness.scoring.score_settings import ScoreSettings

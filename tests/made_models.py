@@ -2,7 +2,8 @@
 
 import torch
 
-from earwitness.models.model_file import Architecture, Model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model
 from earwitness.store.read import Store
 
 

@@ -14,7 +14,8 @@ import pytest
 from earwitness.errors import DownloadError
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
-from earwitness.models.model_file import Architecture, Model, load_model, save_model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model, load_model, save_model
 from earwitness.published import download as module
 from earwitness.published import sources
 from earwitness.published.download import cached_path, download

@@ -19,7 +19,8 @@ from earwitness.inference.tag_settings import TagSettings
 from earwitness.inference.tagger import PatchScores, Tagger
 from earwitness.inference.tagging import tag_media
 from earwitness.labels import LabelSet
-from earwitness.models.model_file import Architecture, Model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model
 
 RATE_HZ = 16_000
 

@@ -14,7 +14,8 @@ from earwitness.errors import ModelError, SettingsError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.labels import LabelSet
-from earwitness.models.model_file import Architecture, Model, load_model, save_model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model, load_model, save_model
 from earwitness.models.network import Network
 from earwitness.models.registry import NETWORKS, create_network
 

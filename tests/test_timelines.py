@@ -25,7 +25,8 @@ from earwitness.experiments.timelines import TrueTimelines, sounding
 from earwitness.inference.probabilities import PatchScorer
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest
-from earwitness.models.model_file import Architecture, Model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model
 from earwitness.store.build import build_store
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from earwitness.errors import ModelError
 
-_LOWEST, _HIGHEST = 2.0**-150, 1 - 2.0**-25
+LOGIT_RANGE = (2.0**-150, 1 - 2.0**-25)
 """Just outside the float32 numbers between 0 and 1, so that 0 and 1 themselves have logits that keep the order."""
 _NUMBERS_AT_ONCE = 1 << 20
 _NEVER = "never"
@@ -136,7 +136,7 @@ class Thresholds:
 
 def logits(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """log(p / (1 - p)); finite and ascending over all float32 numbers from 0 to 1, both included."""
-    inside = np.clip(scores.astype(np.float64), _LOWEST, _HIGHEST)
+    inside = np.clip(scores.astype(np.float64), *LOGIT_RANGE)
     return np.log(inside) - np.log1p(-inside)
 
 

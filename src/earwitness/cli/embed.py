@@ -18,7 +18,7 @@ class Embed:
     """
 
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
-    """A model file (model.safetensors of a run)."""
+    """A model file (model.safetensors of a run), or a model exported with --embeddings (.onnx)."""
     store: Annotated[Positional[str], arg(metavar="STORE")]
     """Made by `earwitness prepare`; its labels need not be the model's."""
     out: Annotated[Positional[Path], arg(metavar="OUT")]
@@ -30,11 +30,11 @@ class Embed:
 
     def run(self) -> int:
         """Embed and report."""
-        from earwitness.models.model_file import load_model
+        from earwitness.inference.any_model import open_model
         from earwitness.scoring.embedding import embed_store
         from earwitness.store.embeddings import open_store
 
-        model = load_model(self.model)
+        model = open_model(self.model)
         store = open_store(self.store)
         with progress_bar(total=None, unit="patch", title="embed") as bar:
 

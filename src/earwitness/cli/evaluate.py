@@ -17,7 +17,7 @@ from earwitness.scoring.score_settings import ScoreSettings
 
 if TYPE_CHECKING:
     from earwitness.experiments.evaluating import ModelEvaluation
-    from earwitness.models.model_file import Model
+    from earwitness.inference.any_model import AnyModel
     from earwitness.store.read import Store
 
 
@@ -31,7 +31,7 @@ class Evaluate:
     """
 
     source: Annotated[Positional[Path], arg(metavar="MODEL|SCORES|TABLE")]
-    """A model file (model.safetensors of a run), a folder of scores, or a table of them."""
+    """A model file (model.safetensors of a run), an exported model (.onnx), a folder of scores, or a table of them."""
     store: Annotated[Positional[str | None], arg(metavar="STORE")] = None
     """Made by `earwitness prepare`."""
     settings: Annotated[ScoreSettings, arg(name="")] = field(default_factory=ScoreSettings)
@@ -81,7 +81,7 @@ class Evaluate:
     def _evaluate_on(self, store: "Store", folder: Path) -> int:
         """Evaluate a model or a table, whose scores go to the folder."""
         from earwitness.experiments.evaluating import evaluate_model, evaluate_scores
-        from earwitness.models.model_file import load_model
+        from earwitness.inference.any_model import open_model
         from earwitness.places import place
         from earwitness.scoring.score_table import is_table, take_over_scores
 
@@ -97,7 +97,7 @@ class Evaluate:
                     on_labels=bars.labels,
                 )
             return self._show(outcome, title, {**scores.details, "scores_path": self._kept(folder)})
-        model = load_model(self.source)
+        model = open_model(self.source)
         with _Bars(len(model.label_set)) as bars:
             outcome = evaluate_model(
                 model,
@@ -156,7 +156,7 @@ class Evaluate:
         title: str,
         details: Mapping[str, Any],
         *lines: str,
-        model: "Model | None" = None,
+        model: "AnyModel | None" = None,
         store: "Store | None" = None,
     ) -> int:
         """Report, to the folder and here."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from earwitness.experiments.evaluating import ModelEvaluation
-    from earwitness.models.model_file import Model
+    from earwitness.inference.any_model import AnyModel
     from earwitness.report.evaluation_facts import Evidence, ModelFacts, PatchScores
     from earwitness.store.read import Store
 
@@ -26,7 +26,7 @@ def write_report(
     *,
     title: str,
     details: Mapping[str, Any],
-    model: "Model | None" = None,
+    model: "AnyModel | None" = None,
     model_path: Path | None = None,
     store: "Store | None" = None,
     device: str = "auto",
@@ -66,19 +66,21 @@ def write_report(
     return folder / PAGE_FILE
 
 
-def _model_facts(model: "Model", path: Path) -> "ModelFacts":
+def _model_facts(model: "AnyModel", path: Path) -> "ModelFacts":
     from earwitness.report.evaluation_facts import ModelFacts
 
     return ModelFacts(
         path=str(path),
         network=model.architecture.name,
-        num_weights=model.network.num_weights,
+        num_weights=model.num_weights,
         front_end=model.front_end,
         provenance=model.provenance,
     )
 
 
-def _evidence(outcome: "ModelEvaluation", *, model: "Model | None", store: "Store | None", device: str) -> "Evidence":
+def _evidence(
+    outcome: "ModelEvaluation", *, model: "AnyModel | None", store: "Store | None", device: str
+) -> "Evidence":
     """The scores, and where rows are clips, what is known of them."""
     from earwitness.report.evaluation_facts import Evidence
 
@@ -95,7 +97,7 @@ def _evidence(outcome: "ModelEvaluation", *, model: "Model | None", store: "Stor
 
 
 def _patches(
-    model: "Model", store: "Store", clips: "npt.NDArray[np.int64]", position: int, *, device: str
+    model: "AnyModel", store: "Store", clips: "npt.NDArray[np.int64]", position: int, *, device: str
 ) -> "PatchScores":
     """The scores of the patches of a clip by its position; overlapping ones where the clip is not long."""
     from earwitness.report.evaluation_facts import PatchScores

@@ -19,6 +19,7 @@ from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
 from earwitness.cli.evaluate import Evaluate
+from earwitness.cli.export import Export
 from earwitness.cli.grid import Grid
 from earwitness.cli.import_model import ImportModel
 from earwitness.cli.inspect import Inspect
@@ -60,6 +61,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Tag, subcommand("tag")]
         | Annotated[Embed, subcommand("embed")]
+        | Annotated[Export, subcommand("export")]
         | Annotated[Models, subcommand("models")]
         | Annotated[Pull, subcommand("pull")]
         | Annotated[ImportModel, subcommand("import")]

@@ -12,7 +12,7 @@ from earwitness.errors import SettingsError
 from earwitness.scoring.score_settings import ScoreSettings, Shard
 
 if TYPE_CHECKING:
-    from earwitness.models.model_file import Model
+    from earwitness.inference.any_model import AnyModel
     from earwitness.scoring.score_store import ScoreSummary
     from earwitness.store.read import Store
 
@@ -26,7 +26,7 @@ class Score:
     """
 
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
-    """A model file (model.safetensors of a run)."""
+    """A model file (model.safetensors of a run), or an exported model (.onnx)."""
     store: Annotated[Positional[str], arg(metavar="STORE")]
     """Made by `earwitness prepare`."""
     scores: Annotated[Positional[Path], arg(metavar="SCORES")]
@@ -52,10 +52,10 @@ class Score:
         """Score and report."""
         shard = Shard.parse(self.shard)
         self._check()
-        from earwitness.models.model_file import load_model
+        from earwitness.inference.any_model import open_model
         from earwitness.store.embeddings import open_store
 
-        model = load_model(self.model)
+        model = open_model(self.model)
         store = open_store(self.store)
         with progress_bar(total=None, unit="patch", title="score") as bar:
 
@@ -91,7 +91,7 @@ class Score:
                 raise SettingsError(f"{name} {value} is for --engine ray")
 
     def _score(
-        self, model: "Model", store: "Store", shard: Shard, on_patches: Callable[[int, int], None]
+        self, model: "AnyModel", store: "Store", shard: Shard, on_patches: Callable[[int, int], None]
     ) -> "ScoreSummary":
         if self.engine == "local":
             from earwitness.scoring.score_store import score_store

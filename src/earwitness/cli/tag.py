@@ -21,7 +21,7 @@ class Tag:
     """Name what is heard in media files, with scores, and with --timeline when."""
 
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
-    """A model file (model.safetensors of a run)."""
+    """A model file (model.safetensors of a run), or an exported model (.onnx)."""
     files: Annotated[Positional[tuple[str, ...]], arg(metavar="FILES")]
     """Media files: any video or audio; URLs too."""
     settings: Annotated[TagSettings, arg(name="")] = field(default_factory=TagSettings)
@@ -40,10 +40,10 @@ class Tag:
         """Tag every file; 1 if any of them gave no sound."""
         self._check()
         from earwitness.cli.tag_output import PatchScoresOutput
+        from earwitness.inference.any_model import open_model
         from earwitness.inference.tagger import Tagger
-        from earwitness.models.model_file import load_model
 
-        model = load_model(self.model)
+        model = open_model(self.model)
         tagger = Tagger(model, device=self.device)
         num_failed = 0
         with (

@@ -23,7 +23,8 @@ from earwitness.evaluation.timelines import TimelineEvaluation
 from earwitness.experiments.fitted_on import fit_notes
 from earwitness.experiments.learnt_clips import corpora_differ, is_the_same_corpus, learnt_before, training_clips
 from earwitness.experiments.timelines import TrueTimelines
-from earwitness.models.model_file import Model
+from earwitness.inference.any_model import AnyModel
+from earwitness.models.description import DescribedModel
 from earwitness.scoring.baseline import baseline_features, baseline_scores
 from earwitness.scoring.clip_scores import require_fit
 from earwitness.scoring.score_folder import ScoreFolder
@@ -82,7 +83,7 @@ class ModelEvaluation:
 
 
 def evaluate_model(
-    model: Model,
+    model: AnyModel,
     store: Store,
     *,
     folder: Path | None = None,
@@ -274,7 +275,13 @@ class _Beside:
 
 
 def _beside(
-    model: Model, store: Store, clips: npt.NDArray[np.int64], positives: Positives, *, level: Level, with_baseline: bool
+    model: DescribedModel,
+    store: Store,
+    clips: npt.NDArray[np.int64],
+    positives: Positives,
+    *,
+    level: Level,
+    with_baseline: bool,
 ) -> _Beside:
     """The baseline, as far as it can be had, and what is known of the clips that were learnt from."""
     training = training_clips(model.provenance, store)

@@ -4,11 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import SelectionError
-from earwitness.models.model_file import Model
+from earwitness.models.description import DescribedModel
 from earwitness.store.read import Store
 
 
-def fit_notes(model: Model, store: Store, clips: npt.NDArray[np.int64]) -> list[str]:
+def fit_notes(model: DescribedModel, store: Store, clips: npt.NDArray[np.int64]) -> list[str]:
     """What a reader of figures of these clips must know, as sentences; empty where there is nothing."""
     fitted = [
         (name, part.fitted_on)

@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import EarwitnessError
-from earwitness.models.model_file import Model
+from earwitness.models.description import DescribedModel
 from earwitness.store.read import Store
 from earwitness.training.clips import TrainingClips, choose_clips
 from earwitness.training.settings import TrainSettings
 
 
-def learnt_before(model: Model, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
+def learnt_before(model: DescribedModel, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
     """The clips of this store that the models before it have learnt from, and sentences where they cannot be told."""
     clips, doubts = np.empty(0, np.int64), []
     later = model.provenance

@@ -1,14 +1,9 @@
-"""Patches to probabilities, or to embeddings: the one place where a trained network is run for what people compare.
+"""Patches to probabilities, or to embeddings, by a trained network in torch.
 
-Scores that people compare are float32 without TF32. Batches have one of two shapes (the last is filled up), so that
-a patch's score does not depend on how many others happen to stand beside it: kernels are chosen by shape.
-
-A network gives raw scores. A clip's raw score is the mean of its patches' raw scores; what people see is that mean,
-calibrated where the model carries a calibration, which was fitted to such means. Scores of single patches are shown by
-the same map, so that they stand on one scale with those of clips.
+Scores that people compare are float32 without TF32.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -17,35 +12,19 @@ import torch
 from torch import Tensor
 
 from earwitness.decisions import Calibration
+from earwitness.inference.patch_runner import BATCH_PATCHES, PatchRunner, ScoreRunner
 from earwitness.models.network import Network
 
-BATCH_PATCHES = 64
-"""Patches of a batch. Larger ones gain nothing on a CPU."""
 
-_SMALL_BATCH_PATCHES = 8
-"""What is left over is scored in batches of this size: a clip of ten seconds needs two, not a large one."""
-
-
-class _PatchRunner(ABC):
+class _NetworkRunner(PatchRunner):
     """Runs a network in evaluation mode on one device."""
 
-    def __init__(self, network: Network, *, device: torch.device, batch_patches: int = BATCH_PATCHES) -> None:
+    def __init__(
+        self, network: Network, *, num_outputs: int, device: torch.device, batch_patches: int = BATCH_PATCHES
+    ) -> None:
+        super().__init__(num_outputs=num_outputs, batch_patches=batch_patches)
         self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.device = device
-        self.batch_patches = batch_patches
-
-    def _run(self, patches: npt.NDArray[Any], *, num_outputs: int) -> npt.NDArray[np.float32]:
-        """Outputs [patches, num_outputs] of any number of patches."""
-        outputs = np.empty((len(patches), num_outputs), dtype=np.float32)
-        first = 0
-        while first < len(patches):
-            size = self.batch_patches if len(patches) - first >= self.batch_patches else _SMALL_BATCH_PATCHES
-            batch = patches[first : first + size]
-            if len(batch) < size:
-                batch = np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), dtype=batch.dtype)])
-            outputs[first : first + size] = self._run_batch(batch)[: len(outputs) - first]
-            first += size
-        return outputs
 
     def _run_batch(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         with torch.inference_mode(), exact_float32():
@@ -58,8 +37,8 @@ class _PatchRunner(ABC):
         """What is asked for, [batch, num_outputs], of float32 patches on the device."""
 
 
-class PatchScorer(_PatchRunner):
-    """Gives the raw scores of patches, and calibrates."""
+class PatchScorer(_NetworkRunner, ScoreRunner):
+    """Gives the raw scores of patches, probabilities, and calibrates."""
 
     def __init__(
         self,
@@ -69,20 +48,8 @@ class PatchScorer(_PatchRunner):
         batch_patches: int = BATCH_PATCHES,
         calibration: Calibration | None = None,
     ) -> None:
-        super().__init__(network, device=device, batch_patches=batch_patches)
-        self._calibration = calibration
-
-    def calibrated(self, raw_scores: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Scores as people see them, of raw ones of clips or patches, [..., labels]; the same without a calibration.
-
-        Raw scores are rounded to float32 first, as they are stored, so that every route gives the same numbers.
-        """
-        rounded: npt.NDArray[np.float32] = raw_scores.astype(np.float32, copy=False)
-        return rounded if self._calibration is None else self._calibration.apply(rounded)
-
-    def __call__(self, patches: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Raw probabilities [patches, labels] of patches [patches, patch_frames, bands], any number of them."""
-        return self._run(patches, num_outputs=self.network.head.out_features)
+        super().__init__(network, num_outputs=network.head.out_features, device=device, batch_patches=batch_patches)
+        self.calibration = calibration
 
     def _outputs(self, patches: Tensor) -> Tensor:
         logits: Tensor = self.network(patches)
@@ -90,12 +57,11 @@ class PatchScorer(_PatchRunner):
         return scores
 
 
-class PatchEmbedder(_PatchRunner):
+class PatchEmbedder(_NetworkRunner):
     """Gives the embeddings of patches: what the network's classifier reads."""
 
-    def __call__(self, patches: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Embeddings [patches, embedding_size] of patches [patches, patch_frames, bands], any number of them."""
-        return self._run(patches, num_outputs=self.network.embedding_size)
+    def __init__(self, network: Network, *, device: torch.device, batch_patches: int = BATCH_PATCHES) -> None:
+        super().__init__(network, num_outputs=network.embedding_size, device=device, batch_patches=batch_patches)
 
     def _outputs(self, patches: Tensor) -> Tensor:
         embeddings: Tensor = self.network.embed(patches)

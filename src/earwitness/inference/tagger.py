@@ -1,19 +1,21 @@
 """Media to scores: decoding, front end and network in one stream, in memory that does not grow with length."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from earwitness.audio.frames import FrameStream, media_frames
 from earwitness.audio.patches import cut_patches
-from earwitness.errors import ModelError
-from earwitness.inference.probabilities import PatchScorer
-from earwitness.labels import NO_LABELS
-from earwitness.models.model_file import Model
-from earwitness.models.precision import choose_device
+from earwitness.inference.any_model import patch_scorer
+from earwitness.models.description import require_labels
+
+if TYPE_CHECKING:
+    from earwitness.inference.any_model import AnyModel
 
 SILENT = "it is silent (or its channels cancel out), so its scores mean nothing"
 """Warning for sound without sound."""
@@ -52,20 +54,16 @@ class ClipScores:
 class Tagger:
     """A model made ready to score media."""
 
-    def __init__(self, model: Model, *, device: str = "auto") -> None:
+    def __init__(self, model: AnyModel, *, device: str = "auto") -> None:
         """Make it ready.
 
         Raises:
             ModelError: the model names nothing: it was published up to its embedding.
-            SettingsError: there is no such device.
+            SettingsError: there is no such device, or the model does not run there.
         """
-        if model.label_set == NO_LABELS:
-            raise ModelError(
-                f"this {model.architecture.name} names nothing, for it was published up to its embedding; learn a "
-                "classifier on it (earwitness train STORE RUN --from MODEL --freeze), or use `earwitness embed`"
-            )
+        require_labels(model)
         self.model = model
-        self._scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
+        self._scorer = patch_scorer(model, device=device)
 
     def score(
         self,

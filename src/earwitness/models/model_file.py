@@ -9,72 +9,39 @@ Tensors are the network's state by name. Nothing is ever unpickled.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from earwitness.decisions import Calibration, Thresholds
 from earwitness.errors import EarwitnessError, ModelError
 from earwitness.files import replacing
-from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
+from earwitness.models.description import DescribedModel, described
 from earwitness.models.network import Network
-from earwitness.models.registry import create_network
 
 FORMAT = "earwitness model"
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """A network by name, with the arguments that build it again."""
-
-    name: str
-    arguments: Mapping[str, Any]
-
-    def build(self) -> Network:
-        """A network with fresh weights from torch's current random state."""
-        return create_network(self.name, **self.arguments)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(DescribedModel):
     """A network with what its inputs and outputs mean."""
 
     network: Network
-    architecture: Architecture
-    label_set: LabelSet
-    front_end: FrontEnd
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    """What it was trained on and how; JSON values. See `training.run_folder` for the keys that training writes."""
-    calibration: Calibration | None = None
-    """The map from raw scores to scores; None: they are the same."""
-    thresholds: Thresholds | None = None
-    """Of scores, calibrated where the model is; None where none were fitted."""
 
-    def __post_init__(self) -> None:
-        sizes = {
-            "calibration": len(self.label_set if self.calibration is None else self.calibration.slopes),
-            "thresholds": len(self.label_set if self.thresholds is None else self.thresholds.values),
-        }
-        for name, size in sizes.items():
-            if size != len(self.label_set):
-                raise ModelError(f"{name} for {size} labels, but the model has {len(self.label_set)}")
+    @property
+    def digest(self) -> str:
+        """32 hex digits: what was made with the model names it by."""
+        return digest_weights(self.network)
 
-    def thresholds_or(self, default: float) -> npt.NDArray[np.float64]:
-        """[labels]: the scores at and above which each label is a yes; `default` for all where none were fitted.
-
-        See `Thresholds.or_default` for labels without one.
-        """
-        if self.thresholds is None:
-            return np.full(len(self.label_set), default)
-        return self.thresholds.or_default(default)
+    @property
+    def num_weights(self) -> int:
+        """All trained numbers."""
+        return self.network.num_weights
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -84,20 +51,10 @@ def save_model(model: Model, path: str | Path) -> None:
         ModelError: the file cannot be written.
     """
     path = Path(path)
-    description: dict[str, Any] = {
-        "architecture": {"name": model.architecture.name, "arguments": dict(model.architecture.arguments)},
-        "labels": model.label_set.to_rows(),
-        "front_end": model.front_end.to_dict(),
-        "provenance": dict(model.provenance),
-    }
-    if model.calibration is not None:
-        description["calibration"] = model.calibration.to_dict()
-    if model.thresholds is not None:
-        description["thresholds"] = model.thresholds.to_dict()
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "description": json.dumps(description, ensure_ascii=False),
+        "description": json.dumps(model.describe(), ensure_ascii=False),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     try:
@@ -138,13 +95,10 @@ def load_model(path: str | Path) -> Model:
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a model file, which is a safetensors file ({error})") from error
     try:
-        architecture = Architecture(**description["architecture"])
-        label_set = LabelSet.from_rows(description["labels"])
-        front_end = FrontEnd.from_dict(description["front_end"])
+        fields = described(description)
+        label_set: LabelSet = fields["label_set"]
         with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten: leave the caller's state alone
-            network = architecture.build()
-        calibration = Calibration.from_dict(description["calibration"]) if "calibration" in description else None
-        thresholds = Thresholds.from_dict(description["thresholds"]) if "thresholds" in description else None
+            network: Network = fields["architecture"].build()
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: the model's description is damaged ({error})") from error
     except EarwitnessError as error:
@@ -153,15 +107,7 @@ def load_model(path: str | Path) -> Model:
     if network.head.out_features != len(label_set):
         raise ModelError(f"{path}: the network has {network.head.out_features} outputs but {len(label_set)} labels")
     try:
-        return Model(
-            network=network.eval(),
-            architecture=architecture,
-            label_set=label_set,
-            front_end=front_end,
-            provenance=description.get("provenance", {}),
-            calibration=calibration,
-            thresholds=thresholds,
-        )
+        return Model(network=network.eval(), **fields)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 
 from earwitness.errors import ModelError, SettingsError
 from earwitness.labels import NO_LABELS, LabelSet, read_label_set
-from earwitness.models.model_file import Architecture, Model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model
 from earwitness.models.vggish import VGGish
 from earwitness.published import vggish, yamnet
 from earwitness.published.keras_file import read_keras_tensors

@@ -6,7 +6,7 @@ the scorer has a calibration.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from earwitness.errors import StoreError
 from earwitness.evaluation.aggregation import ClipAggregator
 from earwitness.front_end import FrontEnd
-from earwitness.inference.probabilities import PatchScorer
+from earwitness.inference.patch_runner import ScoreRunner
 from earwitness.labels import LabelSet
 from earwitness.store.embeddings import PatchReader
 from earwitness.store.patches import PatchIndex
@@ -71,25 +71,29 @@ def patches_of(store: LabelledClips, clips: npt.NDArray[np.int64], *, front_end:
 
 
 def score_clips(
-    scorer: PatchScorer,
+    scorer: ScoreRunner,
     reader: PatchReader,
     clips: npt.NDArray[np.int64],
     *,
     front_end: FrontEnd,
+    on_patches: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Scores [clips, labels] of the given clips of the reader's store, held in memory: for some thousand clips.
 
     Args:
-        scorer: the network.
+        scorer: runs the network.
         reader: of the store whose clips are meant.
         clips: ascending indexes in the store.
         front_end: the model's; its patch geometry is used.
+        on_patches: told the number of patches done so far.
     """
     index = patches_of(reader.store, clips, front_end=front_end)
-    scores = np.empty((len(clips), scorer.network.head.out_features), dtype=np.float32)
+    scores = np.empty((len(clips), scorer.num_outputs), dtype=np.float32)
     aggregator = ClipAggregator("mean", scores)
     for piece in read_ahead(reader, index, batch_patches=scorer.batch_patches):
         aggregator.push(np.searchsorted(clips, piece.clips), scorer(piece.patches))
+        if on_patches is not None:
+            on_patches(piece.first_patch + len(piece.patches))
     aggregator.finish()
     return scorer.calibrated(scores)
 

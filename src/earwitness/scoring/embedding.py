@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import StoreError
-from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked
+from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked, replacing
 from earwitness.front_end import FrontEnd
-from earwitness.inference.probabilities import PatchEmbedder
-from earwitness.models.model_file import Model, digest_weights, save_model
-from earwitness.models.precision import choose_device
+from earwitness.inference.any_model import AnyModel, patch_embedder
+from earwitness.inference.patch_runner import PatchRunner
+from earwitness.models.onnx_file import OnnxModel
 from earwitness.scoring.clip_scores import patches_of, read_ahead, require_same_frames
 from earwitness.store.embeddings import (
     CLIPS_FILE,
     EMBEDDINGS_FILE,
+    EXPORTED_MODEL_FILE,
     FILE_NAME,
     MODEL_FILE,
     EmbeddingsHeader,
@@ -44,7 +45,7 @@ class EmbedSummary:
 
 
 def embed_store(
-    model: Model,
+    model: AnyModel,
     store: Store,
     folder: Path,
     *,
@@ -54,7 +55,8 @@ def embed_store(
     """Write the embeddings of all patches of a store into a folder, laid out as `store.embeddings` says.
 
     Args:
-        model: its labels may be others than the store's, which are the ones kept.
+        model: its labels may be others than the store's, which are the ones kept. Of an exported one, the embeddings
+            cannot be learnt from, since there is no network to put a classifier on.
         store: of all clips.
         folder: made if need be. Interrupted work is begun again.
         device: where the network runs.
@@ -62,22 +64,23 @@ def embed_store(
 
     Raises:
         SettingsError: there is no such device.
+        ModelError: an exported model gives no embeddings.
         StoreError: the store does not fit the model, or the folder holds something else or cannot be written.
     """
     require_same_frames(store, front_end=model.front_end)
     clips = store.select(None)
     index = patches_of(store, clips, front_end=model.front_end)
+    embedder = patch_embedder(model, device=device)
     header = EmbeddingsHeader(
         front_end=model.front_end,
         label_set=store.label_set,
-        model_digest=digest_weights(model.network),
+        model_digest=model.digest,
         store_fingerprint=store.fingerprint,
-        embedding_size=model.network.embedding_size,
+        embedding_size=embedder.num_outputs,
         num_clips=store.num_clips,
         num_patches=index.num_patches,
         store=str(store.folder.resolve()),
     )
-    embedder = PatchEmbedder(model.network, device=choose_device(device))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         busy = StoreError(f"{folder}: another process is writing embeddings here; wait for it to end")
@@ -94,7 +97,7 @@ def embed_store(
                         on_patches=on_patches,
                     )
                 write_clip_rows(folder, store, front_end=model.front_end)
-                save_model(model, folder / MODEL_FILE)
+                _keep(model, folder)
                 write_embeddings_header(folder, header)
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreError(f"{folder}: this is, or lies in, a file; a folder is needed for embeddings") from error
@@ -110,7 +113,7 @@ def embed_store(
 
 def write_embeddings(
     path: Path,
-    embedder: PatchEmbedder,
+    embedder: PatchRunner,
     reader: PatchReader,
     clips: npt.NDArray[np.int64],
     *,
@@ -121,7 +124,7 @@ def write_embeddings(
 
     Args:
         path: of the `.npy` to write, float32 [patches, embedding_size].
-        embedder: the network.
+        embedder: runs the network.
         reader: of the store whose clips are meant.
         clips: ascending indexes in the store.
         front_end: the model's; its patch geometry is used.
@@ -133,12 +136,23 @@ def write_embeddings(
     """
     index = patches_of(reader.store, clips, front_end=front_end)
     done = 0
-    with replacing_npy(path, dtype="<f4", row_shape=(embedder.network.embedding_size,)) as append:
+    with replacing_npy(path, dtype="<f4", row_shape=(embedder.num_outputs,)) as append:
         for piece in read_ahead(reader, index, batch_patches=embedder.batch_patches):
             append(embedder(piece.patches))
             done += len(piece.patches)
             if on_patches is not None:
                 on_patches(done, index.num_patches)
+
+
+def _keep(model: AnyModel, folder: Path) -> None:
+    """Put the model beside its embeddings."""
+    if isinstance(model, OnnxModel):
+        with replacing(folder / EXPORTED_MODEL_FILE) as file:
+            file.write(model.content)
+        return
+    from earwitness.models.model_file import save_model
+
+    save_model(model, folder / MODEL_FILE)
 
 
 def _is_finished(folder: Path, wanted: EmbeddingsHeader) -> bool:
@@ -159,8 +173,9 @@ def _is_finished(folder: Path, wanted: EmbeddingsHeader) -> bool:
                     f"{folder}: the embeddings there are of another {what} ({before[:12]} there, {now[:12]} now); "
                     "choose another folder"
                 )
-        return all((folder / name).exists() for name in (EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE))
-    ours = {EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE, LOCK_FILE}
+        has_model = any((folder / name).exists() for name in (MODEL_FILE, EXPORTED_MODEL_FILE))
+        return has_model and all((folder / name).exists() for name in (EMBEDDINGS_FILE, CLIPS_FILE))
+    ours = {EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE, EXPORTED_MODEL_FILE, LOCK_FILE}
     strangers = [p.name for p in folder.iterdir() if p.name.removesuffix(PARTIAL_SUFFIX) not in {*ours, FILE_NAME}]
     if strangers:
         raise StoreError(f"{folder}: the folder is not empty and holds no embeddings; choose a new one")

@@ -6,6 +6,7 @@ process that has scored one range keeps model and store open for the next.
 """
 
 import functools
+import importlib.metadata
 import platform
 import socket
 from collections.abc import Callable
@@ -15,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from earwitness import __version__
 from earwitness.errors import ClusterError, EarwitnessError
-from earwitness.inference.probabilities import PatchScorer
-from earwitness.models.model_file import Model, digest_weights, load_model
-from earwitness.models.precision import choose_device
+from earwitness.inference.any_model import AnyModel, open_model, patch_scorer
+from earwitness.inference.patch_runner import ScoreRunner
+from earwitness.models.onnx_file import OnnxModel
 from earwitness.ray_tasks import connected, require_address, require_versions, require_visible, run_on_cluster
 from earwitness.scoring.score_folder import CLIPS_FILE
 from earwitness.scoring.score_header import FILE_NAME, read_scores_header
@@ -49,7 +49,7 @@ class _Work:
 
 
 def score_on_cluster(
-    model: Model,
+    model: AnyModel,
     store: Store,
     folder: Path,
     *,
@@ -74,7 +74,8 @@ def score_on_cluster(
         workers: tasks at a time. None: as many as keep all nodes at work.
         shard: see `score_store`.
         range_clips: see `score_store`.
-        device: where the network runs. `auto`: on GPUs, one a task, where the cluster has some.
+        device: where the network runs. `auto`: on GPUs, one a task, where the cluster has some, and the model is not
+            an exported one.
         on_patches: told the number of patches done so far, and of all that are to be done.
 
     Raises:
@@ -91,10 +92,11 @@ def score_on_cluster(
         return summary_of(plan, num_scored=0)
     with connected(address, workers) as ray:
         if device == "auto":
-            device = "cuda" if ray.cluster_resources().get("GPU") else "cpu"
+            has_gpus = ray.cluster_resources().get("GPU") and not isinstance(model, OnnxModel)
+            device = "cuda" if has_gpus else "cpu"
         work = _Work(
             model_path.resolve(),
-            digest_weights(model.network),
+            model.digest,
             str(store.folder.absolute()),
             store.fingerprint,
             folder.absolute(),
@@ -105,7 +107,7 @@ def score_on_cluster(
             _score_range,
             tiles,
             work,
-            _versions(),
+            _versions(work),
             workers=workers,
             name_of=lambda tile: f"range {tile}",
             num_gpus=int(device.startswith("cuda")),
@@ -126,7 +128,7 @@ def score_on_cluster(
 def _score_range(tile: int, work: _Work, versions: dict[str, str]) -> EarwitnessError | None:
     """Score a range and write its tile, unless a task that was lost has done so. Errors for people are given back."""
     try:
-        require_versions(_versions(), versions)
+        require_versions(_versions(work), versions)
         for path in (work.folder / FILE_NAME, work.model_path):
             if not path.exists():
                 raise ClusterError(
@@ -142,11 +144,11 @@ def _score_range(tile: int, work: _Work, versions: dict[str, str]) -> Earwitness
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(work: _Work) -> tuple[Plan, PatchScorer, FrameReader]:
+def _opened(work: _Work) -> tuple[Plan, ScoreRunner, FrameReader]:
     """What is kept open from one range to the next."""
-    model, store = load_model(work.model_path), Store.open(work.store)
+    model, store = open_model(work.model_path), Store.open(work.store)
     for what, path, seen, meant in (
-        ("model", work.model_path, digest_weights(model.network), work.model_digest),
+        ("model", work.model_path, model.digest, work.model_digest),
         ("store", work.store, store.fingerprint, work.store_fingerprint),
     ):
         if seen != meant:
@@ -163,9 +165,11 @@ def _opened(work: _Work) -> tuple[Plan, PatchScorer, FrameReader]:
         patch_frames=header.patch_frames,
         hop_frames=header.patch_hop_frames,
     )
-    scorer = PatchScorer(model.network, device=choose_device(work.device), calibration=model.calibration)
+    scorer = patch_scorer(model, device=work.device)
     return Plan(work.folder, header, index), scorer, FrameReader(store)
 
 
-def _versions() -> dict[str, Any]:
-    return {"earwitness": __version__, "torch": torch.__version__, "python": platform.python_version()}
+def _versions(work: _Work) -> dict[str, Any]:
+    """Of what the scores depend on: one runs the network."""
+    runs = "onnxruntime" if work.model_path.suffix.lower() == ".onnx" else "torch"
+    return {"earwitness": __version__, runs: importlib.metadata.version(runs), "python": platform.python_version()}

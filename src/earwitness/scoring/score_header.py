@@ -52,7 +52,7 @@ class ScoresHeader:
     patch_hop_frames: int | None
     """Frames from one patch to the next. None: not known."""
     source_digest: str
-    """Of the weights of the model, or of the table that the scores came from."""
+    """Of the weights of the model, of the exported model, or of the table that the scores came from."""
     calibration_digest: str | None
     """Of the model's calibration, by which the scores went. None: they are raw, or a table's."""
     thresholds: dict[str, Any] | None

@@ -2,7 +2,7 @@
 
 A range of clips is scored for itself: its patches go through the network in batches that begin with its first patch.
 So its tile is the same, bit for bit, whichever ranges were scored before it, by whatever process of the same machine;
-and scores do not depend on ranges at all, but for rounding (see `inference.probabilities`).
+and scores do not depend on ranges at all, but for rounding (see `inference.patch_runner`).
 
 Memory is that of two tiles (one is written while the next is scored) and of what is known of each clip.
 """
@@ -23,10 +23,9 @@ from earwitness.decisions import Calibration
 from earwitness.errors import ScoreError
 from earwitness.evaluation.aggregation import ClipAggregator
 from earwitness.evaluation.aggregation_names import Aggregation
-from earwitness.inference.probabilities import PatchScorer
+from earwitness.inference.any_model import AnyModel, patch_scorer
+from earwitness.inference.patch_runner import ScoreRunner
 from earwitness.inference.tagger import PatchScores
-from earwitness.models.model_file import Model, digest_weights
-from earwitness.models.precision import choose_device
 from earwitness.scoring.clip_scores import patches_of, read_ahead, require_fit
 from earwitness.scoring.score_folder import begin_scores, digest_clip_ids, saying_what_cannot_be_written, scored_clips
 from earwitness.scoring.score_header import ScoresHeader
@@ -91,7 +90,7 @@ class Plan:
 
 
 def plan_scores(
-    model: Model,
+    model: AnyModel,
     store: Store,
     folder: Path,
     *,
@@ -127,7 +126,7 @@ def plan_scores(
         clips_digest=digest_clip_ids(store.read_clips(["clip_id"])["clip_id"].take(clips)),
         patch_frames=front_end.patch_frames,
         patch_hop_frames=front_end.patch_hop_frames,
-        source_digest=digest_weights(model.network),
+        source_digest=model.digest,
         calibration_digest=_digest_of(model.calibration) if is_as_fitted else None,
         thresholds=model.thresholds.to_dict() if model.thresholds is not None and is_as_fitted else None,
         architecture={"name": model.architecture.name, "arguments": dict(model.architecture.arguments)},
@@ -144,7 +143,7 @@ def plan_scores(
 
 
 def score_store(
-    model: Model,
+    model: AnyModel,
     store: Store,
     folder: Path,
     *,
@@ -181,7 +180,7 @@ def score_store(
     there = set() if on_scores is not None else set(finished_tiles(folder, plan.header))
     tiles = [tile for tile in range(plan.header.num_tiles) if shard.has(tile) and tile not in there]
     if tiles:
-        scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
+        scorer = patch_scorer(model, device=device)
         with FrameReader(store) as reader:
             write_scores(plan, tiles, scorer, reader, on_patches=on_patches, on_scores=on_scores)
     return summary_of(plan, num_scored=len(tiles))
@@ -202,7 +201,7 @@ def summary_of(plan: Plan, *, num_scored: int) -> ScoreSummary:
 def write_scores(
     plan: Plan,
     tiles: list[int],
-    scorer: PatchScorer,
+    scorer: ScoreRunner,
     reader: FrameReader,
     *,
     on_patches: OnPatches | None = None,
@@ -236,7 +235,7 @@ def write_scores(
 def _scored(
     plan: Plan,
     tiles: list[int],
-    scorer: PatchScorer,
+    scorer: ScoreRunner,
     reader: FrameReader,
     num_patches: int,
     on_patches: OnPatches | None,
@@ -292,7 +291,7 @@ def _require_numbers(plan: Plan, tile: int, scores: npt.NDArray[np.float32], sto
 
 
 def patch_scores_of(
-    model: Model, store: Store, clip: int, *, patch_hop_frames: int | None = None, device: str = "auto"
+    model: AnyModel, store: Store, clip: int, *, patch_hop_frames: int | None = None, device: str = "auto"
 ) -> PatchScores:
     """The scores of every patch of one clip of a store; times count from the clip's beginning.
 
@@ -303,7 +302,7 @@ def patch_scores_of(
     require_fit(store, front_end=model.front_end, label_set=model.label_set)
     front_end = ScoreSettings(patch_hop_frames=patch_hop_frames).front_end_of(model.front_end)
     index = patches_of(store, np.array([clip], dtype=np.int64), front_end=front_end)
-    scorer = PatchScorer(model.network, device=choose_device(device), calibration=model.calibration)
+    scorer = patch_scorer(model, device=device)
     with FrameReader(store) as reader:
         pieces = read_ahead(reader, index, batch_patches=scorer.batch_patches)
         scores = scorer.calibrated(np.concatenate([scorer(piece.patches) for piece in pieces]))

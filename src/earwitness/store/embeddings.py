@@ -6,7 +6,8 @@
         first_patch, num_patches   where the clip lies in embeddings.npy
         label_indices              ascending indices into the label set
 
-    model.safetensors   the model that made them; its network without the classifier did
+    model.safetensors   the model that made them; its network without the classifier did. model.onnx, where an exported
+                        model made them: then they cannot be learnt from
     embeddings.json     format and version, the labels in order, the model's front end, the digest of its tensors, the
                         fingerprint of the store; put in place last: the table counts once it is there
 
@@ -41,6 +42,7 @@ FORMAT_VERSION = 1
 EMBEDDINGS_FILE = "embeddings.npy"
 CLIPS_FILE = "clips.parquet"
 MODEL_FILE = "model.safetensors"
+EXPORTED_MODEL_FILE = "model.onnx"
 
 _ADDED_COLUMNS = ("first_patch", "num_patches", "label_indices")
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from earwitness.errors import SettingsError, StoreError
 from earwitness.labels import LabelSet
-from earwitness.models.model_file import Architecture, Model, digest_weights, load_model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model, digest_weights, load_model
 from earwitness.models.network import Network
 from earwitness.scoring.clip_scores import require_same_frames
-from earwitness.store.embeddings import Embeddings
+from earwitness.store.embeddings import EXPORTED_MODEL_FILE, Embeddings
 from earwitness.store.read import LabelledClips
 from earwitness.training.settings import CLASSIFIER_LEARNING_RATE, DEFAULT_NETWORK, TrainSettings
 
@@ -79,7 +80,7 @@ def read_origin(store: LabelledClips, settings: TrainSettings) -> Origin | None:
     Raises:
         ModelError: there is no such model, or it is damaged.
         StoreError: the store's frames were made by another front end than the model's; or the embeddings by another
-            model than the one beside them.
+            model than the one beside them, or by an exported one.
         SettingsError: settings contradict the model, or one another.
     """
     path = settings.from_model
@@ -87,6 +88,11 @@ def read_origin(store: LabelledClips, settings: TrainSettings) -> Origin | None:
         if path is not None:
             raise SettingsError(
                 f"from_model={path}: the embeddings in {store.folder} bring the model that made them; leave --from away"
+            )
+        if (store.folder / EXPORTED_MODEL_FILE).exists() and not store.model_path.exists():
+            raise StoreError(
+                f"{store.folder}: the embeddings were made by an exported model, which has no network to put a "
+                "classifier on; embed the store again with the model that it was exported from"
             )
         path = store.model_path
     if path is None:

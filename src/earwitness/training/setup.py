@@ -14,7 +14,7 @@ import torch
 from earwitness.errors import RunError, SettingsError, StoreError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.probabilities import PatchEmbedder
-from earwitness.models.model_file import Architecture
+from earwitness.models.description import Architecture
 from earwitness.models.network import Classifier, Network
 from earwitness.models.precision import choose_precision
 from earwitness.scoring.clip_scores import patches_of

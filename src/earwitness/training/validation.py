@@ -14,7 +14,8 @@ import torch
 
 from earwitness.evaluation.metrics import one_best_accuracy, rank_labels
 from earwitness.front_end import FrontEnd
-from earwitness.inference.probabilities import BATCH_PATCHES, PatchScorer
+from earwitness.inference.patch_runner import BATCH_PATCHES
+from earwitness.inference.probabilities import PatchScorer
 from earwitness.models.network import Network
 from earwitness.models.precision import autocast
 from earwitness.scoring.clip_scores import score_clips

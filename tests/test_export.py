@@ -43,6 +43,7 @@ TOLERANCE = 1e-5
 """In probability: what the project promises on a CPU."""
 
 WIDTHS = {"fully_connected": 0.05, "alexnet": 0.1, "vgg": 0.1, "inception_v3": 0.1, "resnet50": 0.1}
+"""The paper's; `test_export_models` has the published ones."""
 
 OTHER_FRONT_END = FrontEnd(
     sample_rate_hz=8_000,
@@ -56,6 +57,7 @@ OTHER_FRONT_END = FrontEnd(
     patch_frames=40,
     patch_hop_frames=15,
 )
+FILLED_FRONT_END = replace(OTHER_FRONT_END, fill_last_patch=True)
 GAPPED_FRONT_END = FrontEnd(window_samples=300, hop_samples=450, num_bands=16, patch_frames=10, patch_hop_frames=10)
 
 
@@ -91,7 +93,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("front_end", [FrontEnd(), OTHER_FRONT_END, GAPPED_FRONT_END], ids=["paper", "other", "gapped"])
+@pytest.mark.parametrize(
+    "front_end",
+    [FrontEnd(), OTHER_FRONT_END, FILLED_FRONT_END, GAPPED_FRONT_END],
+    ids=["paper", "other", "filled", "gapped"],
+)
 def test_front_end_in_torch_and_in_onnx_gives_the_same_bits(front_end: FrontEnd) -> None:
     module = WaveformPatches(front_end)
     session = open_session(front_end_graph(front_end).SerializeToString(), name="front end")

@@ -1,19 +1,23 @@
-"""What a model file says of itself at its beginning, read without loading the network, or torch."""
+"""The front end that a model file names at its beginning, or an exported model, read without torch."""
 
 import json
 from pathlib import Path
 
 from earwitness.errors import EarwitnessError, ModelError
 from earwitness.front_end import FrontEnd
+from earwitness.models.onnx_file import load_onnx_model
 
 
 def read_front_end(path: str | Path) -> FrontEnd:
-    """The front end of a model file (`.safetensors`).
+    """The front end of a model file (`.safetensors`), or of an exported model (`.onnx`).
 
     Raises:
         ModelError: the file cannot be read, or is no model of earwitness.
+        MissingExtraError: it is exported, and the extra `onnx` is not installed.
     """
     path = Path(path)
+    if path.suffix.lower() == ".onnx":
+        return load_onnx_model(path).front_end
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

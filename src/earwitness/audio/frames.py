@@ -18,7 +18,7 @@ from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import SourceInfo
 from earwitness.front_end import FrontEnd
 
-GATHER_FRAMES = 8 * BLOCK_FRAMES
+GATHER_FRAMES = 7 * BLOCK_FRAMES
 """Frames made at a time, about 10 s: blocks of `logmel` stay whole, and its fixed costs are paid rarely."""
 
 

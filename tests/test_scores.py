@@ -378,7 +378,7 @@ def test_a_range_on_a_node(made_store: Store, tmp_path: Path):
     model = tmp_path / "model.safetensors"
     save_model(untrained(made_store), model)
     whole = scored(made_store, tmp_path / "scores", range_clips=8)
-    before, versions = content(whole.path), score_cluster._versions()
+    before, versions = content(whole.path), score_cluster._versions(model)
     tile_path(whole.path, 1).unlink()
     work = work_of(made_store, model, whole.path)
     for _ in range(2):  # the second finds it there

@@ -107,7 +107,7 @@ def score_on_cluster(
             _score_range,
             tiles,
             work,
-            _versions(work),
+            _versions(work.model_path),
             workers=workers,
             name_of=lambda tile: f"range {tile}",
             num_gpus=int(device.startswith("cuda")),
@@ -128,7 +128,7 @@ def score_on_cluster(
 def _score_range(tile: int, work: _Work, versions: dict[str, str]) -> EarwitnessError | None:
     """Score a range and write its tile, unless a task that was lost has done so. Errors for people are given back."""
     try:
-        require_versions(_versions(work), versions)
+        require_versions(_versions(work.model_path), versions)
         for path in (work.folder / FILE_NAME, work.model_path):
             if not path.exists():
                 raise ClusterError(
@@ -169,7 +169,7 @@ def _opened(work: _Work) -> tuple[Plan, ScoreRunner, FrameReader]:
     return Plan(work.folder, header, index), scorer, FrameReader(store)
 
 
-def _versions(work: _Work) -> dict[str, Any]:
+def _versions(model_path: Path) -> dict[str, Any]:
     """Of what the scores depend on: one runs the network."""
-    runs = "onnxruntime" if work.model_path.suffix.lower() == ".onnx" else "torch"
+    runs = "onnxruntime" if model_path.suffix.lower() == ".onnx" else "torch"
     return {"earwitness": __version__, runs: importlib.metadata.version(runs), "python": platform.python_version()}

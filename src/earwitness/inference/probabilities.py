@@ -40,7 +40,7 @@ class _PatchRunner(ABC):
         first = 0
         while first < len(patches):
             size = self.batch_patches if len(patches) - first >= self.batch_patches else _SMALL_BATCH_PATCHES
-            batch = patches[first : first + size]
+            batch = np.require(patches[first : first + size], requirements=("C", "W"))  # what torch takes as it is
             if len(batch) < size:
                 batch = np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), dtype=batch.dtype)])
             outputs[first : first + size] = self._run_batch(batch)[: len(outputs) - first]

@@ -84,9 +84,7 @@ def cached_path(url: str) -> Path:
         raise wrong from error
     if parts.username is not None:
         host = parts.netloc.rpartition("@")[2]
-        raise DownloadError(
-            f"a URL at {host} with a name or password in it: these are not sent; leave them away"
-        )
+        raise DownloadError(f"a URL at {host} with a name or password in it: these are not sent; leave them away")
     name = Path(urllib.parse.unquote(parts.path)).name
     is_name = name.isprintable() and name not in ("", "..", LOCK_FILE) and len(name.encode()) <= _MAX_NAME_BYTES
     if parts.scheme not in ("http", "https") or not is_host or not is_name or not url.isprintable():

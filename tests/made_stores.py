@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,10 +72,11 @@ def build(manifest: Manifest, folder: Path, **settings: object) -> Path:
     return folder
 
 
-def content(folder: Path) -> dict[str, object]:
-    """All that can be read of a store, which must be whole."""
+def content(folder: Path, *, but_for: tuple[str, ...] = ()) -> dict[str, object]:
+    """All that can be read of a store, which must be whole, files at the folder's top that are named excepted."""
     report = verify_store(folder)
-    assert report.is_whole, report
+    others = [other for other in report.others if not other.startswith(tuple(str(folder / name) for name in but_for))]
+    assert replace(report, others=tuple(others)).is_whole, report
     store = Store.open(folder)
     with FrameReader(store) as reader:
         frames = [reader.read_clip(clip).tobytes() for clip in range(store.num_clips)]

@@ -1,5 +1,6 @@
 """Calibration and thresholds: the fits against other means, the model file that keeps them, and the command."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -150,7 +151,7 @@ class TestFit:
         kept = folds != 3
         alone = fit_calibration(bin_logits(ArrayScores(raw[kept]), Positives.from_dense(truth[kept])))
         np.testing.assert_allclose(fit_calibration(binned, without_fold=3), alone, rtol=1e-4)
-        monkeypatch.setattr(calibration_module, "_NUMBERS_AT_ONCE", 1)
+        monkeypatch.setattr(calibration_module, "MEMORY_BYTES", 1)
         monkeypatch.setattr(calibration_module, "_LABELS_AT_ONCE", 2)
         np.testing.assert_allclose(fit_calibration(bin_logits(ArrayScores(raw), positives)), whole, rtol=1e-9)
 
@@ -320,7 +321,14 @@ class TestCommand:
         assert "calibrated" not in run("tag", trained, media).stdout
         row = json.loads(run("tag", out, media, "--timeline", "--json", "--patch-scores", tmp_path / "p.csv").stdout)
         thresholds = load_model(out).thresholds_or(0.5)
-        lines = [line.split(",")[3:] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
+        lines = [line.split(",")[4:] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
+        with (tmp_path / "p.csv").open(newline="") as file:
+            assert {row["is_calibrated"] for row in csv.DictReader(file)} == {"true"}
+        run("tag", out, media, "--timeline", "--out", tmp_path / "t.csv", "--threshold", 0.1)
+        with (tmp_path / "t.csv").open(newline="") as file:
+            scales = {(row["row"], row["is_calibrated"], row["has_own_thresholds"]) for row in csv.DictReader(file)}
+        assert ("tag", "true", "false") in scales
+        assert {scale[1:] for scale in scales} == {("true", "false")}
         heard = (np.array(lines, dtype=np.float64) >= thresholds).any(axis=0)
         assert {event["label"] for event in row["events"]} == {
             name for name, is_heard in zip(("click", "noise", "tone"), heard, strict=True) if is_heard
@@ -338,7 +346,7 @@ class TestCommand:
             run("evaluate", tmp_path / "never.safetensors", made_store.folder, "--where", "fold = 1", "--json").stdout
         )
         assert evaluated["model"]["mean_recall"] == 0.0
-        assert evaluated["model"]["labels"][0]["threshold"] is None
+        assert evaluated["model"]["labels"][0]["threshold"] == "never"
 
     def test_without_calibration(self, trained: Path, made_store: Store, tmp_path: Path) -> None:
         out = tmp_path / "fitted.safetensors"

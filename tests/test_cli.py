@@ -200,6 +200,7 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
     with (tmp_path / "patches.csv").open(newline="") as file:
         patches = list(csv.DictReader(file))
     assert [row["start_seconds"] for row in patches[:7]] == [f"{0.96 * i:.3f}" for i in range(7)]
+    assert {row["is_calibrated"] for row in patches} == {"false"}
     mean = np.mean([float(row["tone"]) for row in patches[:7]])
     score = {tag["label"]: tag["score"] for tag in rows[0]["tags"]}["tone"]
     assert score == pytest.approx(mean, abs=1e-6), "a clip's score is the mean of its patches' probabilities"
@@ -209,6 +210,7 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
         table = list(csv.DictReader(file))
     assert {row["row"] for row in table} == {"tag", "event", "failure"}
     assert {row["failure_kind"] for row in table} == {"", "undecodable"}
+    assert {(row["is_calibrated"], row["has_own_thresholds"]) for row in table} == {("false", "false"), ("", "")}
     assert {row["media"] for row in table} == set(map(str, files))
 
 

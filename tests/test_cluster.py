@@ -198,7 +198,7 @@ def test_no_cluster_here(ray, monkeypatch):
         list(cluster_engine("auto")([], Path("spool"), SETTINGS))
 
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # whatever else runs on this machine
-    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(ray_tasks, "_ANSWER_SECONDS", 0.5)
     with pytest.raises(ClusterError, match=r"Ray at auto: no (connection|answer)"):
         connect()
     monkeypatch.setattr(sys, "executable", "/bin/false")

@@ -17,6 +17,7 @@ from earwitness.report.comparison_facts import ComparisonFacts, ahead, side_ahea
 from earwitness.report.comparison_report import write_comparison_report
 from earwitness.report.comparison_tables import change, quick_comparison, verdict
 from earwitness.report.scatter import comparison_scatter
+from earwitness.scoring.score_table import take_over_scores
 from earwitness.store.read import Store
 from in_process import run
 from made_evaluations import made_comparison
@@ -129,8 +130,38 @@ def test_selected_scores_are_the_selection() -> None:
         assert block.flags.c_contiguous
 
 
+class Counting(ArrayScores):
+    """Scores that know the most numbers that were ever read at a time."""
+
+    most = 0
+
+    def label_block(self, first: int, stop: int) -> np.ndarray:
+        block = super().label_block(first, stop)
+        self.most = max(self.most, block.size)
+        return block
+
+    def clip_block(self, first: int, stop: int) -> np.ndarray:
+        block = super().clip_block(first, stop)
+        self.most = max(self.most, block.size)
+        return block
+
+
+def test_few_of_many_clips_are_read_in_small_pieces() -> None:
+    """A block of few selected clips holds many labels; so many of all clips would not fit."""
+    scores = np.random.default_rng(0).random((1_000, 50))
+    whole = Counting(scores)
+    clips = np.arange(7, 1_000, 100)
+    few = SelectedScores(whole, clips=clips, labels=np.arange(50))
+    np.testing.assert_array_equal(few.label_block(0, 50), scores[clips].T)
+    assert whole.most <= max(50 * len(clips), 1_000)
+    whole.most = 0
+    few = SelectedScores(whole, clips=np.arange(1_000), labels=np.array([3, 4]))
+    np.testing.assert_array_equal(few.clip_block(0, 1_000), scores[:, 3:5])
+    assert whole.most <= 2 * 1_000
+
+
 def reported(store: Store, folder: Path, *, seed: int, where: str | None = None) -> Path:
-    """A report of random scores, as other software would have them."""
+    """The folder of a report that keeps random scores, as other software would have them."""
     scores = np.random.default_rng(seed).random((store.num_clips, len(store.label_set)))
     folder.mkdir()
     with (folder / "theirs.csv").open("w", newline="", encoding="utf-8") as file:
@@ -138,8 +169,7 @@ def reported(store: Store, folder: Path, *, seed: int, where: str | None = None)
         table.writerow(["clip_id", *store.label_set.ids])
         for clip_id, row in zip(store.clips["clip_id"].to_pylist(), scores.tolist(), strict=True):
             table.writerow([clip_id, *row])
-    selection = ("--where", where) if where else ()
-    run("evaluate", folder / "theirs.csv", store.folder, "--report", folder / "report", "--resamples", 0, *selection)
+    take_over_scores(folder / "theirs.csv", store, folder / "report" / "scores", where=where)
     return folder / "report"
 
 

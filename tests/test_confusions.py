@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from earwitness.errors import ScoreError
+from earwitness.evaluation.blocks import label_rows
 from earwitness.evaluation.confusions import Confusion, find_confusions, single_label_confusions
-from earwitness.evaluation.extremes import NONE, Extremes, find_extremes
+from earwitness.evaluation.extremes import NONE, Extremes
 from earwitness.evaluation.metrics import confusion_matrix
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ArrayScores
@@ -25,8 +26,19 @@ def made(seed: int, *, clips: int = 60, labels: int = 7) -> tuple[npt.NDArray[np
     return scores, targets
 
 
-def extremes_of(scores: npt.NDArray[np.float64], targets: npt.NDArray[np.bool_], **settings: int) -> Extremes:
-    return find_extremes(ArrayScores(scores), Positives.from_dense(targets), **settings)
+def extremes_of(
+    scores: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.bool_],
+    *,
+    num_false_alarms: int = 50,
+    num_missed: int = 10,
+    memory_bytes: int = 10**6,
+) -> Extremes:
+    extremes = Extremes.empty(targets.shape[1], num_false_alarms=num_false_alarms, num_missed=num_missed)
+    positives = Positives.from_dense(targets)
+    for label, row in label_rows(ArrayScores(scores), memory_bytes=memory_bytes):
+        extremes.put(label, row, positives.of(label))
+    return extremes
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,7 +1,10 @@
 """Fetching files, from a server of this machine: cut, changed, refused, and without a network."""
 
+import errno
 import hashlib
+import socket
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +42,11 @@ class Server:
     statuses: list[int] = field(default_factory=list)
     """What the next requests are answered with instead."""
     has_ranges: bool = True
+    minds_if_range: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent instead of what belongs there, or besides; empty: left away."""
+    moved_to: dict[str, str] = field(default_factory=dict)
+    """Where paths are redirected to."""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and range of each."""
 
@@ -53,24 +61,30 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             state.requests.append((self.path, wanted))
             path = "/" + self.path.rpartition("/")[2]
             content = state.files.get(path)
+            if path in state.moved_to:
+                self.send_response(302)
+                self.send_header("Location", state.moved_to[path])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             status = state.statuses.pop(0) if state.statuses else 200 if content is not None else 404
             if content is None or status >= 400:
                 self.send_error(status)
                 return
             first = 0
-            is_same = self.headers.get("If-Range") == state.etag
+            is_same = self.headers.get("If-Range") == state.etag or not state.minds_if_range
             if wanted and state.has_ranges and is_same:
                 first = int(wanted.removeprefix("bytes=").removesuffix("-"))
                 if first >= len(content):
                     self.send_error(416)
                     return
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
-            else:
-                self.send_response(200)
-            if state.etag:
-                self.send_header("ETag", state.etag)
-            self.send_header("Content-Length", str(len(content) - first))
+            headers = {"ETag": state.etag or "", "Content-Length": str(len(content) - first)}
+            if first:
+                headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+            self.send_response(206 if first else status)
+            for name, value in (headers | state.headers).items():
+                if value:
+                    self.send_header(name, value)
             self.end_headers()
             stop = state.cut_after.pop(0) if state.cut_after else len(content)
             self.wfile.write(content[first : first + stop])
@@ -125,7 +139,7 @@ def test_a_later_call_goes_on(server: Server, monkeypatch: pytest.MonkeyPatch) -
     assert server.requests == [("/model.bin", "bytes=400000-")]
 
 
-@pytest.mark.parametrize("how", ["changed", "no ranges", "no mark", "weak mark"])
+@pytest.mark.parametrize("how", ["changed", "changed in silence", "longer", "no ranges", "no mark", "weak mark"])
 def test_what_cannot_be_gone_on_with_is_fetched_anew(server: Server, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     url = f"{server.address}/model.bin"
     monkeypatch.setattr(module, "_TRIES", 1)
@@ -135,7 +149,12 @@ def test_what_cannot_be_gone_on_with_is_fetched_anew(server: Server, monkeypatch
         download(url)
     if how == "changed":
         server.files["/model.bin"], server.etag = CONTENT[::-1], '"2"'
+    if how == "changed in silence":  # by a server that sends the rest whatever If-Range says
+        server.files["/model.bin"], server.etag, server.minds_if_range = CONTENT[::-1], '"2"', False
+    if how == "longer":
+        server.files["/model.bin"] = CONTENT[::-1] + b"more"
     server.has_ranges = how != "no ranges"
+    monkeypatch.setattr(module, "_TRIES", 2)
     assert download(url).path.read_bytes() == server.files["/model.bin"]
 
 
@@ -198,10 +217,118 @@ def test_no_connection_says_what_to_do_and_a_file_put_there_is_used(server: Serv
     assert download(url, sha256=DIGEST).was_there
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/file", "https://host/", "https:///file", "model"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///etc/passwd", "ftp://host/file", "https://host/", "https:///file", "model", "https://host/.."),
+        *("https://host/%2e%2e", "https://host/a%00b", "https://host/a%0ab", "https://[::1/file", "https://ho st/file"),
+        *("https://host:port/file", "https://host/.lock", f"https://host/{'x' * 201}", "https://host/a\udce4"),
+    ],
+)
 def test_what_is_no_url_of_a_file(url: str) -> None:
     with pytest.raises(DownloadError, match="not the URL of a file"):
         download(url)
+
+
+def test_a_password_is_not_sent_nor_shown() -> None:
+    with pytest.raises(DownloadError, match="a URL at host:80 with a name or password in it") as raised:
+        download("https://me:secret@host:80/file")
+    assert "secret" not in str(raised.value)
+
+
+def test_names_that_are_not_ascii_or_have_folders_in_them(server: Server, tmp_path: Path) -> None:
+    server.files |= {"/B%C3%A4r%20%2B.bin": CONTENT, "/..%2F..%2Fx.bin": CONTENT}
+    assert download(f"{server.address}/Bär %2B.bin").path.name == "Bär +.bin"
+    path = download(f"{server.address}/..%2F..%2Fx.bin").path
+    assert path.name == "x.bin"
+    assert path.parents[2] == tmp_path / "cache"
+
+
+def test_no_home(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(DownloadError, match="no home folder to keep files in; name a folder: XDG_CACHE_HOME"):
+        download(f"{server.address}/model.bin")
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        ("file:///etc/passwd", r"the server refuses \(302 .*file:///etc/passwd"),
+        ("ftp://127.0.0.1/file", "sends us on to ftp://127.0.0.1/file, from http to ftp, which is not followed"),
+        ("data:text/plain,a", r"the server refuses \(302 "),
+        ("/moved.bin", r"the server refuses \(302 .*infinite loop"),
+    ],
+)
+def test_redirects_that_are_not_followed(server: Server, to: str, message: str) -> None:
+    server.moved_to["/moved.bin"] = to
+    with pytest.raises(DownloadError, match=message):
+        download(f"{server.address}/moved.bin")
+
+
+def test_redirects(server: Server) -> None:
+    server.moved_to["/moved.bin"] = f"{server.address}/model.bin"
+    assert download(f"{server.address}/moved.bin", sha256=DIGEST).path.name == "moved.bin"
+    request = urllib.request.Request("https://host/file")
+    with pytest.raises(DownloadError, match="from https to http, which is not followed"):
+        module._Redirects().redirect_request(request, None, 302, "Found", {}, "http://host/file")
+
+
+def test_lengths_that_cannot_be(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"{server.address}/model.bin"
+    for text in ("9" * 5_000, "\xb2", "many"):
+        server.headers = {"Content-Length": text}
+        fetched = download(url, sha256=DIGEST)
+        assert fetched.num_bytes == 10**6, "until the connection ends"
+        fetched.path.unlink()
+    server.headers = {"Content-Length": str(10**17)}
+    with pytest.raises(
+        DownloadError, match=r"it has 100,000,000,000,000,000 bytes, by what the server says, and .* free"
+    ):
+        download(url)
+    assert [path.name for path in cached_path(url).parent.iterdir()] == [".lock"]
+    monkeypatch.setattr(module, "_TRIES", 1)
+    server.headers = {"Content-Length": "1000001"}
+    with pytest.raises(DownloadError, match="no connection"):
+        download(url)
+
+
+def test_an_answer_without_the_file(server: Server) -> None:
+    server.statuses = [202]
+    with pytest.raises(DownloadError, match=r"answers without the file \(202 Accepted\)"):
+        download(f"{server.address}/model.bin")
+
+
+def test_a_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_copy", full)
+    with pytest.raises(DownloadError, match=r"model\.bin: the file cannot be written \(No space left on device\)"):
+        download(f"{server.address}/model.bin")
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_falls_silent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_TRIES", 2)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,  # takes connections, and answers nothing
+        pytest.raises(DownloadError, match=r"no connection .*timed out"),
+    ):
+        download(f"http://127.0.0.1:{listening.getsockname()[1]}/model.bin")
+
+
+def test_https_goes_through_its_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for a tunnel; this one refuses."""
+    monkeypatch.setattr(module, "_TRIES", 1)
+    monkeypatch.setenv("https_proxy", server.address)
+    with pytest.raises(DownloadError, match=r"no connection .*Tunnel connection failed: 501"):
+        download("https://nowhere.invalid/model.bin")
 
 
 # The command

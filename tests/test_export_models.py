@@ -129,6 +129,7 @@ class TestCalibrated:
         assert found[0]["mean_average_precision"] == pytest.approx(found[1]["mean_average_precision"], abs=1e-3)
         card = (tmp_path / "report-model.onnx" / "model_card.md").read_text()
         assert f"fully_connected, {load_model(calibrated / 'model.safetensors').num_weights:,} weights" in card
+        assert "train STORE RUN" not in card
         refused(
             *("score", calibrated / "model.safetensors", made_store.folder, tmp_path / "model.onnx"),
             saying="of another model",

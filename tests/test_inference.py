@@ -70,6 +70,16 @@ def test_stream_equals_whole(tmp_path: Path, seconds: float, hop_frames: int) ->
     np.testing.assert_allclose(starts, np.arange(len(patches)) * hop_frames / 100)
 
 
+def test_nobody_is_warned_of_read_only_patches(tmp_path: Path) -> None:
+    """Patches are views of frames; eight and more go to torch as they are."""
+    noise(tmp_path / "a.wav", 16_000 * 9)
+    torch.set_warn_always(True)  # it warns once a process otherwise; warnings are errors here
+    try:
+        assert tagger(FrontEnd()).score(tmp_path / "a.wav").num_patches >= 8
+    finally:
+        torch.set_warn_always(False)
+
+
 def test_range_bytes_and_file_object(tmp_path: Path) -> None:
     tag = tagger(FrontEnd())
     waveform = noise(tmp_path / "long.wav", 20 * RATE_HZ)

@@ -24,7 +24,7 @@ from earwitness.report.demo_page import (
     Stage,
     write_demo_page,
 )
-from earwitness.report.evaluation_tables import DEFINITIONS, comparison_rows
+from earwitness.report.evaluation_tables import DEFINITIONS, headline_rows
 from earwitness.report.html import Embedded, Picture, write_page
 from earwitness.report.timeline_plot import TimeAxis
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_rows
@@ -171,7 +171,7 @@ def test_sounds_and_pictures_are_those_given(tmp_path: Path) -> None:
 def test_figures_are_those_given(tmp_path: Path) -> None:
     model, baseline = evaluated(2.0), evaluated(0.5)
     page = written(tmp_path, demo_page(baseline=baseline))
-    for row in comparison_rows(model, baseline):
+    for row in headline_rows(model, baseline):
         assert " ".join(row) in page.text
     assert " ".join(DEFINITIONS.split()) in page.text
     frame_map = f"{in_time().over_patches.mean_average_precision:.3f}"

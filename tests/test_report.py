@@ -21,7 +21,7 @@ from earwitness.labels import LabelSet
 from earwitness.report.curves import plot_learning_curves
 from earwitness.report.evaluation_facts import EvaluationFacts, Evidence
 from earwitness.report.evaluation_report import write_evaluation_report
-from earwitness.report.evaluation_tables import comparison_table
+from earwitness.report.evaluation_tables import headline_table
 from earwitness.report.label_ends import LEAST_POSITIVES
 from earwitness.report.pooled_columns import ScoreCurves, SpectrogramPicture
 from earwitness.report.timeline_plot import TrueEvent, _choose_rows, _clock, _hz_to_band, plot_timeline
@@ -101,7 +101,7 @@ def test_report_of_clips_with_one_label(tmp_path: Path) -> None:
     assert files[0].name == "report.html"
     assert files[1].name == "summary.md"
     summary = files[1].read_text(encoding="utf-8")
-    assert comparison_table(evaluation, baseline) in summary
+    assert headline_table(evaluation, baseline) in summary
     assert "label $_3^ \\| 犬" in summary
     assert "## Most confused" in summary
     assert "![confusion](confusion.png)" in summary
@@ -198,7 +198,7 @@ def test_report_without_any_defined_label(tmp_path: Path) -> None:
     evaluation = evaluate(np.ones((2, 3)), np.zeros((2, 3), dtype=bool), label_set=LabelSet.of("abc"))
     files = write(tmp_path, evaluation=evaluation, title="nothing")
     assert all(path.exists() for path in files)
-    assert "undefined" in comparison_table(evaluation, None)
+    assert "undefined" in headline_table(evaluation, None)
 
 
 def test_perfect_scores_confuse_nothing(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_perfect_scores_confuse_nothing(tmp_path: Path) -> None:
 
 def test_comparison_table_shows_all_three() -> None:
     evaluation, baseline = evaluated(80, 10, 2.5), evaluated(80, 10, 1.0)
-    lines = comparison_table(evaluation, baseline).splitlines()
+    lines = headline_table(evaluation, baseline).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:7]]
     assert cells[0] == ["metric", "model", "baseline", "chance"]
     assert cells[5] == [
@@ -223,7 +223,7 @@ def test_comparison_table_shows_all_three() -> None:
     assert cells[6] == ["accuracy", f"{evaluation.accuracy:.4f}", f"{baseline.accuracy:.4f}", "0.1000"]
     assert len({len(line) for line in lines[:7]}) == 1  # aligned
     assert lines[-1] == "80 clips, 10 labels."
-    assert "baseline" not in comparison_table(evaluation, None)
+    assert "baseline" not in headline_table(evaluation, None)
 
 
 def test_report_refuses_what_does_not_fit(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_pooled_columns_need_an_even_number() -> None:
         SpectrogramPicture(max_columns=7)
 
 
-@pytest.mark.parametrize(("num_frames", "hop"), [(50, 96), (498, 96), (498, 48), (60_000, 96)])
+@pytest.mark.parametrize(("num_frames", "hop"), [(50, 96), (498, 48), (60_000, 96)])
 def test_timelines_of_short_and_long_files(tmp_path: Path, num_frames: int, hop: int) -> None:
     front_end = FrontEnd(patch_hop_frames=hop)
     rng = np.random.default_rng(num_frames)

@@ -97,13 +97,24 @@ def test_thresholds_of_the_model_s_own(made_store: Store, tmp_path: Path):
         save_model(fitted, tmp_path / "model.safetensors")
         return fitted
 
-    for values in ((0.25, 0.75, 0.5), (0.125, 0.75, 0.5)):  # the second time, the scores are those of the first
+    for values in ((0.25, 0.75, 0.5), (0.125, np.inf, 0.5)):  # the second time, the scores are those of the first
         saved(*values)
         command = ("evaluate", tmp_path / "model.safetensors", made_store.folder, "--report", tmp_path / "report")
         found = json.loads(run(*command, "--json").stdout)["model"]["labels"]
-        assert [label["threshold"] for label in found] == list(values)
-        again = json.loads(run("evaluate", tmp_path / "report", "--json").stdout)["model"]["labels"]
-        assert again == found
+        assert [label["threshold"] for label in found] == [value if value < np.inf else "never" for value in values]
+        again = json.loads(run("evaluate", tmp_path / "report", "--json").stdout)
+        assert again["model"]["labels"] == found
+        assert again["has_own_thresholds"]
+        assert not again["is_calibrated"]
+    noted = {
+        "fold >= 3": ["fitted on 8 of these 16 clips"],
+        "fold = 1": [],
+    }
+    for where, said in noted.items():
+        scores = json.loads(run("evaluate", tmp_path / "report", "--where", where, "--json").stdout)["notes"]
+        assert "Scores alone do not tell whether the model has learnt from these clips" in scores[0]
+        assert len(scores) == 1 + len(said)
+        assert all(words in note for words, note in zip(said, scores[1:], strict=True))
     said = run("evaluate", tmp_path / "model.safetensors", made_store.folder, "--aggregation", "max").stderr
     assert "fitted to means over patches; these scores, aggregated by max, are raw" in said
 
@@ -118,7 +129,7 @@ def test_a_table_of_other_software(made_store: Store, tmp_path: Path):
     command = ("evaluate", tmp_path / "theirs.csv", made_store.folder, "--where", "fold != 3")
     found = json.loads(run(*command, "--json", "--report", tmp_path / "report").stdout)
     assert found["model"]["num_clips"] == 24
-    assert found["source"] == str(tmp_path / "theirs.csv")
+    assert found["source_path"] == str(tmp_path / "theirs.csv")
     assert json.loads(run("evaluate", tmp_path / "report", "--json").stdout)["model"] == found["model"]
     assert "mAP" in run(*command).stdout
     refused("evaluate", tmp_path / "theirs.csv", saying="a table of scores is evaluated on a store, which is missing")

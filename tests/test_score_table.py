@@ -60,7 +60,7 @@ def test_taken_over_as_they_are(made_store: Store, tmp_path: Path, suffix: str, 
     assert folder.header.dtype == "float64"
     targets = made_store.targets(np.arange(32))
     assert evaluate_scores(folder).model == evaluate(SCORES, targets, label_set=made_store.label_set)
-    assert folder.details["source"] == str(path)
+    assert folder.details["source_path"] == str(path)
     assert folder.details["architecture"] is None
     again = take_over_scores(path, made_store, tmp_path / "scores")
     np.testing.assert_array_equal(again.source.label_block(0, 3), SCORES.T)

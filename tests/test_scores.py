@@ -1,5 +1,6 @@
 """Scores on disk: the same whoever wrote them and in whatever pieces; other scores are refused; damage is noticed."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,6 +108,20 @@ def test_shards_in_any_order_make_the_same_folder(made_store: Store, tmp_path: P
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
     again = score_store(model, made_store, tmp_path / "parts", **options)
     assert (again.num_scored, again.is_complete) == (0, True)
+
+
+def test_tiles_without_their_header_are_nobody_s(made_store: Store, tmp_path: Path):
+    """Whoever removes scores.json to begin anew must not get the old scores under the new model's name."""
+    whole = scored(made_store, tmp_path / "whole", range_clips=8)
+    other = untrained(made_store)
+    with torch.no_grad():
+        other.network.head.bias += 1
+    (whole.path / "scores.json").unlink()
+    summary = score_store(other, made_store, whole.path, settings=PLAIN, device="cpu", range_clips=8)
+    assert summary.num_scored == 4
+    again = score_store(other, made_store, tmp_path / "other", settings=PLAIN, device="cpu", range_clips=8)
+    assert again.is_complete
+    assert content(whole.path) == content(tmp_path / "other")
 
 
 @pytest.mark.parametrize("text", ["", "2", "0/2", "3/2", "1/0", "a/b", "-1/2", "1/2/3"])
@@ -290,7 +306,7 @@ def test_patches_as_rows(made_store: Store, tmp_path: Path):
     outcome = evaluate_scores(folder, resamples=None)
     assert outcome.model.num_clips == sum(counts)
     assert outcome.model.intervals is None
-    assert f"the {sum(counts)} patches of 24 clips" in outcome.notes[0]
+    assert f"the {sum(counts)} patches of 24 clips" in outcome.notes[-1]
     with pytest.raises(SettingsError, match="resamples=9: intervals are over clips drawn anew"):
         evaluate_scores(folder, resamples=9)
     none = repeated(folder.positives, np.zeros(sum(counts), dtype=np.int64))
@@ -400,6 +416,46 @@ def test_a_range_on_a_node(made_store: Store, tmp_path: Path):
     assert "and not 0.1; install the same versions" in str(error)
 
 
+def test_what_a_cluster_is_asked_for(made_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """All but Ray itself: the ranges that are missing, in tasks that write their tiles, and progress."""
+    save_model(untrained(made_store), tmp_path / "model.safetensors")
+    asked = []
+
+    @contextlib.contextmanager
+    def connected(address, workers):
+        asked.append((address, workers))
+        yield SimpleNamespace(cluster_resources=dict)
+
+    def run_on_cluster(_, function, tasks, *arguments, workers, name_of, num_gpus):
+        asked.append((tasks, workers, name_of(tasks[0]), num_gpus))
+        for task in tasks:
+            yield task, function(task, *arguments)
+
+    monkeypatch.setattr(score_cluster, "connected", connected)
+    monkeypatch.setattr(score_cluster, "run_on_cluster", run_on_cluster)
+    whole = scored(made_store, tmp_path / "whole", model_path=tmp_path / "model.safetensors", range_clips=6)
+    options = {"settings": PLAIN, "model_path": tmp_path / "model.safetensors", "address": "local", "workers": 2}
+    done = []
+    for _ in range(2):  # the second finds all there
+        summary = score_cluster.score_on_cluster(
+            untrained(made_store),
+            made_store,
+            tmp_path / "ray",
+            range_clips=6,
+            shard=Shard(1, 2),
+            on_patches=lambda *patches: done.append(patches),
+            **options,
+        )
+        assert (summary.num_finished, summary.is_complete) == (3, False)
+    score_cluster._opened.cache_clear()
+    assert asked == [("local", 2), ([0, 2, 4], 2, "range 0", 0)]
+    assert [patches for patches, _ in done] == sorted({patches for patches, _ in done})
+    assert done[-1][0] == done[-1][1]
+    ours, theirs = content(tmp_path / "ray"), content(whole.path)
+    assert ours == {name: theirs[name] for name in ours}
+
+
+@pytest.mark.slow  # Ray takes its time to begin
 def test_a_cluster_of_this_machine_makes_the_same_scores(made_store: Store, tmp_path: Path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'earwitness[ray]'")
     model = tmp_path / "model.safetensors"

@@ -20,7 +20,8 @@ from earwitness.errors import ModelError
 LOGIT_RANGE = (2.0**-150, 1 - 2.0**-25)
 """Just outside the float32 numbers between 0 and 1, so that 0 and 1 themselves have logits that keep the order."""
 _NUMBERS_AT_ONCE = 1 << 20
-_NEVER = "never"
+NEVER = "never"
+"""In JSON, of a threshold that no score reaches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ class Thresholds:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None for nan, the word "never" for inf."""
         return {
-            "values": [_NEVER if v == np.inf else None if np.isnan(v) else v for v in self.values.tolist()],
+            "values": [NEVER if v == np.inf else None if np.isnan(v) else v for v in self.values.tolist()],
             "precision": self.precision,
             "beta": self.beta,
             "fitted_on": asdict(self.fitted_on),
@@ -125,7 +126,7 @@ class Thresholds:
             KeyError, TypeError, ValueError: something is missing or of another type.
             ModelError: a number is outside what is allowed.
         """
-        numbers = [np.inf if v == _NEVER else np.nan if v is None else v for v in values["values"]]
+        numbers = [np.inf if v == NEVER else np.nan if v is None else v for v in values["values"]]
         return cls(
             values=np.array(numbers, dtype=np.float64),
             precision=values["precision"],

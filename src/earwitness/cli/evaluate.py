@@ -18,6 +18,7 @@ from earwitness.scoring.score_settings import ScoreSettings
 if TYPE_CHECKING:
     from earwitness.experiments.evaluating import ModelEvaluation
     from earwitness.inference.any_model import AnyModel
+    from earwitness.scoring.score_folder import ScoreFolder
     from earwitness.store.read import Store
 
 
@@ -96,7 +97,7 @@ class Evaluate:
                     memory_bytes=self.memory_mib * 2**20,
                     on_labels=bars.labels,
                 )
-            return self._show(outcome, title, {**scores.details, "scores_path": self._kept(folder)})
+            return self._show(outcome, title, self._details(scores))
         model = open_model(self.source)
         with _Bars(len(model.label_set)) as bars:
             outcome = evaluate_model(
@@ -113,20 +114,13 @@ class Evaluate:
                 on_patches=bars.patches,
                 on_labels=bars.labels,
             )
+        assert outcome.folder is not None
         hop_frames = self.settings.patch_hop_frames or model.front_end.patch_hop_frames
         details = {
-            "model_path": str(self.source),
-            "store_path": str(self.store),
-            "where": where,
-            "events_path": str(self.events) if self.events is not None else None,
-            "level": self.settings.level,
-            "aggregation": self.settings.aggregation if self.settings.level == "clip" else None,
-            "patch_hop_frames": hop_frames,
-            "model_digest": outcome.folder.header.source_digest if outcome.folder is not None else None,
-            "store_fingerprint": store.fingerprint,
+            **self._details(outcome.folder),
             "trained_on_fingerprint": model.provenance.get("store_fingerprint"),
             "is_same_corpus": outcome.is_same_corpus,
-            "scores_path": self._kept(folder),
+            "events_path": str(self.events) if self.events is not None else None,
         }
         if hop_frames == model.front_end.patch_hop_frames:
             return self._show(outcome, title, details, model=model, store=store)
@@ -166,16 +160,19 @@ class Evaluate:
 
         page = None
         if self.report is not None:
-            page = write_report(
-                self.report,
-                outcome,
-                title=title,
-                details=details,
-                model=model,
-                model_path=self.source if model is not None else None,
-                store=store,
-                device=self.device,
-            )
+            with progress_bar(total=len(outcome.model.labels), unit="label", title="look closer") as bar:
+                page = write_report(
+                    self.report,
+                    outcome,
+                    title=title,
+                    details=details,
+                    model=model,
+                    model_path=self.source if model is not None else None,
+                    store=store,
+                    device=self.device,
+                    memory_bytes=self.memory_mib * 2**20,
+                    on_labels=bar.update,
+                )
         if self.json:
             print_json(
                 {
@@ -201,9 +198,10 @@ class Evaluate:
             print(f"report: {page}")
         return 0
 
-    def _kept(self, folder: Path) -> str | None:
-        """Where the scores stay."""
-        return str(folder) if self.report is not None else None
+    def _details(self, scores: "ScoreFolder") -> dict[str, Any]:
+        """What a report says of scores that were made now, of what was named here."""
+        kept = str(scores.path) if self.report is not None else None
+        return {**scores.details, "source_path": str(self.source), "store_path": self.store, "scores_path": kept}
 
     def _require_no_model_options(self, what: str) -> None:
         """Refuse options that only a model has a use for."""

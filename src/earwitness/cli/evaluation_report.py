@@ -30,6 +30,7 @@ def write_report(
     model_path: Path | None = None,
     store: "Store | None" = None,
     device: str = "auto",
+    memory_bytes: int,
     on_labels: Callable[[int], None] | None = None,
 ) -> Path:
     """Write the report into the folder, and say where its page is.
@@ -43,6 +44,7 @@ def write_report(
         model_path: of the model's file.
         store: of the clips; None where only the scores are at hand.
         device: where timelines are computed.
+        memory_bytes: what may be held of scores at a time.
         on_labels: called with the number of labels looked at since the last call.
 
     Raises:
@@ -62,7 +64,9 @@ def write_report(
         model=_model_facts(model, model_path) if model is not None and model_path is not None else None,
     )
     evidence = _evidence(outcome, model=model, store=store, device=device)
-    write_evaluation_report(folder, facts, evidence=evidence, workers=usable_cpus(), on_labels=on_labels)
+    write_evaluation_report(
+        folder, facts, evidence=evidence, workers=usable_cpus(), memory_bytes=memory_bytes, on_labels=on_labels
+    )
     return folder / PAGE_FILE
 
 
@@ -75,6 +79,8 @@ def _model_facts(model: "AnyModel", path: Path) -> "ModelFacts":
         num_weights=model.num_weights,
         front_end=model.front_end,
         provenance=model.provenance,
+        calibration=model.calibration,
+        thresholds=model.thresholds,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from earwitness.errors import SettingsError
+from earwitness.report.words import counted as counted  # commands say it, too
 
 
 def print_json(value: Any) -> None:
@@ -62,11 +63,6 @@ def require_separate_files(outputs: Mapping[str, Path | None], *, inputs: Collec
         if (said := said_of.get(path.resolve())) is not None:
             raise SettingsError(f"{option} {path}: {said}, and would be overwritten; name another file")
         said_of[path.resolve()] = f"this is what {option} names"
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 clip`, `2 clips`; `2 patches` where the plural is given."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
 def clock(seconds: float) -> str:

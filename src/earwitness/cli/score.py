@@ -66,7 +66,7 @@ class Score:
             summary = self._score(model, store, shard, show)
         if self.json:
             values = {**vars(summary), "is_complete": summary.is_complete}
-            print_json({"schema_version": 1, "scores": str(self.scores), "shard": self.shard, **values})
+            print_json({"schema_version": 1, "scores_path": str(self.scores), "shard": self.shard, **values})
             return 0
         what = f"{counted(summary.num_clips, 'clip')} x {counted(summary.num_labels, 'label')}"
         if summary.is_complete:

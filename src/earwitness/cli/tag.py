@@ -48,7 +48,7 @@ class Tag:
         num_failed = 0
         with (
             self._output(model.label_set) as output,
-            PatchScoresOutput(self.patch_scores, model.label_set, model.front_end) as patch_scores,
+            PatchScoresOutput(self.patch_scores, model) as patch_scores,
         ):
             for file in self.files:
                 try:

@@ -8,15 +8,17 @@ import json
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from earwitness.cli.output import clock
 from earwitness.errors import MediaError, SettingsError
-from earwitness.front_end import FrontEnd
 from earwitness.inference.tagger import PatchScores
 from earwitness.inference.tagging import Tagging
 from earwitness.labels import LabelSet
 from earwitness.report.words import duration
+
+if TYPE_CHECKING:
+    from earwitness.models.description import DescribedModel
 
 SCHEMA_VERSION = 1
 
@@ -28,11 +30,14 @@ CSV_COLUMNS = (
     "label_id",
     "label",
     "score",
+    "is_calibrated",
+    "has_own_thresholds",
     "warnings",
     "failure_kind",
     "reason",
 )
-"""`row` is tag (over all that was scored of a file), event, or failure."""
+"""`row` is tag (over all that was scored of a file), event, or failure. `is_calibrated` and `has_own_thresholds` are
+true or false, as in JSON: whether the scores went by the model's calibration, and rows by its own thresholds."""
 
 
 class Output(AbstractContextManager["Output"], Protocol):
@@ -156,10 +161,15 @@ class CsvOutput(_FileOutput):
             ("event", event.start_seconds, event.stop_seconds, event.label, event.peak_score)
             for event in tagging.events or ()
         ]
+        of_all = {
+            "media": tagging.media,
+            "is_calibrated": str(tagging.is_calibrated).lower(),
+            "has_own_thresholds": str(tagging.has_own_thresholds).lower(),
+        }
         for row, start, stop, label, score in spans:
             self._rows.writerow(
                 {
-                    "media": tagging.media,
+                    **of_all,
                     "row": row,
                     "start_seconds": f"{start:.3f}",
                     "stop_seconds": f"{stop:.3f}",
@@ -170,9 +180,7 @@ class CsvOutput(_FileOutput):
                 }
             )
         if not spans:
-            self._rows.writerow(
-                {"media": tagging.media, "row": "tag", "reason": "no label reaches the scores asked for"}
-            )
+            self._rows.writerow({**of_all, "row": "tag", "reason": "no label reaches the scores asked for"})
         self._file.flush()
 
     def failed(self, media: str, error: MediaError) -> None:
@@ -182,14 +190,17 @@ class CsvOutput(_FileOutput):
 
 
 class PatchScoresOutput:
-    """The scores of every patch as CSV: media, start_seconds, stop_seconds, one a label; nothing without a path."""
+    """The scores of every patch as CSV: media, start_seconds, stop_seconds, is_calibrated (true or false: whether they
+    went by the model's calibration), one a label; nothing without a path.
+    """
 
-    def __init__(self, path: Path | None, labels: LabelSet, front_end: FrontEnd) -> None:
-        self._front_end = front_end
+    def __init__(self, path: Path | None, model: "DescribedModel") -> None:
+        self._front_end = model.front_end
+        self._is_calibrated = str(model.calibration is not None).lower()
         self._file = open_for_writing(path) if path is not None else None
         if self._file is not None:
             self._rows = csv.writer(self._file)
-            self._rows.writerow(["media", "start_seconds", "stop_seconds", *labels.ids])
+            self._rows.writerow(["media", "start_seconds", "stop_seconds", "is_calibrated", *model.label_set.ids])
 
     def __enter__(self) -> Self:
         return self
@@ -204,7 +215,8 @@ class PatchScoresOutput:
             return
         for start, scores in zip(patches.start_seconds.tolist(), patches.scores.tolist(), strict=True):
             stop = start + self._front_end.patch_seconds
-            self._rows.writerow([media, f"{start:.3f}", f"{stop:.3f}", *(f"{score:.7g}" for score in scores)])
+            span = (f"{start:.3f}", f"{stop:.3f}")
+            self._rows.writerow([media, *span, self._is_calibrated, *(f"{score:.7g}" for score in scores)])
 
 
 def open_for_writing(path: Path) -> TextIO:

@@ -28,7 +28,7 @@ from earwitness.report.demo_page import (
 )
 from earwitness.report.evaluation_facts import EvaluationFacts, Evidence
 from earwitness.report.evaluation_report import write_evaluation_report
-from earwitness.report.evaluation_tables import comparison_table
+from earwitness.report.evaluation_tables import headline_table
 from earwitness.report.html import Embedded, Picture
 from earwitness.report.timeline_plot import TimeAxis
 from earwitness.report.timeline_plot import TrueEvent as DrawnEvent
@@ -253,7 +253,7 @@ def _commands(model_path: Path) -> tuple[Command, ...]:
 def _summary(outcome: Outcome) -> str:
     metadata = outcome.against_metadata.model
     return (
-        f"{comparison_table(outcome.model_against_truth, outcome.baseline_against_truth)}\n\n"
+        f"{headline_table(outcome.model_against_truth, outcome.baseline_against_truth)}\n\n"
         f"Against the labels of the metadata, flaws included: mAP {metadata.mean_average_precision:.3f} "
         f"(chance {metadata.chance.mean_average_precision:.3f})\n"
         f"{timeline_lines(outcome.timeline)}"

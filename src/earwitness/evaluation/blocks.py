@@ -10,7 +10,7 @@ from earwitness.errors import ScoreError
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
 
-_SCORE_BYTES = 8
+SCORE_BYTES = 8
 """A score's size at most; what it is shows only once a block is read."""
 
 
@@ -31,7 +31,7 @@ def clip_blocks(source: ScoreSource, *, memory_bytes: int) -> Iterator[tuple[int
     Raises:
         ScoreError: a score is nan or infinite.
     """
-    size = max(1, memory_bytes // max(_SCORE_BYTES * source.num_labels, 1))
+    size = max(1, memory_bytes // max(SCORE_BYTES * source.num_labels, 1))
     for first in range(0, source.num_clips, size):
         block = source.clip_block(first, min(first + size, source.num_clips))
         _require_finite(block, first_clip=first, first_label=0)
@@ -44,11 +44,21 @@ def label_blocks(source: ScoreSource, *, memory_bytes: int) -> Iterator[tuple[in
     Raises:
         ScoreError: a score is nan or infinite.
     """
-    size = max(1, memory_bytes // max(_SCORE_BYTES * source.num_clips, 1))
+    size = max(1, memory_bytes // max(SCORE_BYTES * source.num_clips, 1))
     for first in range(0, source.num_labels, size):
         block = source.label_block(first, min(first + size, source.num_labels))
         _require_finite(block.T, first_clip=0, first_label=first)
         yield first, block
+
+
+def label_rows(source: ScoreSource, *, memory_bytes: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Each label with its scores [clips], read by blocks of labels.
+
+    Raises:
+        ScoreError: a score is nan or infinite.
+    """
+    for first, block in label_blocks(source, memory_bytes=memory_bytes):
+        yield from enumerate(block, start=first)
 
 
 def _require_finite(scores: npt.NDArray[Any], *, first_clip: int, first_label: int) -> None:

@@ -156,7 +156,7 @@ class Resampling:
             most_thresholds: more distinct scores of positives than this are thinned.
 
         Returns:
-            AUC is nan without positives or without negatives, AP without positives; so in every resample.
+            Both are nan in every resample that has no positive or no negative clip.
         """
         if not len(positive_clips):
             none = np.full(self.weights.shape[1] - 1, np.nan)
@@ -168,6 +168,7 @@ class Resampling:
             np.clip(values[1:] + (exact - values[0]), 0.0, 1.0)
             for values, exact in ((auc, exact_auc), (precision, exact_precision))
         )
+        precision[np.isnan(auc)] = np.nan  # without negatives it is 1, which says nothing
         return LabelReplicates(
             auc,
             precision,

@@ -23,20 +23,21 @@ References: Platt 1999; Guo et al. 2017 (networks are overconfident); Gelman et 
 (partial pooling).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from earwitness.decisions import logits, sigmoid
+from earwitness.evaluation.blocks import label_rows
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
 
 _BINS_PER_LOGIT = 8
 _LARGEST_LOGIT = 20.0
 _BINS = int(2 * _LARGEST_LOGIT * _BINS_PER_LOGIT)
-_NUMBERS_AT_ONCE = 1 << 24
+MEMORY_BYTES = 128 * 2**20
+"""Of the scores read at a time."""
 _LABELS_AT_ONCE = 64
 """Fitted together: their bins stay in the cache."""
 
@@ -71,13 +72,6 @@ class BinnedLogits:
         return counts, np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
 
 
-def label_blocks(num_clips: int, num_labels: int) -> Iterator[tuple[int, int]]:
-    """Ranges of labels that are read together."""
-    step = max(1, _NUMBERS_AT_ONCE // max(num_clips, 1))
-    for first in range(0, num_labels, step):
-        yield first, min(first + step, num_labels)
-
-
 def bin_logits(
     scores: ScoreSource, positives: Positives, *, folds: npt.NDArray[np.int64] | None = None
 ) -> BinnedLogits:
@@ -93,14 +87,13 @@ def bin_logits(
     counts = np.empty((scores.num_labels, size), dtype=np.float32)
     sums = np.empty((scores.num_labels, size), dtype=np.float32)
     starts = np.zeros(scores.num_clips, np.int64) if folds is None else folds * (2 * _BINS)
-    for first, stop in label_blocks(scores.num_clips, scores.num_labels):
-        for label, raw in enumerate(scores.label_block(first, stop), start=first):
-            numbers = np.clip(logits(raw), -_LARGEST_LOGIT, _LARGEST_LOGIT)
-            bins = ((numbers + _LARGEST_LOGIT) * _BINS_PER_LOGIT).astype(np.int64)
-            bins = np.minimum(bins, _BINS - 1) + starts
-            bins[positives.of(label)] += _BINS
-            counts[label] = np.bincount(bins, minlength=size)
-            sums[label] = np.bincount(bins, weights=numbers, minlength=size)
+    for label, raw in label_rows(scores, memory_bytes=MEMORY_BYTES):
+        numbers = np.clip(logits(raw), -_LARGEST_LOGIT, _LARGEST_LOGIT)
+        bins = ((numbers + _LARGEST_LOGIT) * _BINS_PER_LOGIT).astype(np.int64)
+        bins = np.minimum(bins, _BINS - 1) + starts
+        bins[positives.of(label)] += _BINS
+        counts[label] = np.bincount(bins, minlength=size)
+        sums[label] = np.bincount(bins, weights=numbers, minlength=size)
     shape = (scores.num_labels, num_folds, 2 * _BINS)
     return BinnedLogits(counts.reshape(shape).swapaxes(0, 1), sums.reshape(shape).swapaxes(0, 1))
 

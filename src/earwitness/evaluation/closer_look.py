@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from earwitness.evaluation.blocks import label_rows
 from earwitness.evaluation.confusions import Confusion, find_confusions, single_label_confusions
 from earwitness.evaluation.curves import PrecisionRecall, Reliability, precision_recall_curve, reliability
-from earwitness.evaluation.extremes import Extremes, label_rows
+from earwitness.evaluation.extremes import Extremes
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
 
@@ -51,7 +52,7 @@ def look_closer(
         positives: which clips carry which labels.
         curves_of: labels whose curves are wanted.
         is_single_label: whether every clip has exactly one label.
-        memory_bytes: how much of the scores may be held at a time; at least one label is.
+        memory_bytes: of the blocks that are read; at least one label is.
         on_labels: called with the number of labels done since the last call.
     """
     extremes = Extremes.empty(scores.num_labels, num_false_alarms=50, num_missed=10)

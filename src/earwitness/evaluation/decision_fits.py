@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from earwitness.decisions import logits, sigmoid
 from earwitness.errors import ScoreError
-from earwitness.evaluation.calibration import Floats, bin_logits, fit_calibration, label_blocks
+from earwitness.evaluation.blocks import label_rows
+from earwitness.evaluation.calibration import MEMORY_BYTES, Floats, bin_logits, fit_calibration
 from earwitness.evaluation.curves import calibration_error
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
@@ -101,35 +102,34 @@ def fit_decisions(
         maps.append(fit_calibration(binned))
     thresholds = np.empty(num_labels)
     raw, fitted = _Measurements(), _Measurements()
-    for first, stop in label_blocks(positives.num_clips, num_labels):
-        for label, own in enumerate(scores.label_block(first, stop), start=first):
-            positive_clips = positives.of(label)
-            numbers = logits(own)
-            given = [_mapped(numbers, slopes[label], offsets[label]) for slopes, offsets in maps] or [own]
-            thresholds[label] = fit_threshold(
-                given[-1], positive_clips, precision=precision, beta=beta, is_calibrated=is_calibrated
+    for label, own in label_rows(scores, memory_bytes=MEMORY_BYTES):
+        positive_clips = positives.of(label)
+        numbers = logits(own)
+        given = [_mapped(numbers, slopes[label], offsets[label]) for slopes, offsets in maps] or [own]
+        thresholds[label] = fit_threshold(
+            given[-1], positive_clips, precision=precision, beta=beta, is_calibrated=is_calibrated
+        )
+        raw.add(own, positive_clips, at_threshold(own, positive_clips, RAW_THRESHOLD))
+        if folds is None:
+            continue
+        unseen = np.empty_like(given[-1])
+        decisions = []
+        for fold in range(num_folds):
+            is_out = folds == fold
+            seen = given[fold if is_calibrated else -1]
+            unseen[is_out] = seen[is_out]
+            where = np.cumsum(is_out) - 1  # of a clip among those of the fold
+            is_own = is_out[positive_clips]
+            threshold = fit_threshold(
+                seen[~is_out],
+                positive_clips[~is_own] - where[positive_clips[~is_own]] - 1,
+                precision=precision,
+                beta=beta,
+                is_calibrated=is_calibrated,
             )
-            raw.add(own, positive_clips, at_threshold(own, positive_clips, RAW_THRESHOLD))
-            if folds is None:
-                continue
-            unseen = np.empty_like(given[-1])
-            decisions = []
-            for fold in range(num_folds):
-                is_out = folds == fold
-                seen = given[fold if is_calibrated else -1]
-                unseen[is_out] = seen[is_out]
-                where = np.cumsum(is_out) - 1  # of a clip among those of the fold
-                is_own = is_out[positive_clips]
-                threshold = fit_threshold(
-                    seen[~is_out],
-                    positive_clips[~is_own] - where[positive_clips[~is_own]] - 1,
-                    precision=precision,
-                    beta=beta,
-                    is_calibrated=is_calibrated,
-                )
-                if not np.isnan(threshold):
-                    decisions.append(at_threshold(seen[is_out], where[positive_clips[is_own]], threshold))
-            fitted.add(unseen, positive_clips, added_up(decisions) if decisions else None)
+            if not np.isnan(threshold):
+                decisions.append(at_threshold(seen[is_out], where[positive_clips[is_own]], threshold))
+        fitted.add(unseen, positive_clips, added_up(decisions) if decisions else None)
     return DecisionFits(
         slopes=maps[-1][0] if is_calibrated else None,
         offsets=maps[-1][1] if is_calibrated else None,

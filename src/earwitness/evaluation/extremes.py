@@ -9,15 +9,11 @@ taken depends on the scores alone, never on the order of the clips, and a consta
 A **missed positive** is one of the `num_missed` clips with the label that score lowest; of equal scores, the earlier.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from earwitness.evaluation.positives import Positives
-from earwitness.evaluation.score_source import ScoreSource
 
 NONE = -1
 """In place of a clip where a label has fewer."""
@@ -60,36 +56,6 @@ class Extremes:
         self.false_alarm_scores[label, : len(alarms)] = row[alarms]
         self.missed[label, : len(missed)] = missed
         self.missed_scores[label, : len(missed)] = row[missed]
-
-
-def find_extremes(
-    scores: ScoreSource,
-    positives: Positives,
-    *,
-    num_false_alarms: int = 50,
-    num_missed: int = 10,
-    memory_bytes: int = 256 * 2**20,
-) -> Extremes:
-    """Find the false alarms and missed positives of every label, in one reading of the scores.
-
-    Args:
-        scores: of all clips and labels; finite.
-        positives: which clips carry which labels.
-        num_false_alarms: the most of a label.
-        num_missed: likewise.
-        memory_bytes: how much of the scores may be held at a time; at least one label is.
-    """
-    extremes = Extremes.empty(scores.num_labels, num_false_alarms=num_false_alarms, num_missed=num_missed)
-    for label, row in label_rows(scores, memory_bytes=memory_bytes):
-        extremes.put(label, row, positives.of(label))
-    return extremes
-
-
-def label_rows(scores: ScoreSource, *, memory_bytes: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Each label with the scores [clips] of all clips, read by blocks that leave room for two copies of a row."""
-    step = max(1, memory_bytes // (max(scores.num_clips, 1) * 8) - 3)
-    for first in range(0, scores.num_labels, step):
-        yield from enumerate(scores.label_block(first, min(first + step, scores.num_labels)), start=first)
 
 
 def _highest_without(row: npt.NDArray[Any], positives: npt.NDArray[np.int64], *, most: int) -> npt.NDArray[np.int64]:

@@ -6,8 +6,6 @@ is added in their order: the result is the same, to the bit, for every size of b
 """
 
 import math
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import ScoreError
+from earwitness.evaluation.blocks import SCORE_BYTES
 from earwitness.evaluation.bootstrap import LabelReplicates, ReplicateMeans, Replicates, Resampling
 from earwitness.evaluation.curves import calibration_error
 from earwitness.evaluation.interval import Interval
@@ -24,9 +23,8 @@ from earwitness.evaluation.metrics import auc_to_dprime, rank_label
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
 from earwitness.evaluation.thresholds import Decisions, at_threshold
+from earwitness.parallel import usable_cpus
 
-_SCORE_BYTES = 8
-"""A score's size at most; what it is shows only once a block is read. Of float32, half is left to sort scores in."""
 _BLOCKS_PER_WORKER = 4
 """At least, so that threads end at about the same time."""
 _LEAST_BLOCK_BYTES = 2**24
@@ -127,14 +125,9 @@ def measure_labels(
     return measures, MeanReplicates(*(mean.means() for mean in means)) if resamples else None
 
 
-def usable_cpus() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
 def _block_labels(source: ScoreSource, *, memory_bytes: int, workers: int) -> int:
     """Labels of a block: what memory holds, but enough blocks for all threads where they are worth it."""
-    label_bytes = _SCORE_BYTES * source.num_clips
+    label_bytes = SCORE_BYTES * source.num_clips  # of float32, half is left to sort scores in
     shared_out = -(-source.num_labels // (_BLOCKS_PER_WORKER * workers))
     worth_it = _LEAST_BLOCK_BYTES // label_bytes
     return max(1, min(memory_bytes // (workers * label_bytes), max(shared_out, worth_it)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earwitness.evaluation.blocks import label_blocks, require_same_table
+from earwitness.evaluation.blocks import label_blocks, label_rows, require_same_table
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.rank_counts import RankCounter
 from earwitness.evaluation.score_source import ScoreSource
@@ -45,11 +45,7 @@ def micro_ranking(source: ScoreSource, positives: Positives, *, memory_bytes: in
     num_positives = len(positives.clips)
     if not num_positives:
         return MicroRanking(float("nan"), float("nan"))
-    own = [
-        scores[positives.of(label)]
-        for first, block in label_blocks(source, memory_bytes=memory_bytes)
-        for label, scores in enumerate(block, start=first)
-    ]
+    own = [scores[positives.of(label)] for label, scores in label_rows(source, memory_bytes=memory_bytes)]
     thresholds, counts = np.unique(np.concatenate(own), return_counts=True)
     num_pairs = source.num_clips * source.num_labels
     counter = RankCounter(thresholds, num_scores=num_pairs)

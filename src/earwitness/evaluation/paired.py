@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.errors import ScoreError
-from earwitness.evaluation.blocks import label_blocks, require_same_table
+from earwitness.evaluation.blocks import label_rows, require_same_table
 from earwitness.evaluation.bootstrap import ReplicateMeans, Replicates, Resampling, interval
 from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.metrics import auc_to_dprime, rank_label
@@ -107,17 +107,16 @@ def compare_scores(
     resampling = Resampling(positives.num_clips, resamples=resamples, seed=seed)
     means_a, means_b = _Means(resamples), _Means(resamples)
     rows = []
-    blocks = (label_blocks(source, memory_bytes=memory_bytes // 2) for source in (a, b))
-    for (first, block_a), (_, block_b) in zip(*blocks, strict=True):
-        for label, (scores_a, scores_b) in enumerate(zip(block_a, block_b, strict=True), start=first):
-            clips = positives.of(label)
-            num_rarer = min(len(clips), positives.num_clips - len(clips))
-            precision = paired_difference(
-                means_a.add(scores_a, clips, resampling), means_b.add(scores_b, clips, resampling), num_clips=num_rarer
-            )
-            rows.append(LabelComparison(label_set.ids[label], label_set.names[label], len(clips), precision))
+    sides = (label_rows(source, memory_bytes=memory_bytes // 2) for source in (a, b))
+    for (label, scores_a), (_, scores_b) in zip(*sides, strict=True):
+        clips = positives.of(label)
+        num_rarer = min(len(clips), positives.num_clips - len(clips))
+        precision = paired_difference(
+            means_a.add(scores_a, clips, resampling), means_b.add(scores_b, clips, resampling), num_clips=num_rarer
+        )
+        rows.append(LabelComparison(label_set.ids[label], label_set.names[label], len(clips), precision))
         if on_labels is not None:
-            on_labels(len(block_a))
+            on_labels(1)
     aucs = means_a.auc(), means_b.auc()
     return Comparison(
         num_clips=positives.num_clips,

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earwitness.decisions import NEVER
 from earwitness.errors import ScoreError
 from earwitness.evaluation.blocks import require_same_table
 from earwitness.evaluation.bootstrap import interval
@@ -72,7 +73,7 @@ class LabelResult:
     """From this label's AUC, held half a pair away from 0 and 1."""
     average_precision: float
     threshold: float
-    """At and above which a clip counts as answered with this label."""
+    """At and above which a clip counts as answered with this label; inf: never; nan: it has none."""
     precision: float
     """At the threshold; nan where no clip is answered."""
     recall: float
@@ -90,6 +91,11 @@ class LabelResult:
     def is_defined(self) -> bool:
         """Whether the label has both positive and negative clips."""
         return not math.isnan(self.auc)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: None for what is not finite, but "never" for a threshold that no score reaches."""
+        values = finite(vars(self))
+        return {**values, "threshold": NEVER} if self.threshold == math.inf else values
 
 
 @dataclass(frozen=True)
@@ -145,13 +151,13 @@ class Evaluation:
         return self.one_best_accuracy if self.is_single_label else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, `accuracy` included; numbers that are not finite become None."""
+        """Plain values for JSON, `accuracy` included; what is not finite becomes None."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("chance", "labels")}
         return {
             "schema_version": SCHEMA_VERSION,
             **finite({**values, "accuracy": self.accuracy}),
             "chance": finite(vars(self.chance)),
-            "labels": [finite(vars(label)) for label in self.labels],
+            "labels": [label.to_dict() for label in self.labels],
         }
 
 

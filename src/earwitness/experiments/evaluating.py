@@ -20,7 +20,7 @@ from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ArrayScores, ScoreSource
 from earwitness.evaluation.summary import DEFAULT_MEMORY_BYTES, Evaluation, evaluate
 from earwitness.evaluation.timelines import TimelineEvaluation
-from earwitness.experiments.fitted_on import fit_notes
+from earwitness.experiments.fitted_on import fit_notes, fit_notes_of_scores
 from earwitness.experiments.learnt_clips import corpora_differ, is_the_same_corpus, learnt_before, training_clips
 from earwitness.experiments.timelines import TrueTimelines
 from earwitness.inference.any_model import AnyModel
@@ -42,6 +42,10 @@ short, and 200 tell as much as anybody asks."""
 _BASELINE_CLIPS = 100_000
 _BASELINE_PAIRS = 20_000_000
 """Training clips times labels, of which one core fits some 100,000 a second."""
+
+_UNKNOWN_CLIPS = (
+    "Scores alone do not tell whether the model has learnt from these clips: `earwitness evaluate MODEL STORE` looks.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +228,11 @@ def evaluate_scores(
         baseline_scores=None,
         timeline=None,
         is_same_corpus=None,
-        notes=tuple(_of_level(level, folder.positives, folder.num_clips)),
+        notes=(
+            *(_UNKNOWN_CLIPS if folder.header.is_of_a_model else ()),
+            *fit_notes_of_scores(folder),
+            *_of_level(level, folder.positives, folder.num_clips),
+        ),
     )
 
 

@@ -37,10 +37,10 @@ class PatchRunner(ABC):
         first = 0
         while first < len(patches):
             size = self.batch_patches if len(patches) - first >= self.batch_patches else _SMALL_BATCH_PATCHES
-            batch = patches[first : first + size]
-            full = np.zeros((size, *batch.shape[1:]), dtype=batch.dtype)
-            full[: len(batch)] = batch
-            outputs[first : first + len(batch)] = self._run_batch(full)[: len(batch)]
+            batch = np.require(patches[first : first + size], requirements=("C", "W"))  # what torch takes as it is
+            if len(batch) < size:
+                batch = np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), dtype=batch.dtype)])
+            outputs[first : first + size] = self._run_batch(batch)[: len(outputs) - first]
             first += size
         return outputs
 

@@ -28,7 +28,8 @@ class _NetworkRunner(PatchRunner):
 
     def _run_batch(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         with torch.inference_mode(), exact_float32():
-            outputs = self._outputs(torch.from_numpy(batch).to(self.device, dtype=torch.float32))
+            patches = torch.from_numpy(np.array(batch))  # a copy: a batch may be a read-only view, of which torch warns
+            outputs = self._outputs(patches.to(self.device, dtype=torch.float32))
             result: npt.NDArray[np.float32] = outputs.cpu().numpy()
         return result
 

@@ -3,7 +3,8 @@
 The cache is `earwitness` in $XDG_CACHE_HOME, or in ~/.cache. Each URL has a folder there; in it the file, or as much of
 it as has come (`NAME.partial`) with what the server said of it (`NAME.partial.json`), so that a later call goes on from
 there, unless the file has changed at the server. A file that is there is used without the network, whoever put it
-there. Proxies are those of the environment (http_proxy, https_proxy, no_proxy).
+there. Proxies are those of the environment (http_proxy, https_proxy, no_proxy). A server may send us on to another
+address, but not from https to http, nor to anything else.
 
 Checked are the length that the server announced, and the SHA-256 that the user, or the file's name, says.
 """
@@ -14,18 +15,20 @@ import http.client
 import json
 import os
 import re
+import shutil
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from ssl import SSLError
 from typing import Any
 
 from earwitness.errors import DownloadError
-from earwitness.files import PARTIAL_SUFFIX, locked, sync_folder
+from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked, sync_folder
 
 _TRIES = 5
 """Connections in a row that bring nothing new before it is given up."""
@@ -35,6 +38,11 @@ _TIMEOUT_SECONDS = 30.0
 _BLOCK_BYTES = 1 << 18
 _DIGEST_IN_NAME = re.compile(r"-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.(?:pth|pt)$")
 """`name-10086976.pth`: as PyTorch's hub names files, after the beginning of their SHA-256; but not a date."""
+
+_MAX_NAME_BYTES = 200
+"""Of a file's name; file systems take 255, and ours have suffixes."""
+_SAFE_IN_URL = "%/:=&?~#+!$,;'@()*[]"
+"""What stays as it is in a request; the rest (spaces, letters beyond ASCII) is written with %."""
 
 OnBytes = Callable[[int, int | None], None]
 """Told how many bytes are there, and of how many, where the server says."""
@@ -56,7 +64,10 @@ class Download:
 def cache_folder() -> Path:
     """Where fetched files are kept."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "earwitness"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "earwitness"
+    except RuntimeError as error:
+        raise DownloadError("there is no home folder to keep files in; name a folder: XDG_CACHE_HOME=...") from error
 
 
 def cached_path(url: str) -> Path:
@@ -65,12 +76,19 @@ def cached_path(url: str) -> Path:
     Raises:
         DownloadError: no URL of http or https that names a file.
     """
-    parts = urllib.parse.urlsplit(url)
+    wrong = DownloadError(f"{url}: not the URL of a file; it begins with https:// or http:// and ends in a file's name")
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_host = bool(parts.hostname) and " " not in parts.netloc and parts.port != 0
+    except ValueError as error:  # brackets that do not close, a port that is no number
+        raise wrong from error
+    if parts.username is not None:
+        host = parts.netloc.rpartition("@")[2]
+        raise DownloadError(f"a URL at {host} with a name or password in it: these are not sent; leave them away")
     name = Path(urllib.parse.unquote(parts.path)).name
-    if parts.scheme not in ("http", "https") or not parts.netloc or not name:
-        raise DownloadError(
-            f"{url}: not the URL of a file; it begins with https:// or http:// and ends in a file's name"
-        )
+    is_name = name.isprintable() and name not in ("", "..", LOCK_FILE) and len(name.encode()) <= _MAX_NAME_BYTES
+    if parts.scheme not in ("http", "https") or not is_host or not is_name or not url.isprintable():
+        raise wrong
     return cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:16] / name
 
 
@@ -150,27 +168,31 @@ class _Transfer:
         """Fetch what is missing; False where the connection ended before it."""
         there = self._num_there()
         known = self._known()
-        request = urllib.request.Request(self._url, headers={"User-Agent": "earwitness", "Accept-Encoding": "identity"})
+        url = urllib.parse.quote(self._url, safe=_SAFE_IN_URL)
+        request = urllib.request.Request(url, headers={"User-Agent": "earwitness", "Accept-Encoding": "identity"})
         mark = known.get("etag") or known.get("modified")
         if there and mark:
             request.add_header("Range", f"bytes={there}-")
             request.add_header("If-Range", mark)
         # an opener of its own: the common one keeps to the proxies that were set when it was first used
-        with urllib.request.build_opener().open(request, timeout=_TIMEOUT_SECONDS) as answer:
+        with urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT_SECONDS) as answer:
+            if answer.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
+                raise DownloadError(
+                    f"{self._url}: the server answers without the file ({answer.status} {answer.reason}); "
+                    f"{self._by_hand()}"
+                )
             is_rest = answer.status == http.client.PARTIAL_CONTENT
-            if is_rest and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {there}-"):
+            first = there if is_rest else 0
+            total = _total_bytes(answer.headers, first=first, is_rest=is_rest)
+            marks = _marks(answer.headers)
+            # not every server minds If-Range: the rest of another file would be put behind the beginning of this one
+            is_same = all(not marks[key] or not known.get(key) or marks[key] == known[key] for key in marks)
+            if is_rest and (total is None or (there and not (is_same and total == known.get("total", total)))):
                 self._begin_anew()
                 return False
-            length = answer.headers.get("Content-Length")
-            first = there if is_rest else 0
-            total = first + int(length) if length and length.isdigit() else None
-            if not is_rest:
-                etag = answer.headers.get("ETag") or ""
-                modified = answer.headers.get("Last-Modified")
-                # a weak mark says that two files mean the same, not that their bytes are the same
-                self._record.write_text(
-                    json.dumps({"etag": "" if etag.startswith("W/") else etag, "modified": modified})
-                )
+            self._require_room(total, first=first)
+            if not there or not is_rest:
+                self._record.write_text(json.dumps({**marks, "total": total}))
             with self._partial.open("ab" if is_rest else "wb") as file:
                 for num_bytes in _copy(answer, file):
                     if self._on_bytes is not None:
@@ -178,6 +200,14 @@ class _Transfer:
                 file.flush()
                 os.fsync(file.fileno())
         return total is None or self._num_there() == total
+
+    def _require_room(self, total: int | None, *, first: int) -> None:
+        free = shutil.disk_usage(self._path.parent).free
+        if total is not None and total - first > free:
+            raise DownloadError(
+                f"{self._url}: it has {total:,} bytes, by what the server says, and {free:,} are free at "
+                f"{self._path.parent}; XDG_CACHE_HOME names another place"
+            )
 
     def _num_there(self) -> int:
         return self._partial.stat().st_size if self._partial.exists() else 0
@@ -195,6 +225,35 @@ class _Transfer:
 
     def _by_hand(self) -> str:
         return f"Without a network here: fetch {self._url} elsewhere and put it at {self._path}"
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Goes on to where a server sends us, if that is as safe; all schemes but ftp are refused before."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """The request to go on with."""
+        before, after = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
+        if after not in ("http", "https") or (before, after) == ("https", "http"):
+            raise DownloadError(
+                f"{req.full_url}: the server sends us on to {newurl}, from {before} to {after}, which is not followed"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _total_bytes(headers: Message, *, first: int, is_rest: bool) -> int | None:
+    """Bytes of the whole file; None where the server does not say, or sends another part than was asked for."""
+    if is_rest:
+        said = re.match(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})$", headers.get("Content-Range") or "", re.ASCII)
+        return int(said[2]) if said and int(said[1]) == first else None
+    length = headers.get("Content-Length") or ""
+    return int(length) if re.fullmatch(r"\d{1,18}", length, re.ASCII) else None
+
+
+def _marks(headers: Message) -> dict[str, str]:
+    """What tells one version of the file from another."""
+    etag = headers.get("ETag") or ""
+    # a weak mark says that two files mean the same, not that their bytes are the same
+    return {"etag": "" if etag.startswith("W/") else etag, "modified": headers.get("Last-Modified") or ""}
 
 
 def _copy(answer: Any, file: Any) -> Iterator[int]:

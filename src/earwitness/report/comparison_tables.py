@@ -5,8 +5,8 @@ import math
 from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.paired import Comparison, LabelComparison, PairedDifference
 from earwitness.report.comparison_facts import ComparisonFacts, ahead, side_ahead
-from earwitness.report.evaluation_tables import markdown_table
-from earwitness.report.words import measure, shorten, wrapped
+from earwitness.report.evaluation_tables import headline_basis, markdown_table
+from earwitness.report.words import counted, measure, shorten, wrapped
 
 _NAMES = {"mean_average_precision": "mAP", "mean_auc": "AUC, mean of labels", "dprime": "d-prime of the mean AUC"}
 _QUICK_LABELS = 5
@@ -46,13 +46,7 @@ def verdict(facts: ComparisonFacts) -> str:
 
 def basis(comparison: Comparison) -> str:
     """What the figures rest on, in a sentence or two."""
-    words = f"{comparison.num_clips:,} clips, {comparison.num_labels:,} labels"
-    if comparison.num_undefined_labels:
-        words += (
-            f"; {comparison.num_undefined_labels:,} of them left out of the means, having no positive or no "
-            "negative clip"
-        )
-    return f"{words}. 95 %: over {comparison.resamples:,} draws of the clips, the same for both."
+    return f"{headline_basis(comparison)} 95 %: over {comparison.resamples:,} draws of the clips, the same for both."
 
 
 def quick_comparison(facts: ComparisonFacts) -> str:
@@ -64,12 +58,12 @@ def quick_comparison(facts: ComparisonFacts) -> str:
         wrapped(basis(facts.comparison)),
         wrapped(verdict(facts)),
     ]
-    if facts.comparison.resamples:
-        parts.append(
-            wrapped(
-                f"Evidently ahead (* the interval does not hold 0): A in {ends.num_a:,} labels, B in {ends.num_b:,}."
-            )
+    parts.append(
+        wrapped(
+            f"Evidently ahead (* the interval does not hold 0): A in {counted(ends.num_a, 'label')}, B in "
+            f"{ends.num_b:,}."
         )
+    )
     for name, labels in (("A", ends.a), ("B", ends.b)):
         if labels:
             parts.append("\n".join([f"{name} is ahead in AP", *map(_label_line, labels)]))
@@ -107,5 +101,6 @@ def _label_line(label: LabelComparison) -> str:
     mark = "*" if side_ahead(label) else " "
     return (
         f"  {mark} {shorten(label.name, length=22):22} {precision.a:.3f} {precision.b:.3f}  "
-        f"{change(precision.difference)}  {interval_of_change(precision.interval):15}  {label.num_positives:,} clips"
+        f"{change(precision.difference)}  {interval_of_change(precision.interval):15}  "
+        f"{counted(label.num_positives, 'clip')}"
     )

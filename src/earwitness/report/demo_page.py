@@ -11,7 +11,7 @@ from pathlib import Path
 from earwitness.errors import ScoreError
 from earwitness.evaluation.summary import Evaluation, LabelResult
 from earwitness.evaluation.timelines import TimelineEvaluation
-from earwitness.report.evaluation_tables import DEFINITIONS, comparison_basis, comparison_rows
+from earwitness.report.evaluation_tables import DEFINITIONS, headline_basis, headline_rows
 from earwitness.report.html import Embedded, Picture, write_page
 from earwitness.report.timeline_plot import TimeAxis
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows
@@ -126,11 +126,11 @@ def write_demo_page(path: str | Path, page: DemoPage) -> None:
         "demo.html",
         values={
             "page": page,
-            "measures": comparison_rows(evaluation, baseline),
+            "measures": headline_rows(evaluation, baseline),
             "measures_in_time": timeline_rows(page.timeline),
             "basis_in_time": timeline_basis(page.timeline),
             "definitions_in_time": TIMELINE_DEFINITIONS,
-            "basis": comparison_basis(evaluation),
+            "basis": headline_basis(evaluation),
             "definitions": DEFINITIONS,
             "has_means": evaluation.num_undefined_labels < evaluation.num_labels,
             "label_rows": _label_rows(page),

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from earwitness.decisions import Calibration, Thresholds
 from earwitness.errors import ScoreError
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
@@ -27,6 +28,8 @@ class ModelFacts:
     front_end: FrontEnd
     provenance: Mapping[str, Any]
     """What it was trained on and how, as its file tells it; empty where it does not."""
+    calibration: Calibration | None = None
+    thresholds: Thresholds | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

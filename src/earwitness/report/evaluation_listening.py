@@ -20,13 +20,12 @@ from earwitness.manifest import RANGE_COLUMNS
 from earwitness.report.evaluation_facts import Evidence, PatchScores
 from earwitness.report.label_columns import threshold_text
 from earwitness.report.label_data import LEAST_EVIDENCE
+from earwitness.report.label_ends import LEAST_POSITIVES
 from earwitness.report.snippets import SNIPPET_SECONDS, Excerpt
-from earwitness.report.words import duration
+from earwitness.report.words import counted, duration
 
 MOST_LABELS = 8
 CLIPS_PER_SIDE = 2
-_LEAST_POSITIVES = 10
-"""Fewest clips of a label that is shown for being heard worst, where enough labels have so many."""
 _SCORED_LABELS = 4
 _BEFORE_SECONDS = 1.0
 """A sound is heard better with what comes before it."""
@@ -103,7 +102,7 @@ class HeardLabel:
 def telling_labels(evaluation: Evaluation, look: CloserLook, *, most: int = MOST_LABELS) -> list[int]:
     """Labels to show: in turn the one that is most evidently confused, and the one heard worst."""
     defined = [index for index, label in enumerate(evaluation.labels) if label.is_defined]
-    frequent = [index for index in defined if evaluation.labels[index].num_positives >= _LEAST_POSITIVES]
+    frequent = [index for index in defined if evaluation.labels[index].num_positives >= LEAST_POSITIVES]
     worst = sorted(
         frequent if len(frequent) >= most else defined, key=lambda index: evaluation.labels[index].average_precision
     )
@@ -140,8 +139,8 @@ class Listening:
         return HeardLabel(
             index=index,
             name=label.name,
-            words=f"AP {label.average_precision:.3f}, {label.num_positives:,} "
-            f"{'clip' if label.num_positives == 1 else 'clips'}, threshold {threshold_text(label.threshold)}",
+            words=f"AP {label.average_precision:.3f}, {counted(label.num_positives, 'clip')}, threshold "
+            f"{threshold_text(label.threshold)}",
             sides=(
                 Side(
                     kind="false-alarm",

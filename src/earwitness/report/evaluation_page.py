@@ -26,8 +26,8 @@ from earwitness.report.evaluation_tables import (
     DEFINITIONS,
     MORE_DEFINITIONS,
     RANKING,
-    comparison_basis,
-    comparison_rows,
+    headline_basis,
+    headline_rows,
 )
 from earwitness.report.html import write_page
 from earwitness.report.label_columns import label_columns_shown
@@ -49,6 +49,7 @@ from earwitness.report.scatter import label_scatter
 from earwitness.report.snippets import make_snippets
 from earwitness.report.svg_plots import Histogram, histogram
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows
+from earwitness.report.words import counted
 
 MOST_CURVES = 500
 """Labels whose precision-recall curve is on the page: the most frequent ones."""
@@ -143,9 +144,9 @@ def write_evaluation_page(
             "evaluation": evaluation,
             "lead": _lead(facts),
             "tiles": _tiles(evaluation),
-            "basis": comparison_basis(evaluation),
+            "basis": headline_basis(evaluation),
             "cards": _cards(facts),
-            "measures": comparison_rows(evaluation, facts.baseline, measures=(*RANKING, *ANSWERS)),
+            "measures": headline_rows(evaluation, facts.baseline, measures=(*RANKING, *ANSWERS)),
             "definitions": f"{DEFINITIONS} {MORE_DEFINITIONS}",
             "timeline_measures": timeline_rows(facts.timeline) if facts.timeline is not None else None,
             "timeline_basis": timeline_basis(facts.timeline) if facts.timeline is not None else "",
@@ -197,8 +198,8 @@ def _lead(facts: EvaluationFacts) -> str:
     evaluation = facts.evaluation
     if evaluation.num_undefined_labels == evaluation.num_labels:
         return "No label has both clips that carry it and clips that do not, so nothing can be measured."
-    words = f"Over {evaluation.num_clips:,} clips and {evaluation.num_labels:,} labels, its mean average precision is "
-    words += f"{evaluation.mean_average_precision:.3f}"
+    words = f"Over {counted(evaluation.num_clips, 'clip')} and {counted(evaluation.num_labels, 'label')}, its mean "
+    words += f"average precision is {evaluation.mean_average_precision:.3f}"
     interval = (evaluation.intervals or {}).get("mean_average_precision")
     if interval is not None:
         words += f" (95 %: {interval.low:.3f} to {interval.high:.3f})"

@@ -19,8 +19,6 @@ from earwitness.report.words import shorten
 
 _LABELS_WITH_BARS = 60
 """Up to this many labels have a bar and a name each; more become one sorted curve."""
-CONFUSION_LABELS = 60
-"""Most labels of which a confusion matrix can still be read."""
 
 
 def plot_dprime_by_prior(path: str | Path, evaluation: Evaluation, *, title: str) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from earwitness.errors import ScoreError
 from earwitness.evaluation.closer_look import CloserLook, look_closer
+from earwitness.evaluation.summary import DEFAULT_MEMORY_BYTES
 from earwitness.report.confusion_plot import MOST_LABELS as MOST_MATRIX_LABELS
 from earwitness.report.evaluation_facts import EvaluationFacts, Evidence
 from earwitness.report.evaluation_page import labels_with_curves, write_evaluation_page
@@ -71,6 +72,7 @@ def write_evaluation_report(
     *,
     evidence: Evidence | None = None,
     workers: int = 1,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
     on_labels: Callable[[int], None] | None = None,
 ) -> list[Path]:
     """Write the report of an evaluation into a folder, which is made if need be.
@@ -80,6 +82,7 @@ def write_evaluation_report(
         facts: the figures, and what a reader must know with them.
         evidence: the scores they were measured on: for confusions, curves, and clips to listen to.
         workers: processes that cut sounds out of media.
+        memory_bytes: what may be held of scores at a time.
         on_labels: called with the number of labels looked at since the last call.
 
     Returns:
@@ -98,6 +101,7 @@ def write_evaluation_report(
             evidence.positives,
             curves_of=frozenset(labels_with_curves(evaluation)),
             is_single_label=evaluation.is_single_label,
+            memory_bytes=memory_bytes,
             on_labels=on_labels,
         )
     try:

@@ -11,14 +11,14 @@ from earwitness.evaluation.summary import Evaluation, LabelResult
 from earwitness.report.evaluation_facts import EvaluationFacts
 from earwitness.report.evaluation_tables import (
     DEFINITIONS,
-    comparison_table,
+    headline_table,
     interval_words,
     markdown_cell,
     markdown_table,
 )
 from earwitness.report.label_ends import LEAST_POSITIVES, label_ends
 from earwitness.report.timeline_table import TIMELINE_DEFINITIONS, timeline_basis, timeline_rows
-from earwitness.report.words import measure, shorten, wrapped
+from earwitness.report.words import counted, measure, shorten, wrapped
 
 _LISTED_LABELS = 10
 _LISTED_CONFUSIONS = 10
@@ -29,8 +29,8 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 def summary(facts: EvaluationFacts, look: CloserLook | None, pictures: Sequence[Path]) -> str:
     """The report as Markdown."""
     evaluation, timeline = facts.evaluation, facts.timeline
-    warnings = [f"**{note}**" for note in facts.notes]
-    sections = [f"# {markdown_cell(facts.title)}", comparison_table(evaluation, facts.baseline), *warnings, DEFINITIONS]
+    warnings = [f"**{markdown_cell(note)}**" for note in facts.notes]
+    sections = [f"# {markdown_cell(facts.title)}", headline_table(evaluation, facts.baseline), *warnings, DEFINITIONS]
     if timeline is not None:
         sections += ["## When: the timeline against true events", markdown_table(timeline_rows(timeline))]
         sections += [timeline_basis(timeline), TIMELINE_DEFINITIONS]
@@ -55,7 +55,7 @@ def summary(facts: EvaluationFacts, look: CloserLook | None, pictures: Sequence[
 
 def quick_look(evaluation: Evaluation, baseline: Evaluation | None) -> str:
     """The headline, a few labels from both ends and how AP is spread over all: lines of at most 80 characters."""
-    headline = comparison_table(evaluation, baseline)
+    headline = headline_table(evaluation, baseline)
     if evaluation.resamples:
         headline += f" 95 %: over {evaluation.resamples:,} draws of the clips."
     lines = [wrapped(headline)]
@@ -67,10 +67,8 @@ def quick_look(evaluation: Evaluation, baseline: Evaluation | None) -> str:
         for word, label in shown:
             interval = label.average_precision_interval
             ranges = f"  {interval_words(interval):14}" if evaluation.resamples else ""
-            clips = f"{label.num_positives:,} {'clip' if label.num_positives == 1 else 'clips'}"
-            rows.append(
-                f"{word:6}{shorten(label.name, length=34):34}  AP {label.average_precision:.3f}{ranges}  {clips}"
-            )
+            measured = f"AP {label.average_precision:.3f}{ranges}  {counted(label.num_positives, 'clip')}"
+            rows.append(f"{word:6}{shorten(label.name, length=34):34}  {measured}")
         lines.append("\n".join(rows))
     values = [label.average_precision for label in evaluation.labels if label.is_defined]
     if len(values) > 2 * _QUICK_LABELS:

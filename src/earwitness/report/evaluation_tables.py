@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earwitness.evaluation.interval import Interval
+from earwitness.evaluation.paired import Comparison
 from earwitness.evaluation.summary import Chance, Evaluation
-from earwitness.report.words import measure
+from earwitness.report.words import counted, measure
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,15 @@ MORE_DEFINITIONS = (
 """The same of the measures beyond."""
 
 
-def comparison_table(evaluation: Evaluation, baseline: Evaluation | None) -> str:
+def headline_table(evaluation: Evaluation, baseline: Evaluation | None) -> str:
     """The headline measures beside the baseline's and chance, as an aligned table that is Markdown too.
 
     A line below it says how many clips and labels it rests on, and how many labels had to be left out.
     """
-    return f"{markdown_table(comparison_rows(evaluation, baseline))}\n\n{comparison_basis(evaluation)}"
+    return f"{markdown_table(headline_rows(evaluation, baseline))}\n\n{headline_basis(evaluation)}"
 
 
-def comparison_rows(
+def headline_rows(
     evaluation: Evaluation, baseline: Evaluation | None, *, measures: Sequence[Measure] = RANKING[:5]
 ) -> list[list[str]]:
     """The rows of that table, header first: the measure's name, then the model's, the baseline's and chance.
@@ -88,15 +89,14 @@ def comparison_rows(
     return rows
 
 
-def comparison_basis(evaluation: Evaluation) -> str:
-    """How many clips and labels an evaluation rests on, and how many labels had to be left out, in a sentence."""
+def headline_basis(measured: Evaluation | Comparison) -> str:
+    """How many clips and labels the figures rest on, and how many labels had to be left out, in a sentence."""
     left_out = ""
-    if evaluation.num_undefined_labels:
+    if measured.num_undefined_labels:
         left_out = (
-            f"; {evaluation.num_undefined_labels:,} of them left out of the means, "
-            "having no positive or no negative clip"
+            f"; {measured.num_undefined_labels:,} of them left out of the means, having no positive or no negative clip"
         )
-    return f"{evaluation.num_clips:,} clips, {evaluation.num_labels:,} labels{left_out}."
+    return f"{counted(measured.num_clips, 'clip')}, {counted(measured.num_labels, 'label')}{left_out}."
 
 
 def interval_words(interval: Interval | None) -> str:
@@ -118,5 +118,5 @@ def markdown_table(rows: Sequence[Sequence[str]], *, text_columns: int = 1) -> s
 
 
 def markdown_cell(value: str) -> str:
-    """Text in one line that ends no cell."""
-    return " ".join(value.split()).replace("|", "\\|")
+    """Text in one line that ends no cell and begins no HTML."""
+    return " ".join(value.split()).replace("|", "\\|").replace("<", "\\<")

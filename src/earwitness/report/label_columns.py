@@ -37,7 +37,9 @@ def share_text(share: float) -> str:
 
 
 def threshold_text(threshold: float) -> str:
-    """A score or threshold, two digits at least."""
+    """A score or threshold, two digits at least; `never` where no score reaches it."""
+    if math.isinf(threshold):
+        return "never"
     return f"{threshold:.2g}" if threshold < 0.1 else f"{threshold:.2f}"
 
 
@@ -91,8 +93,8 @@ _COLUMNS = (
     LabelColumn(
         name="threshold",
         title="thr.",
-        explanation="threshold: at and above it, a clip is answered with the label",
-        text=lambda label: f"{label.threshold:.2g}",
+        explanation="threshold: at and above it, a clip is answered with the label; never: no clip is",
+        text=lambda label: threshold_text(label.threshold),
     ),
     LabelColumn(name="precision", title="P", explanation="precision at the threshold", text=_decimals("precision", 3)),
     LabelColumn(name="recall", title="R", explanation="recall at the threshold", text=_decimals("recall", 3)),

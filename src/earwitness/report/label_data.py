@@ -27,6 +27,8 @@ UNITS = {
     "baseline": 1e-4,
 }
 """Columns that a label may have, beside `name`, `id` and `positives`; `low` and `high` are the interval of the AP."""
+_NEVER = 2.0
+"""A threshold that no score reaches: above all that others are, so that it is sorted there; the script knows it."""
 FORMATS = {
     "positives": "count",
     "prior": "share",
@@ -34,7 +36,7 @@ FORMATS = {
     "dprime": "fixed2",
     "average_precision": "fixed3",
     "low": "interval",
-    "threshold": "digits2",
+    "threshold": "threshold",
     "precision": "fixed3",
     "recall": "fixed3",
     "calibration_error": "fixed3",
@@ -117,6 +119,8 @@ def _value(label: LabelResult, name: str) -> float:
         return math.nan if interval is None else float(getattr(interval, name))
     if name == "average_precision" and not label.is_defined:
         return math.nan
+    if name == "threshold" and math.isinf(label.threshold):
+        return _NEVER
     return float(getattr(label, name))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from earwitness.evaluation.summary import LabelResult
 
 LEAST_POSITIVES = 10
-"""Fewest clips of a label that may stand at an end, where enough labels have so many."""
+"""Fewest clips of a label that is shown as heard best or worst, where enough labels have so many."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,17 +10,19 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from earwitness.decisions import FittedOn
 from earwitness.report.evaluation_facts import EvaluationFacts, ModelFacts
 from earwitness.report.evaluation_summary import label_table
 from earwitness.report.evaluation_tables import (
     ANSWERS,
     DEFINITIONS,
-    comparison_rows,
-    comparison_table,
+    headline_rows,
+    headline_table,
     markdown_cell,
     markdown_table,
 )
 from earwitness.report.label_ends import label_ends
+from earwitness.report.words import counted
 
 _LISTED_LABELS = 10
 _UNKNOWN = "unknown"
@@ -41,10 +43,10 @@ def model_card(facts: EvaluationFacts, model: ModelFacts) -> str:
         _INTENDED_USE,
         "## How good it is",
         f"Measured: {markdown_cell(facts.title)}.",
-        comparison_table(evaluation, facts.baseline),
+        headline_table(evaluation, facts.baseline),
         *(f"**{markdown_cell(note)}**" for note in facts.notes),
         "At the thresholds, and as probabilities:",
-        markdown_table(comparison_rows(evaluation, facts.baseline, measures=ANSWERS)),
+        markdown_table(headline_rows(evaluation, facts.baseline, measures=ANSWERS)),
         DEFINITIONS,
     ]
     ends = label_ends(evaluation.labels, most=_LISTED_LABELS)
@@ -73,9 +75,31 @@ def _what_it_is(facts: EvaluationFacts, model: ModelFacts) -> str:
             "Hears": f"patches of {front_end.patch_seconds:g} s, {front_end.num_bands} mel bands from "
             f"{front_end.min_hz:g} to {front_end.max_hz:g} Hz, mono at {front_end.sample_rate_hz:,} Hz; a clip's score "
             "is the mean of its patches' probabilities unless it is said otherwise below",
+            **_decisions(model),
             "Says": f"{facts.evaluation.num_labels:,} labels: {first}" + (f" and {more:,} more" if more > 0 else ""),
         }
     )
+
+
+def _decisions(model: ModelFacts) -> dict[str, str]:
+    """What makes probabilities of its scores, and yeses of these."""
+    calibration, thresholds = model.calibration, model.thresholds
+    if thresholds is None:
+        aim = "none of its own: 0.5 is usual"
+    elif thresholds.beta is not None:
+        aim = f"for each label that with the largest F{thresholds.beta:g}, {_fitted_on(thresholds.fitted_on)}"
+    else:
+        aim = (
+            f"for each label that with the largest recall at a precision of {thresholds.precision:g}, "
+            f"{_fitted_on(thresholds.fitted_on)}"
+        )
+    calibrated = f"yes, {_fitted_on(calibration.fitted_on)}" if calibration is not None else "no"
+    return {"Scores calibrated": calibrated, "Thresholds": aim}
+
+
+def _fitted_on(on: FittedOn) -> str:
+    where = f" where {markdown_cell(on.where)}" if on.where is not None else ""
+    return f"fitted on {counted(on.num_clips, 'clip')}{where} of the store with fingerprint {on.store_fingerprint}"
 
 
 def _training(provenance: Mapping[str, Any]) -> str:
@@ -130,8 +154,9 @@ def _commands(facts: EvaluationFacts, model: ModelFacts) -> str:
         "what sounds in media files": f"tag {path} FILE...",
         "and when": f"tag {path} FILE... --timeline",
         "embeddings, for other tasks": f"embed {path} STORE OUT",
-        "other labels, from what it learnt": f"train STORE RUN --from {path}",
     }
+    if not model.path.lower().endswith(".onnx"):  # an exported model has no network to learn on
+        commands["other labels, from what it learnt"] = f"train STORE RUN --from {path}"
     if (store := facts.details.get("store_path")) is not None:
         where = facts.details.get("where")
         selection = f" --where {shlex.quote(str(where))}" if where else ""

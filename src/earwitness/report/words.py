@@ -6,9 +6,17 @@ import textwrap
 TERMINAL_WIDTH = 80
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 clip`, `2 clips`; `2 patches` where the plural is given."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
+
+
 def shorten(text: str, *, length: int) -> str:
-    """The text in one line, cut with an ellipsis if longer than `length` characters."""
-    text = " ".join(text.split())
+    """The text in one line, cut with an ellipsis if longer than `length` characters.
+
+    What is no character (names of files may hold bytes that are none) becomes a question mark.
+    """
+    text = " ".join(text.encode(errors="replace").decode().split())
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 

@@ -31,7 +31,7 @@ from earwitness.evaluation.positives import Positives
 from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked
 from earwitness.labels import LabelSet
 from earwitness.scoring.score_header import FILE_NAME, ScoresHeader, read_scores_header, write_scores_header
-from earwitness.scoring.score_tiles import TILES_FOLDER, TiledScores, remove_orphans, require_all_tiles
+from earwitness.scoring.score_tiles import TILES_FOLDER, TiledScores, remove_orphans, remove_tiles, require_all_tiles
 from earwitness.selection import select_rows
 from earwitness.store.read import Store
 from earwitness.store.tables import read_parquet, write_parquet
@@ -141,15 +141,17 @@ class ScoreFolder:
         """What a report says of the scores."""
         header = self.header
         return {
-            "source": header.source,
+            "source_path": header.source,
             "source_digest": header.source_digest,
             "architecture": header.architecture["name"] if header.architecture else None,
-            "store": header.store,
+            "store_path": header.store,
             "store_fingerprint": header.store_fingerprint,
             "where": header.where,
             "level": header.level,
             "aggregation": header.aggregation,
             "patch_hop_frames": header.patch_hop_frames,
+            "is_calibrated": header.calibration_digest is not None,
+            "has_own_thresholds": header.thresholds is not None,
             "num_clips": self.num_clips,
             "scores_path": str(self.path),
         }
@@ -253,6 +255,7 @@ def begin_scores(
                     raise ScoreError(
                         f"{folder}: the folder is not empty and holds no scores; choose a new or empty one"
                     )
+                remove_tiles(folder)  # of scores whose header is gone: nobody knows what they are of
                 write_parquet(folder / CLIPS_FILE, clips())
                 write_scores_header(folder, header)
                 there = header

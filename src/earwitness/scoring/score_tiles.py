@@ -143,6 +143,12 @@ def remove_orphans(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def remove_tiles(folder: Path) -> None:
+    """Remove all tiles."""
+    for path in (folder / TILES_FOLDER).glob("*.npy"):
+        path.unlink(missing_ok=True)
+
+
 def _writer() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 

@@ -27,7 +27,7 @@
     fixed2: (x) => fixed(x, 2),
     fixed3: (x) => fixed(x, 3),
     change: (x) => (x > 0 ? "+" : "") + fixed(x, 3),
-    digits2: (x) => String(Number(x.toPrecision(2))),
+    threshold: (x) => (x > 1 ? "never" : String(Number(x.toPrecision(2)))),
     interval: (x, i) => `${fixed(x, 3)} … ${fixed(value("high", i), 3)}`,
   };
   const text = (name, i) => {

@@ -148,7 +148,7 @@ def require_agreement(agreement: Agreement, *, tolerance: float, name: str) -> N
     ):
         if came is not None and not came <= allowed:  # nan is refused, too
             raise ModelError(
-                f"{name}: the {what} of the exported graph differ from the model's by up to {came:.2g} over "
+                f"{name}: the {what} of the exported graph differ from the model's by up to {came:.3g} over "
                 f"{agreement.num_sounds} sounds, and {allowed:g} is allowed; nothing is written"
                 + (" (--tolerance allows more)" if what == "scores" else "")
             )

@@ -63,7 +63,10 @@ def read_keras_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
                 num_bytes += int(np.prod(dataset.shape, dtype=np.float64)) * dataset.dtype.itemsize
                 if num_bytes > _MAX_BYTES:
                     raise ModelError(f"{path}: tensor {name!r} of shape {list(dataset.shape)} is too large to be true")
-                found[name.removeprefix(_MODEL_GROUP).removesuffix(":0")] = dataset[()]
+                key = name.removeprefix(_MODEL_GROUP).removesuffix(":0")
+                if key in found:
+                    raise ModelError(f"{path}: tensor {name!r} is there twice, by two paths")
+                found[key] = dataset[()]
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         at = f" at tensor {name!r}" if name else ""
         raise ModelError(

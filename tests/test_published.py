@@ -313,6 +313,7 @@ def test_day_one(tflite: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
     write_manifest(few, tmp_path / "m.parquet")
     said = run("prepare", tmp_path / "m.parquet", store, "--for", model, "--workers", 1).stdout
     assert f"next: earwitness train {store} RUN --from {model} --freeze" in said
+    refused("evaluate", model, store, saying=["not the model's", "train --from MODEL --freeze learns the store's"])
     run("embed", model, store, tmp_path / "embeddings")
     options = ("--where", "fold != 1", "--batch-size", 16, "--learning-rate", 0.01, "--validation-share", 0)
     run("train", store, head, "--from", model, "--freeze", "--steps", 200, *options)

@@ -122,8 +122,10 @@ Operator = tuple[int, Sequence[TFLiteTensor], int]
 """Builtin code, tensors after the one that is computed, stride."""
 
 
-def write_tflite(path: Path, operators: Sequence[Operator]) -> Path:
-    """One graph, as far as a reader of weights looks."""
+def write_tflite(
+    path: Path, operators: Sequence[Operator], *, options: Mapping[int, Mapping[int, Any]] | None = None
+) -> Path:
+    """One graph, as far as a reader of weights looks; `options` are more of those of some operators, by number."""
     codes = sorted({code for code, _, _ in operators})
     tensors = [tensor for _, inputs, _ in operators for tensor in inputs]
     number_of = {id(tensor): number for number, tensor in enumerate(tensors, start=1)}  # 0 is computed
@@ -143,9 +145,9 @@ def write_tflite(path: Path, operators: Sequence[Operator]) -> Path:
             {
                 0: ("<I", codes.index(code)),
                 1: np.array([0, *(number_of[id(tensor)] for tensor in inputs)], "<i4"),
-                4: {1: ("<i", stride), 2: ("<i", stride)},
+                4: {1: ("<i", stride), 2: ("<i", stride), **(options or {}).get(number, {})},
             }
-            for code, inputs, stride in operators
+            for number, (code, inputs, stride) in enumerate(operators)
         ],
     }
     model = {

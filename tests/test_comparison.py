@@ -223,3 +223,4 @@ def test_what_cannot_be_compared(made_store: Store, tmp_path: Path) -> None:
     refused("compare", a, b, saying="these are scores of patches; scores of clips are compared")
     refused("compare", a, tmp_path, saying="this is no folder of scores")
     refused("compare", a, a, "--resamples", 1, saying="resamples=1 must be at least 2")
+    refused("compare", a, a, "--seed", -1, saying="seed=-1 must be at least 0")

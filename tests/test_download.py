@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save
 
 from earwitness.errors import DownloadError
 from earwitness.front_end import FrontEnd
@@ -356,6 +358,14 @@ def test_pull_a_model_of_ones_own(server: Server, tmp_path: Path, monkeypatch: p
     assert (tmp_path / "w" / "weights.bin").read_bytes() == CONTENT
     assert "as expected" in said.stderr
     assert "next: earwitness import" in said.stdout
+    assert "(was there)" in run("pull", f"{server.address}/mine.safetensors").stdout
+    (tmp_path / "mine.safetensors").write_text("my notes")
+    refused("pull", f"{server.address}/mine.safetensors", saying=["there is another file already", "--overwrite"])
+    run("pull", f"{server.address}/mine.safetensors", "--overwrite")
+    assert (tmp_path / "mine.safetensors").read_bytes() == content
+    refused("pull", f"{server.address}/mine.safetensors", "--out", tmp_path, saying="this is a folder")
+    server.files["/weights.safetensors"] = save({"layer": torch.zeros(3)})
+    assert "next: earwitness import" in run("pull", f"{server.address}/weights.safetensors").stdout
     server.files["/broken.safetensors"] = content[:-100]
     refused("pull", f"{server.address}/broken.safetensors", saying="not a model file")
     refused("pull", f"{server.address}/model.bin", "--sha256", "0" * 64, saying="is not the one expected")
@@ -381,6 +391,9 @@ def test_pull_yamnet(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "yamnet.safetensors: yamnet, 521 labels" in said.stdout
     assert "next: earwitness tag yamnet.safetensors FILE" in said.stdout
     assert load_model(tmp_path / "yamnet.safetensors").label_set.names[520] == "Sound 520"
+    assert "it was there already" in run("pull", "yamnet").stdout
+    (tmp_path / "notes").write_text("mine")
+    refused("pull", "yamnet", "--out", tmp_path / "notes", saying=["there is another file already", "--overwrite"])
     cached_path(local.weights_url).write_text("<html>moved</html>")
     refused("pull", "yamnet", saying=["yamnet.h5: neither Keras", "To have it fetched again, delete it"])
     away = sources.Source(

@@ -1,6 +1,7 @@
 """The page, card and quick look of an evaluation: true to the figures, safe with hostile names, bounded, offline."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 from scipy.io import wavfile
 
+from earwitness.decisions import Calibration, FittedOn, Thresholds
 from earwitness.errors import ScoreError
 from earwitness.evaluation.closer_look import CloserLook, look_closer
 from earwitness.evaluation.positives import Positives
@@ -22,7 +24,7 @@ from earwitness.report.evaluation_facts import EvaluationFacts, Evidence, ModelF
 from earwitness.report.evaluation_listening import CLIPS_PER_SIDE, Listening, telling_labels
 from earwitness.report.evaluation_page import labels_with_curves, write_evaluation_page
 from earwitness.report.evaluation_summary import quick_look
-from earwitness.report.label_columns import share_text
+from earwitness.report.label_columns import label_columns_shown, share_text
 from earwitness.report.label_data import UNITS, confused_columns, embedded_json, label_columns
 from earwitness.report.label_ends import label_ends
 from earwitness.report.model_card import model_card
@@ -285,6 +287,29 @@ def test_model_card_says_what_is_known_and_what_is_not() -> None:
     assert command in card
     assert f"{evaluation.mean_average_precision:.4f}" in card
     assert "what it learnt from is unknown" in model_card(facts, replace(model, provenance={}))
+    assert "Scores calibrated: no" in card
+    assert "Thresholds: none of its own" in card
+    on = FittedOn(store_fingerprint="beef", where="fold = 4", num_clips=80)
+    calibration = Calibration(slopes=np.ones(40), offsets=np.zeros(40), fitted_on=on)
+    for aim, words in (
+        ({"precision": None, "beta": 1.0}, "F1"),
+        ({"precision": 0.9, "beta": None}, "precision of 0.9"),
+    ):
+        thresholds = Thresholds(values=np.full(40, 0.3), fitted_on=on, **aim)
+        card = model_card(facts, replace(model, calibration=calibration, thresholds=thresholds))
+        assert card.count("fitted on 80 clips where fold = 4 of the store with fingerprint beef") == 2
+        assert words in card
+
+
+def test_a_threshold_that_no_score_reaches() -> None:
+    evaluation = made_evaluation(5)
+    label = replace(evaluation.labels[0], threshold=math.inf)
+    evaluation = replace(evaluation, labels=(label, *evaluation.labels[1:]))
+    assert evaluation.to_dict()["labels"][0]["threshold"] == "never"
+    (column,) = [column for column in label_columns_shown(["threshold"]) if column.name == "threshold"]
+    assert column.text(label) == "never"
+    never, *others = label_columns(evaluation, None)["threshold"]
+    assert never == 2_000_000 > max(others), "sorted above all others"
 
 
 def test_numbers_in_the_table_are_short() -> None:

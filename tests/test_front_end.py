@@ -124,6 +124,9 @@ def test_from_dict_wants_exactly_the_fields(name: str) -> None:
             for name in ("sample_rate_hz", "window_samples", "hop_samples", "fft_length", "num_bands", "patch_frames")
             for value in (0, 1.5, "16", True)
         ),
+        ({"sample_rate_hz": 10**12}, "sample_rate_hz=1000000000000 must not exceed 1,048,576"),
+        ({"fft_length": 2**20, "num_bands": 4_096}, "num_bands=4096 times fft_length=1048576 must not exceed"),
+        ({"patch_frames": 2**20}, "patch_frames=1048576 makes patches of 167,772,400 samples"),
         ({"patch_hop_frames": 0}, "patch_hop_frames=0 must be a whole number"),
         ({"fft_length": 256}, r"fft_length=256 must not be below window_samples \(400\)"),
         ({"min_hz": 8_000.0}, r"min_hz=8000.0 must lie in \[0, max_hz=7500.0\)"),

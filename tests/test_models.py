@@ -287,6 +287,31 @@ def altered(tmp_path: Path, **changes: object) -> Path:
         ({"front_end": {"num_bands": 64}}, "expected exactly the fields"),
         ({"architecture": {"name": "resnet51", "arguments": {"num_labels": 3}}}, "unknown network"),
         ({"drop": "head.bias"}, r"tensor 'head.bias' is missing"),
+        ({"labels": "x"}, "its rows must be objects"),
+        ({"provenance": 3}, "description is damaged"),
+        ({"front_end": [1]}, "description is damaged"),
+        *(
+            (
+                {
+                    "architecture": {
+                        "name": "fully_connected",
+                        "arguments": {"num_labels": 3, "width": 0.05, **arguments},
+                    }
+                },
+                message,
+            )
+            for arguments, message in (
+                # none of these is built, which would take all memory, or for ever
+                ({"num_labels": 10**12}, r"has shape \[.*\], the network needs \[1000000000000"),
+                ({"bottleneck": 10**12}, "tensor 'bottleneck.weight' is missing"),
+                ({"num_units": 10**10}, r"the network needs \[500000000, 6144\]"),
+                ({"num_layers": 10**9}, "num_layers=1000000000 cannot be, for there are"),
+                ({"classifier_layers": 10**9}, "classifier_layers=1000000000 cannot be, for there are"),
+                ({"width": "a"}, "description is damaged"),
+                ({"num_labels": "3"}, "description is damaged"),
+                ({"num_bands": 32}, "num_bands of the network is 32, and of its front end 64"),
+            )
+        ),
         ({"shape": "head.bias"}, r"tensor 'head.bias' has shape \[2, 2\], the network needs \[3\]"),
     ],
 )

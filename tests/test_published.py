@@ -1,6 +1,7 @@
 """Published weights as models of ours: every tensor in its place, every route, and what is refused."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,7 @@ def test_day_one(tflite: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
     write_manifest(few, tmp_path / "m.parquet")
     said = run("prepare", tmp_path / "m.parquet", store, "--for", model, "--workers", 1).stdout
     assert f"next: earwitness train {store} RUN --from {model} --freeze" in said
+    refused("evaluate", model, store, saying=["not the model's", "train --from MODEL --freeze learns the store's"])
     run("embed", model, store, tmp_path / "embeddings")
     options = ("--where", "fold != 1", "--batch-size", 16, "--learning-rate", 0.01, "--validation-share", 0)
     run("train", store, head, "--from", model, "--freeze", "--steps", 200, *options)
@@ -341,10 +343,13 @@ def test_keras_tensors_that_do_not_fit() -> None:
     kernel = "layer3/pointwise_conv/layer3/pointwise_conv/kernel"
     bad = tensors[kernel].copy()
     bad.flat[5] = np.nan
+    large = tensors[kernel].copy()
+    large.flat[5] = 1e16  # one bit of an exponent
     for changes, message in (
         ({kernel: None}, r"y\.h5: tensor 'layer3/pointwise_conv/kernel' is missing; this is not the file of yamnet"),
         ({kernel: np.zeros((1, 1, 4, 9))}, r"'layer3/pointwise_conv/kernel' has shape \[1, 1, 4, 9\], yamnet needs"),
         ({kernel: bad}, "'layer3/pointwise_conv/kernel' holds something that is no number; the file is damaged"),
+        ({kernel: large}, r"'layer3/pointwise_conv/kernel' holds 1e\+16, which no weight of a network is"),
         ({"attention/kernel": bad, "z": bad}, r"'attention/kernel' belongs to no layer of yamnet \(nor 1 more\)"),
         ({f"twice/{kernel}": bad}, "'twice/layer3/.*' is there twice"),
     ):
@@ -372,6 +377,22 @@ def test_tflite_of_another_network(folded: Network, class_map: Path, tmp_path: P
         write_tflite(path, others)
         with pytest.raises(ModelError, match=message):
             import_model(path, published_as="yamnet", class_map=class_map)
+    for options, message in (
+        ({1: {3: ("<b", 1)}, 2: {4: ("<b", 1)}}, None),
+        (
+            {1: {3: ("<b", 3)}},
+            "'layer1/conv' belongs to a convolution with activation ReLU to 6, which yamnet does not",
+        ),
+        ({2: {4: ("<b", 4)}}, "'layer2/depthwise_conv' belongs to a depthwise convolution with activation tanh"),
+        ({2: {5: ("<i", 2)}}, r"'layer2/depthwise_conv' .* with dilations \(1, 2\); yamnet has none"),
+        ({29: {0: ("<b", 1)}}, "'dense' belongs to a fully connected layer with activation ReLU, which"),
+    ):
+        write_tflite(path, operators, options=options)
+        if message is None:
+            assert_same(import_model(path, published_as="yamnet", class_map=class_map).model.network, folded)
+            continue
+        with pytest.raises(ModelError, match=message):
+            import_model(path, published_as="yamnet", class_map=class_map)
     with pytest.raises(ModelError, match="a TFLite file, which vggish was not published as"):
         import_model(path, published_as="vggish")
 
@@ -386,6 +407,12 @@ def test_class_maps_that_do_not_fit(tflite: Path, tmp_path: Path) -> None:
         import_model(tmp_path / "bare.tflite", published_as="yamnet")
     with pytest.raises(LabelError, match="cannot be read"):
         import_model(tflite, published_as="yamnet", class_map=tmp_path / "nothing.csv")
+    long, strange = tmp_path / "long.csv", tmp_path / "strange.csv"
+    long.write_text(f"index,mid,display_name\n0,/m/0,{'x' * 200_000}\n")
+    strange.write_bytes("index,mid,display_name\n0,/m/0,Gel\u00e4chter\n".encode("latin-1"))
+    for path, message in ((long, "it is no CSV .field larger"), (strange, "is not UTF-8 text")):
+        with pytest.raises(LabelError, match=message):
+            import_model(tflite, published_as="yamnet", class_map=path)
 
 
 def test_pca_parameters_that_do_not_fit(tmp_path: Path) -> None:
@@ -406,6 +433,30 @@ def test_pca_parameters_that_do_not_fit(tmp_path: Path) -> None:
         vggish.place_whitening(network, path)
 
 
+def test_a_model_that_is_there(tflite: Path, model: Path, tmp_path: Path) -> None:
+    """The same one is left as it is; another one, or anything else, is replaced only where that is said."""
+    out = tmp_path / "yamnet.safetensors"
+    what = ("import", tflite, "--as", "yamnet", "--out", out)
+    digest = hashlib.sha256(tflite.read_bytes()).hexdigest()
+    assert f"SHA-256 {digest}" in run(*what).stderr
+    bias = load_model(model).network.head.bias
+    torch.testing.assert_close(load_model(out).network.head.bias, bias, rtol=0, atol=0)
+    before = out.stat().st_mtime_ns
+    assert "it was there already" in run(*what).stdout
+    assert json.loads(run(*what, "--json").stdout)["was_there"] is True
+    assert out.stat().st_mtime_ns == before
+    changed = load_model(out)
+    with torch.no_grad():
+        changed.network.head.bias.add_(1)
+    save_model(changed, out)
+    refused(*what, saying=["there is another file already", "say --overwrite"])
+    assert "was there" not in run(*what, "--overwrite").stdout
+    torch.testing.assert_close(load_model(out).network.head.bias, bias, rtol=0, atol=0)
+    out.write_text("my notes")
+    refused(*what, saying="there is another file already")
+    assert out.read_text() == "my notes"
+
+
 def test_commands_that_are_refused(tflite: Path, model: Path, made_store: Store, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out.safetensors")
     (tmp_path / "page.h5").write_text("<html>")
@@ -416,6 +467,9 @@ def test_commands_that_are_refused(tflite: Path, model: Path, made_store: Store,
     refused("import", tflite, "--as", "yamnet", "--last-relu", *out, saying="--last-relu and --pca are of vggish")
     refused("import", tflite, "--as", "vggish", "--class-map", tflite, *out, saying="--class-map is of yamnet")
     refused("import", tflite, "--as", "yamnet", "--out", tflite, saying="would be overwritten")
+    refused("import", tflite, "--as", "yamnet", "--out", tmp_path, saying="this is a folder; name a file in it")
+    refused("tag", tflite, tmp_path / "a.wav", saying="published weights become one by `earwitness import`")
+    refused("prepare", tmp_path / "m.csv", tmp_path / "s", "--for", tmp_path, saying="a folder, a model file is needed")
     write_manifest(
         Manifest.from_table(pa.table({"clip_id": ["a"], "media": ["a.wav"], "labels": [["x"]]})), tmp_path / "m.csv"
     )

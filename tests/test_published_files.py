@@ -190,6 +190,11 @@ def test_altered_tflite_never_ends_otherwise_than_by_a_sentence(tmp_path: Path) 
             TFLiteTensor("w", np.ones((2, 3), np.int8), scales=[1, 1, 1]),
             r"'w' of shape \[2, 3\] has 3 scales and 0 zero",
         ),
+        (TFLiteTensor("w", np.ones((2, 3), np.int8), scales=[-1]), "'w' has scales or zero points that cannot be"),
+        (TFLiteTensor("w", np.ones((2, 3), np.int8), scales=[np.nan]), "'w' has scales or zero points that cannot be"),
+        (TFLiteTensor("w", np.ones((2, 3), np.int8), scales=[1], zeros=[300]), "'w' has scales or zero points"),
+        (TFLiteTensor("w", np.ones((1,) * 9, np.int8), scales=[1]), "'w' has 9 axes; the file is damaged"),
+        (TFLiteTensor("w" * 200, np.ones((2, 3), np.int32)), r"tensor '\.\.\.w{77}' is of TFLite type 2"),
         (TFLiteTensor("w", np.ones((2, 3), np.int8)), "'w' of shape .* has 0 scales"),
         (TFLiteTensor("w", np.ones((2, 3), np.int32)), "'w' is of TFLite type 2; float32, float16 and 8 bits are read"),
     ],
@@ -257,6 +262,18 @@ def test_keras_files_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="tensor 'w' lies in another file, which is not followed"):
         read_keras_tensors(path)
     with h5py.File(path, "w") as file:
+        file["w"] = h5py.Empty("f4")
+    with pytest.raises(ModelError, match="tensor 'w' is empty; the file is damaged"):
+        read_keras_tensors(path)
+    write_keras(path, {"w": np.ones(2), "model_weights/w": np.ones(2)})
+    with pytest.raises(ModelError, match="tensor 'w:0' is there twice, by two paths"):
+        read_keras_tensors(path)
+    with h5py.File(path, "w") as file:  # what is not followed is not there
+        file["elsewhere"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "w")
+        file["nowhere"] = h5py.SoftLink("/nothing")
+        file.attrs["keras_version"] = np.void(b"\xff" * 100)
+    assert read_keras_tensors(path) == {}
+    with h5py.File(path, "w") as file:
         file.create_dataset("w", (2**20, 2**20), "f4", chunks=(1024, 1024), compression="gzip")
     assert path.stat().st_size < 2**20
     with pytest.raises(ModelError, match=r"tensor 'w' of shape .* is too large to be true"):
@@ -289,6 +306,26 @@ def test_nothing_in_a_pickle_is_executed(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize("has_zip", [True, False])
+def test_altered_torch_files_end_by_a_sentence(tmp_path: Path, has_zip: bool) -> None:
+    """Both formats, bytes set at random; among what torch raises are errors of `struct`, and of memory."""
+    path = tmp_path / "a.pth"
+    torch.save({"w": torch.ones(3)}, path, _use_new_zipfile_serialization=has_zip)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    num_refused = 0
+    for _ in range(200):
+        altered = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            altered[place] = rng.integers(0, 256)
+        path.write_bytes(altered[: rng.integers(1, 2 * len(whole))])
+        try:
+            read_torch_tensors(path)
+        except ModelError:
+            num_refused += 1
+    assert num_refused > 50
+
+
 def test_torch_files(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     for saved in ({"w": torch.ones(2)}, {"state_dict": {"w": torch.ones(2, dtype=torch.float64)}, "epoch": 3}):
@@ -299,6 +336,15 @@ def test_torch_files(tmp_path: Path) -> None:
     os.truncate(path, 300)
     with pytest.raises(ModelError, match="not a readable file of tensors"):
         read_torch_tensors(path)
+    strange = {
+        "steps of 0": torch.ones(1).expand(2**40),
+        "sparse": torch.eye(2).to_sparse(),
+        "complex": torch.ones(2, dtype=torch.complex64),
+    }
+    for name, tensor in strange.items():
+        torch.save({name: tensor}, path)
+        with pytest.raises(ModelError, match=f"tensor '{name}' of shape .*plain tensors of up to"):
+            read_torch_tensors(path)
     torch.save([1, 2], path)
     with pytest.raises(ModelError, match="it holds list, where tensors by name are needed"):
         read_torch_tensors(path)

@@ -17,7 +17,8 @@ from earwitness.audio.frames import waveform_frames
 from earwitness.audio.patches import cut_patches
 from earwitness.inference.tagger import Tagger
 from earwitness.labels import LabelSet
-from earwitness.models.model_file import Architecture, Model, save_model
+from earwitness.models.description import Architecture
+from earwitness.models.model_file import Model, save_model
 from earwitness.published.yamnet import FRONT_END
 from earwitness.scoring.score_folder import ScoreFolder
 from in_process import run

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from earwitness.evaluation.timelines import TimelineEvaluation, evaluate_within_
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.report.curves import plot_learning_curves
-from earwitness.report.evaluation_facts import EvaluationFacts, Evidence
+from earwitness.report.evaluation_facts import EvaluationFacts, Evidence, ModelFacts
 from earwitness.report.evaluation_report import write_evaluation_report
 from earwitness.report.evaluation_tables import headline_table
 from earwitness.report.label_ends import LEAST_POSITIVES
@@ -105,6 +106,31 @@ def test_report_of_clips_with_one_label(tmp_path: Path) -> None:
     assert "label $_3^ \\| 犬" in summary
     assert "## Most confused" in summary
     assert "![confusion](confusion.png)" in summary
+
+
+def test_hostile_names(tmp_path: Path) -> None:
+    """Names are text: no HTML in Markdown, whole rows in CSV; what is no character stops no picture."""
+    names = ("<img src=x onerror=alert(1)>", 'a,b\n"q"|c', "caf\udce9")
+    scores, targets = np.random.default_rng(0).random((40, 3)), np.eye(3, dtype=bool)[np.arange(40) % 3]
+    evaluation = evaluate(scores, targets, label_set=LabelSet(names, names))
+    model = ModelFacts(path="m", network="n", num_weights=1, front_end=FrontEnd(), provenance={})
+    facts = {"title": "<b>\udce9", "notes": ("<b>",), "model": model}
+    write(tmp_path, evaluation=evaluation, scores=scores, targets=targets, **facts)
+    for name in ("summary.md", "model_card.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert not re.search(r"(?<!\\)<", text)
+        assert r"\<img src=x onerror=alert(1)>" in text
+    with (tmp_path / "per_label.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [*names[:2], "caf?"]
+    assert json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))["title"] == "<b>?"
+
+
+def test_one_clip_and_one_label(tmp_path: Path) -> None:
+    scores, targets = np.full((1, 1), 0.5), np.ones((1, 1), dtype=bool)
+    evaluation = evaluate(scores, targets, label_set=LabelSet.of(["a"]), resamples=2)
+    write(tmp_path, evaluation=evaluation, scores=scores, targets=targets)
+    basis = "1 clip, 1 label; 1 of them left out of the means, having no positive or no negative clip."
+    assert basis in headline_table(evaluation, None)
 
 
 def test_report_of_many_labels_some_undefined(tmp_path: Path) -> None:

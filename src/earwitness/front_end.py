@@ -29,6 +29,11 @@ _ADDED_FIELDS = {"fill_last_patch": False}
 """Fields that earlier versions did not know, with the value that stands for what they did. At this value a field is
 neither written nor digested: what stores and models on disk say stays true."""
 
+_MAX_SIZE = 2**20
+_MAX_MEL_WEIGHTS = 2**27
+_MAX_PATCH_SAMPLES = 2**27
+"""Far beyond any use; a model's file that says more is damaged, and would take all memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEnd:
@@ -65,6 +70,7 @@ class FrontEnd:
             value = getattr(self, field.name)
             if field.type is int:
                 self._require(type(value) is int and value >= 1, field.name, "must be a whole number, at least 1")
+                self._require(value <= _MAX_SIZE, field.name, f"must not exceed {_MAX_SIZE:,}")
             elif field.type is bool:
                 self._require(isinstance(value, bool), field.name, "must be true or false")
             elif field.type is float:
@@ -74,6 +80,16 @@ class FrontEnd:
             self.fft_length >= self.window_samples,
             "fft_length",
             f"must not be below window_samples ({self.window_samples})",
+        )
+        self._require(
+            self.num_bands * self.fft_length <= _MAX_MEL_WEIGHTS,
+            "num_bands",
+            f"times fft_length={self.fft_length} must not exceed {_MAX_MEL_WEIGHTS:,}",
+        )
+        self._require(
+            self.min_patch_samples <= _MAX_PATCH_SAMPLES,
+            "patch_frames",
+            f"makes patches of {self.min_patch_samples:,} samples; {_MAX_PATCH_SAMPLES:,} are the most",
         )
         self._require(
             self.patch_hop_frames <= self.patch_frames,

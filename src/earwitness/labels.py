@@ -200,14 +200,17 @@ def read_model_labels(path: str | Path) -> LabelSet:
 
 def _from_csv(text: str) -> LabelSet:
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    header = reader.fieldnames or []
+    try:
+        header = reader.fieldnames or []
+        rows = list(reader)
+    except csv.Error as error:
+        raise LabelError(f"it is no CSV ({error})") from error
     id_column = next((c for c in _ID_COLUMNS if c in header), None)
     if id_column is None:
         raise LabelError(
             f"no id column; the header is {', '.join(header) or 'empty'}, one of {', '.join(_ID_COLUMNS)} is needed"
         )
     name_column = next((c for c in _NAME_COLUMNS if c in header), id_column)
-    rows = list(reader)
     for number, row in enumerate(rows):
         if None in row or None in row.values():
             raise LabelError(f"row {number + 1} has more or fewer columns than the header (a comma unquoted?)")

@@ -35,7 +35,11 @@ class Compare:
     """Print the comparison as JSON."""
 
     def __post_init__(self) -> None:
-        for name, value, least in (("resamples", self.resamples, 2), ("memory_mib", self.memory_mib, 1)):
+        for name, value, least in (
+            ("resamples", self.resamples, 2),
+            ("seed", self.seed, 0),
+            ("memory_mib", self.memory_mib, 1),
+        ):
             if value < least:
                 raise SettingsError(f"{name}={value} must be at least {least}")
 
@@ -43,6 +47,7 @@ class Compare:
         """Compare and report."""
         from earwitness.evaluation.paired import compare_scores
         from earwitness.experiments.aligning import align_scores
+        from earwitness.experiments.evaluating import notes_of_scores
         from earwitness.report.comparison_facts import ComparisonFacts
         from earwitness.report.comparison_report import comparison_values, write_comparison_report
         from earwitness.report.comparison_tables import quick_comparison
@@ -70,7 +75,7 @@ class Compare:
             comparison=comparison,
             details_a=folders[0].details,
             details_b=folders[1].details,
-            notes=aligned.notes,
+            notes=(*aligned.notes, *dict.fromkeys(note for folder in folders for note in notes_of_scores(folder))),
         )
         if self.json:
             print_json(comparison_values(facts))

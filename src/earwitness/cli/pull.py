@@ -1,5 +1,6 @@
 """`earwitness pull`: a published network, or a model of one's own, from where it lies to a model file."""
 
+import filecmp
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from earwitness.cli.import_model import write_imported
+from earwitness.cli.import_model import require_writable, write_imported
 from earwitness.cli.output import print_json, print_next, progress_bar, remark
 from earwitness.errors import DownloadError, ModelError, SettingsError
 
@@ -33,6 +34,8 @@ class Pull:
     sha256: str | None = None
     """What the file's SHA-256 has to be (64 hexadecimal digits). None: it is printed; of a name such as
     vggish-10086976.pth the digits are compared."""
+    overwrite: bool = False
+    """Replace OUT where it is there already and holds something else."""
     json: bool = False
     """Report as JSON."""
 
@@ -54,6 +57,8 @@ class Pull:
         from earwitness.published.importing import import_model
         from earwitness.published.keras_file import require_h5py
 
+        out = self.out or Path(self.what + _MODEL_SUFFIX)
+        require_writable(out, may_overwrite=self.overwrite)
         if source.weights_url.endswith(".h5"):
             require_h5py()  # before anything is fetched
         try:
@@ -65,34 +70,44 @@ class Pull:
             imported = import_model(weights.path, published_as=source.published_as, class_map=class_map)
         except ModelError as error:
             raise ModelError(f"{error}. To have it fetched again, delete it") from error
-        write_imported(imported, self.out or Path(self.what + _MODEL_SUFFIX), as_json=self.json)
+        write_imported(imported, out, may_overwrite=self.overwrite, as_json=self.json)
 
     def _pull_url(self) -> None:
+        from earwitness.files import replacing
+        from earwitness.models.model_header import is_model_of_ours
+        from earwitness.published.download import cached_path
+
+        out = self.out or Path(cached_path(self.what).name)
+        if out.is_dir():
+            raise SettingsError(f"--out {out}: this is a folder; name a file in it")
         fetched = self._fetch(self.what, sha256=self.sha256)
-        out = self.out or Path(fetched.path.name)
-        is_model = fetched.path.suffix == _MODEL_SUFFIX
+        is_model = fetched.path.suffix == _MODEL_SUFFIX and is_model_of_ours(fetched.path)
         if is_model:
             from earwitness.models.model_file import load_model
 
             load_model(fetched.path)
-        from earwitness.files import replacing
-
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out) as file, fetched.path.open("rb") as copied:
-            shutil.copyfileobj(copied, file)
+        was_there = out.exists() and not self.overwrite
+        if was_there and not filecmp.cmp(fetched.path, out, shallow=False):
+            raise SettingsError(
+                f"--out {out}: there is another file already, not the one fetched; name another one, or say --overwrite"
+            )
+        if not was_there:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(out) as file, fetched.path.open("rb") as copied:
+                shutil.copyfileobj(copied, file)
         if self.json:
             print_json({"schema_version": 1, "file": str(out), "is_model": is_model, **_described(fetched)})
         elif is_model:
-            print(f"{out}: a model of earwitness, {fetched.num_bytes:,} bytes")
+            print(f"{out}: a model of earwitness, {fetched.num_bytes:,} bytes{' (was there)' if was_there else ''}")
             print_next("tag", out, "FILE")
         else:
-            print(f"{out}: {fetched.num_bytes:,} bytes")
+            print(f"{out}: {fetched.num_bytes:,} bytes{' (was there)' if was_there else ''}")
             print_next("import", out, "--as", "NETWORK", "--out", "MODEL")
 
     def _fetch(self, url: str, *, sha256: str | None) -> "Download":
-        from earwitness.published.download import download
+        from earwitness.published.download import cached_path, download
 
-        with progress_bar(total=None, unit="B", title=url.rpartition("/")[2]) as bar:
+        with progress_bar(total=None, unit="B", title=cached_path(url).name) as bar:
 
             def show(done: int, total: int | None) -> None:
                 bar.total = total

@@ -229,11 +229,15 @@ def evaluate_scores(
         timeline=None,
         is_same_corpus=None,
         notes=(
-            *(_UNKNOWN_CLIPS if folder.header.is_of_a_model else ()),
-            *fit_notes_of_scores(folder),
+            *notes_of_scores(folder),
             *_of_level(level, folder.positives, folder.num_clips),
         ),
     )
+
+
+def notes_of_scores(folder: ScoreFolder) -> tuple[str, ...]:
+    """What a reader of figures made from a folder of scores must know of its model, which is not at hand."""
+    return (*(_UNKNOWN_CLIPS if folder.header.is_of_a_model else ()), *fit_notes_of_scores(folder))
 
 
 def default_resamples(num_clips: int) -> int:

@@ -52,6 +52,8 @@ def training_clips(provenance: Mapping[str, Any], store: Store) -> TrainingClips
     """The clips of this store that a model of this provenance learnt from and watched, or why they cannot be told."""
     is_same = is_the_same_corpus(provenance, store)
     if is_same is None:
+        if "imported" in provenance:
+            return "its weights were published without a list of the clips that they learnt from"
         return "the model does not say what it was trained on"
     if not is_same:
         return "the model was trained on another store"

@@ -96,14 +96,14 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `DescribedModel` from what `describe` wrote.
 
     Raises:
-        KeyError, TypeError, ValueError: something is missing or of another type.
+        KeyError, TypeError, ValueError, AttributeError: something is missing or of another type.
         EarwitnessError: a value is outside what is allowed.
     """
     return {
         "architecture": Architecture(**values["architecture"]),
         "label_set": LabelSet.from_rows(values["labels"]),
         "front_end": FrontEnd.from_dict(values["front_end"]),
-        "provenance": values.get("provenance", {}),
+        "provenance": dict(values.get("provenance", {})),
         "calibration": Calibration.from_dict(values["calibration"]) if "calibration" in values else None,
         "thresholds": Thresholds.from_dict(values["thresholds"]) if "thresholds" in values else None,
     }

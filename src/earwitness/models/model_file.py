@@ -19,11 +19,13 @@ from safetensors.torch import save
 
 from earwitness.errors import EarwitnessError, ModelError
 from earwitness.files import replacing
+from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
-from earwitness.models.description import DescribedModel, described
+from earwitness.models.description import Architecture, DescribedModel, described
+from earwitness.models.model_header import FORMAT, require_no_folder
 from earwitness.models.network import Network
+from earwitness.table_files import first_line
 
-FORMAT = "earwitness model"
 FORMAT_VERSION = 1
 
 
@@ -82,10 +84,7 @@ def load_model(path: str | Path) -> Model:
         ModelError: the file is missing, no model of ours, of a newer format, damaged, or a tensor does not fit.
     """
     path = Path(path)
-    if path.is_dir():
-        inside = path / "model.safetensors"
-        hint = f"; the model is {inside}" if inside.exists() else "; a training writes model.safetensors at its end"
-        raise ModelError(f"{path}: this is a folder, a model file is needed{hint}")
+    require_no_folder(path)
     if not path.exists():
         raise ModelError(f"{path}: there is no such model file")
     try:
@@ -93,14 +92,19 @@ def load_model(path: str | Path) -> Model:
             description = _description(file.metadata() or {}, path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a model file, which is a safetensors file ({error})") from error
+        raise ModelError(
+            f"{path}: not a model file, which is a safetensors file ({error}); published weights become one by "
+            "`earwitness import`"
+        ) from error
     try:
         fields = described(description)
         label_set: LabelSet = fields["label_set"]
-        with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten: leave the caller's state alone
-            network: Network = fields["architecture"].build()
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: the model's description is damaged ({error})") from error
+        architecture: Architecture = fields["architecture"]
+        _require_layers(architecture, fields["front_end"], num_tensors=len(tensors))
+        with torch.device("meta"):  # shapes alone, whatever sizes are said: fresh weights would be overwritten
+            network = architecture.build()
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        raise ModelError(f"{path}: the model's description is damaged ({first_line(error)})") from error
     except EarwitnessError as error:
         raise ModelError(f"{path}: {error}") from error
     _load_tensors(network, tensors, path)
@@ -120,9 +124,28 @@ def _description(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: model format {version}; this earwitness reads {FORMAT_VERSION}")
     try:
         description: dict[str, Any] = json.loads(metadata["description"])
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: the model's description is damaged ({error})") from error
+    if not isinstance(description, dict):
+        raise ModelError(f"{path}: the model's description is damaged ({type(description).__name__})")
     return description
+
+
+def _require_layers(architecture: Architecture, front_end: FrontEnd, *, num_tensors: int) -> None:
+    """Refuse more layers than there are tensors, which would take forever to build, and another size of patch.
+
+    Raises:
+        ModelError: the arguments are not those of this file's network.
+    """
+    arguments = architecture.arguments
+    for name in ("num_layers", "classifier_layers"):
+        if arguments.get(name, 0) > num_tensors:
+            raise ModelError(f"{name}={arguments[name]} cannot be, for there are {num_tensors} tensors")
+    for name in ("patch_frames", "num_bands"):
+        if name in arguments and arguments[name] != getattr(front_end, name):
+            raise ModelError(
+                f"{name} of the network is {arguments[name]}, and of its front end {getattr(front_end, name)}"
+            )
 
 
 def _load_tensors(network: Network, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -137,4 +160,4 @@ def _load_tensors(network: Network, tensors: Mapping[str, torch.Tensor], path: P
     unknown = sorted(set(tensors) - set(expected))
     if unknown:
         raise ModelError(f"{path}: tensor {unknown[0]!r} belongs to no layer of the network")
-    network.load_state_dict(dict(tensors))
+    network.to_empty(device="cpu").load_state_dict(dict(tensors))

@@ -120,7 +120,7 @@ def parse_onnx_model(content: bytes, *, name: str) -> OnnxModel:
             network=_cut_network(whole).SerializeToString(),
             name=name,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(f"{name}: the model's description is damaged ({error})") from error
     except EarwitnessError as error:
         raise ModelError(f"{name}: {error}") from error
@@ -143,7 +143,7 @@ def _description(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
         raise ModelError(f"{name}: format {version} of exported models; this earwitness reads {FORMAT_VERSION}")
     try:
         description: dict[str, Any] = json.loads(metadata["description"])
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}: the model's description is damaged ({error})") from error
     return description
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from earwitness.errors import MissingExtraError, ModelError
 from earwitness.table_files import first_line
 
-_MAX_BYTES = 2**31
+_MAX_BYTES = 2**30
 """Of all tensors together; VGGish has 0.3 GB. A file of some kilobytes may say that it holds far more."""
 
 _MODEL_GROUP = "model_weights/"
@@ -54,6 +54,8 @@ def read_keras_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
             for name, dataset in datasets.items():
                 if name.startswith(_OPTIMIZER_GROUP):
                     continue
+                if dataset.shape is None:
+                    raise ModelError(f"{path}: tensor {name!r} is empty; the file is damaged")
                 if dataset.is_virtual or dataset.external:
                     raise ModelError(f"{path}: tensor {name!r} lies in another file, which is not followed")
                 if dataset.dtype.kind != "f":
@@ -61,8 +63,11 @@ def read_keras_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
                 num_bytes += int(np.prod(dataset.shape, dtype=np.float64)) * dataset.dtype.itemsize
                 if num_bytes > _MAX_BYTES:
                     raise ModelError(f"{path}: tensor {name!r} of shape {list(dataset.shape)} is too large to be true")
-                found[name.removeprefix(_MODEL_GROUP).removesuffix(":0")] = dataset[()]
-    except (OSError, RuntimeError, KeyError) as error:
+                key = name.removeprefix(_MODEL_GROUP).removesuffix(":0")
+                if key in found:
+                    raise ModelError(f"{path}: tensor {name!r} is there twice, by two paths")
+                found[key] = dataset[()]
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         at = f" at tensor {name!r}" if name else ""
         raise ModelError(
             f"{path}: not a readable HDF5 file{at}: something else, truncated or damaged ({first_line(error)})"

@@ -21,6 +21,11 @@ DEPTHWISE_AXES = (2, 3, 0, 1)
 LINEAR_AXES = (1, 0)
 """TensorFlow has [in, out], torch [out, in]."""
 
+_MAX_MAGNITUDE = 1e5
+"""Of weights, biases and statistics; those published stay below 1e4. One bit of an exponent makes 1e16."""
+
+_MAX_NAME = 80
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -57,14 +62,14 @@ def place_tensors(network: Network, wanted: Mapping[str, Wanted], found: Tensors
         elif each.value_if_missing is not None:
             tensor = torch.full(shape, each.value_if_missing)
         else:
-            hint = f", and {leftover[0]!r} belongs nowhere" if leftover else ""
+            hint = f", and {shortened(leftover[0])!r} belongs nowhere" if leftover else ""
             raise ModelError(
                 f"{path}: tensor {each.name!r} is missing{hint}; this is not the file of {what}, or not all of it"
             )
         state[name] = tensor
     if leftover:
         more = f" (nor {len(leftover) - 1} more)" if len(leftover) > 1 else ""
-        raise ModelError(f"{path}: tensor {leftover[0]!r} belongs to no layer of {what}{more}")
+        raise ModelError(f"{path}: tensor {shortened(leftover[0])!r} belongs to no layer of {what}{more}")
     network.load_state_dict(state)
 
 
@@ -75,4 +80,14 @@ def _in_order(numbers: npt.NDArray[Any], shape: list[int], wanted: Wanted, *, pa
         raise ModelError(f"{path}: tensor {wanted.name!r} has shape {list(numbers.shape)}, {what} needs {needed}")
     if not np.isfinite(numbers).all():
         raise ModelError(f"{path}: tensor {wanted.name!r} holds something that is no number; the file is damaged")
+    largest = float(np.abs(numbers).max(initial=0.0))
+    if largest > _MAX_MAGNITUDE:
+        raise ModelError(
+            f"{path}: tensor {wanted.name!r} holds {largest:.3g}, which no weight of a network is; the file is damaged"
+        )
     return torch.from_numpy(np.array(numbers.transpose(axes), dtype=np.float32, order="C"))
+
+
+def shortened(name: str) -> str:
+    """A name from a file, for messages: TFLite's may be hundreds of letters long, of which the last say most."""
+    return name if len(name) <= _MAX_NAME else f"...{name[3 - _MAX_NAME :]}"

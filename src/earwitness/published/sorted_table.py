@@ -18,6 +18,8 @@ FOOTER_BYTES = 48
 MAGIC = 0xDB4775248B80FB57
 
 _TRAILER_BYTES = 5
+_MAX_KEY_BYTES = 2**14
+"""Tensors have names of some dozen letters."""
 
 
 class TableError(Exception):
@@ -83,6 +85,8 @@ def _entries(entries: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         value_bytes, place = varint(entries, place)
         if place + num_own + value_bytes > len(entries) or num_shared > len(key):
             raise TableError("an entry ends behind its block")
+        if num_shared + num_own > _MAX_KEY_BYTES:
+            raise TableError(f"a key of {num_shared + num_own:,} bytes")
         key = key[:num_shared] + bytes(entries[place : place + num_own])
         place += num_own
         yield key, entries[place : place + value_bytes]

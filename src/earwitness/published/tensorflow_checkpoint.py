@@ -11,6 +11,7 @@ Every block and tensor has a checksum, and each is checked.
 References: tensorflow/core/util/saved_tensor_slice.proto, tensorflow/core/protobuf/tensor_bundle.proto.
 """
 
+import math
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,7 +90,7 @@ def _slice_tensors(table: memoryview, path: Path) -> dict[str, npt.NDArray[Any]]
         _require_right(is_right, f"tensor {name!r}", path)
         numbers = _numbers(_bytes(saved.get(3)))
         shape = shapes.get(name)
-        if shape is None or len(numbers) != int(np.prod(shape)) or name in found:
+        if shape is None or len(numbers) != math.prod(shape) or name in found:
             raise ModelError(
                 f"{path}: tensor {name!r} has {len(numbers):,} numbers for shape {list(shape or ())}; it is damaged, "
                 "or stored in slices, which are not read"
@@ -127,7 +128,7 @@ def _bundle_tensors(table: memoryview, path: Path) -> dict[str, npt.NDArray[Any]
             shards[shard] = _mapped(path.with_name(f"{path.stem}.data-{shard:05d}-of-{num_shards:05d}"))
         start, num_bytes = _whole(entry.get(4, 0)), _whole(entry.get(5, 0))
         data = shards[shard][start : start + num_bytes]
-        if len(data) != num_bytes or num_bytes != int(np.prod(shape)) * np.dtype(dtype).itemsize:
+        if len(data) != num_bytes or num_bytes != math.prod(shape) * np.dtype(dtype).itemsize:
             raise ModelError(f"{path}: tensor {name!r} is truncated: {len(data):,} bytes of {num_bytes:,} are there")
         stored = int.from_bytes(_bytes(entry.get(6, memoryview(b""))), "little")
         _require_right(masked(crc32c(data)) == stored, f"tensor {name!r}", path)
@@ -137,11 +138,13 @@ def _bundle_tensors(table: memoryview, path: Path) -> dict[str, npt.NDArray[Any]
 
 def _numbers(tensor: memoryview) -> npt.NDArray[Any]:
     """All numbers of a `TensorProto`, as they come."""
-    parts = [
-        np.frombuffer(_bytes(value), _PACKED_FIELDS[number])
-        for number, value in fields_of(tensor)
-        if number in _PACKED_FIELDS
-    ]
+    parts = []
+    for number, value in fields_of(tensor):
+        if (dtype := _PACKED_FIELDS.get(number)) is None:
+            continue
+        if len(_bytes(value)) % np.dtype(dtype).itemsize:
+            raise MessageError("a tensor ends within a number")
+        parts.append(np.frombuffer(_bytes(value), dtype))
     return np.concatenate(parts) if parts else np.empty(0, "<f4")
 
 

@@ -10,6 +10,7 @@ axis. Which numbers they were before is lost: half a scale is the largest differ
 References: the TFLite schema (tensorflow/lite/schema/schema.fbs), version 3.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from earwitness.errors import ModelError
 from earwitness.published.flatbuffer import OutsideError, Table
+from earwitness.published.placing import shortened
 
 _IDENTIFIER = b"TFL3"
 
@@ -31,6 +33,12 @@ _OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OPTIONS = 0, 1, 4
 _CODE_DEPRECATED, _CODE_BUILTIN = 0, 3
 _BUFFER_DATA = 0
 _STRIDE_WIDTH, _STRIDE_HEIGHT = 1, 2
+_ACTIVATION_AND_DILATIONS = {3: (3, (4, 5)), 4: (4, (5, 6)), 9: (0, ())}
+"""Of the options of each kind of operator in `_KINDS`; those of fully connected layers know no dilation."""
+_ACTIVATIONS = {0: "none", 1: "ReLU", 2: "ReLU to 1", 3: "ReLU to 6", 4: "tanh", 5: "sign"}
+_MAX_AXES = 8
+_MIN_ZERO, _MAX_ZERO = -128, 255
+"""Zero points of 8 bits."""
 
 _KINDS = {3: "convolution", 4: "depthwise convolution", 9: "fully connected layer"}
 """By their numbers among the builtin operators."""
@@ -53,6 +61,10 @@ class TFLiteLayer:
     bias: npt.NDArray[np.float32] | None
     strides: tuple[int, int]
     """Rows, columns; (1, 1) in a fully connected layer."""
+    activation: str
+    """A value of `_ACTIVATIONS`: what the operator itself puts behind its result."""
+    dilations: tuple[int, int]
+    """Rows, columns; (1, 1): its weights meet neighbours."""
     is_quantised: bool
     """Whether the weights were 8-bit."""
 
@@ -102,6 +114,7 @@ class _Graph:
             if not self._num_bytes(weight):  # computed while it runs: a product, not a layer
                 continue
             bias = self._item(self._tensors, inputs[2], "tensor") if len(inputs) > 2 and inputs[2] >= 0 else None
+            activation, dilations = _options_behind(operator, code)
             found.append(
                 TFLiteLayer(
                     kind=_KINDS[code],
@@ -110,6 +123,8 @@ class _Graph:
                     bias_name=bias.text(_TENSOR_NAME) if bias else "",
                     bias=self._numbers(bias) if bias else None,
                     strides=_strides(operator) if _KINDS[code] != "fully connected layer" else (1, 1),
+                    activation=activation,
+                    dilations=dilations,
                     is_quantised=weight.whole_number(_TENSOR_TYPE, kind="<b") in (_INT8, _UINT8),
                 )
             )
@@ -120,7 +135,7 @@ class _Graph:
             return len(self._data(tensor))
         except OutsideError as error:
             raise ModelError(
-                f"{self._path}: truncated: tensor {tensor.text(_TENSOR_NAME)!r} lies at {error}"
+                f"{self._path}: truncated: tensor {shortened(tensor.text(_TENSOR_NAME))!r} lies at {error}"
             ) from error
 
     def _data(self, tensor: Table) -> memoryview:
@@ -129,13 +144,15 @@ class _Graph:
 
     def _numbers(self, tensor: Table) -> npt.NDArray[np.float32]:
         """A tensor's numbers in its shape, dequantised."""
-        name, kind = tensor.text(_TENSOR_NAME), tensor.whole_number(_TENSOR_TYPE, kind="<b")
+        name, kind = shortened(tensor.text(_TENSOR_NAME)), tensor.whole_number(_TENSOR_TYPE, kind="<b")
         shape = tuple(int(size) for size in tensor.numbers(_TENSOR_SHAPE, "<i4"))
         if kind not in _DTYPES:
             raise ModelError(
                 f"{self._path}: tensor {name!r} is of TFLite type {kind}; float32, float16 and 8 bits are read"
             )
-        expected, came = int(np.prod(shape)) * np.dtype(_DTYPES[kind]).itemsize, self._num_bytes(tensor)
+        if len(shape) > _MAX_AXES:
+            raise ModelError(f"{self._path}: tensor {name!r} has {len(shape):,} axes; the file is damaged")
+        expected, came = math.prod(shape) * np.dtype(_DTYPES[kind]).itemsize, self._num_bytes(tensor)
         if min(shape, default=1) < 1 or came != expected:
             raise ModelError(
                 f"{self._path}: tensor {name!r} of shape {list(shape)} needs {expected:,} bytes and has {came:,}; the "
@@ -157,6 +174,9 @@ class _Graph:
                 f"{self._path}: tensor {name!r} of shape {list(numbers.shape)} has {len(scales)} scales and "
                 f"{len(zeros)} zero points along axis {axis}; the file is damaged"
             )
+        are_scales = all(0 < float(scale) < math.inf for scale in scales)
+        if not are_scales or not all(_MIN_ZERO <= int(zero) <= _MAX_ZERO for zero in zeros):
+            raise ModelError(f"{self._path}: tensor {name!r} has scales or zero points that cannot be; it is damaged")
         along = [1] * numbers.ndim
         if len(scales) > 1:
             along[axis] = len(scales)
@@ -175,3 +195,14 @@ def _strides(operator: Table) -> tuple[int, int]:
     if options is None:
         return (0, 0)
     return options.whole_number(_STRIDE_HEIGHT), options.whole_number(_STRIDE_WIDTH)
+
+
+def _options_behind(operator: Table, code: int) -> tuple[str, tuple[int, int]]:
+    """The activation, and the dilations of rows and columns."""
+    options = operator.table(_OPERATOR_OPTIONS)
+    if options is None:
+        return _ACTIVATIONS[0], (1, 1)
+    activation, dilations = _ACTIVATION_AND_DILATIONS[code]
+    number = options.whole_number(activation, kind="<b")
+    columns, rows = (options.whole_number(field, default=1) for field in dilations) if dilations else (1, 1)
+    return _ACTIVATIONS.get(number, f"number {number}"), (rows, columns)

@@ -5,6 +5,7 @@ whatever else a pickle could ask for.
 """
 
 import pickle
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,14 @@ from earwitness.table_files import first_line
 _DAMAGED = (
     *(pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError),
     *(KeyError, IndexError, TypeError, AttributeError, AssertionError),
+    *(struct.error, OverflowError, RecursionError, MemoryError),
 )
 """What torch raises where a pickle is refused, or makes no sense."""
+
+_DTYPES = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64})
+"""The last of these for what batch norm counts."""
+_MAX_NUMBERS = 2**28
+"""Of a tensor; VGGish's largest has 50 million."""
 
 
 def read_torch_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -49,4 +56,10 @@ def read_torch_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     for name, value in values.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise ModelError(f"{path}: {name!r} is {type(value).__name__}, no tensor")
+        # a tensor may say any shape of few numbers, by steps of 0
+        if value.layout != torch.strided or value.dtype not in _DTYPES or value.numel() > _MAX_NUMBERS:
+            raise ModelError(
+                f"{path}: tensor {name!r} of shape {list(value.shape)} is of type {value.dtype}, {value.layout}; plain "
+                f"tensors of up to {_MAX_NUMBERS:,} numbers are read"
+            )
     return {name: value.detach().to(torch.float32).numpy() for name, value in values.items()}

@@ -29,6 +29,7 @@ from earwitness.published.placing import (
     Tensors,
     Wanted,
     place_tensors,
+    shortened,
 )
 from earwitness.published.tflite import TFLiteLayer
 
@@ -96,7 +97,9 @@ def place_tflite_layers(network: Network, layers: Sequence[TFLiteLayer], *, path
         axes = {"convolution": (0, 3, 1, 2), "depthwise convolution": (3, 0, 1, 2)}.get(layer.kind)
         assert layer.bias is not None
         for name, tensor_name, numbers in (("weight", layer.name, layer.weight), ("bias", layer.bias_name, layer.bias)):
-            label = f"{tensor_name} (layer {number + 1}, {name})"  # names need not be unique in a TFLite file
+            label = (
+                f"{shortened(tensor_name)} (layer {number + 1}, {name})"  # names need not be unique in a TFLite file
+            )
             found[label] = numbers
             wanted[f"{ours}.{name}"] = Wanted(name=label, axes=axes if name == "weight" else None)
     place_tensors(network, wanted, found, path=path, what="yamnet")
@@ -120,9 +123,20 @@ def network_layers(layers: Sequence[TFLiteLayer], *, path: Path) -> Sequence[TFL
     for layer, kind, stride in zip(own, kinds, strides, strict=True):
         if layer.kind != kind or layer.bias is None or layer.strides != (stride, stride):
             raise ModelError(
-                f"{path}: tensor {layer.name!r} belongs to a {layer.kind} with strides {layer.strides}"
+                f"{path}: tensor {shortened(layer.name)!r} belongs to a {layer.kind} with strides {layer.strides}"
                 f"{'' if layer.bias is not None else ' and no bias'}; yamnet has a {kind} with strides "
                 f"{(stride, stride)} and a bias there"
+            )
+        # a ReLU may also follow as an operator of its own; others compute something else
+        if layer.activation not in ("none", "ReLU" if layer.kind != "fully connected layer" else "none"):
+            raise ModelError(
+                f"{path}: tensor {shortened(layer.name)!r} belongs to a {layer.kind} with activation "
+                f"{layer.activation}, which yamnet does not have there; this is the file of another network"
+            )
+        if layer.dilations != (1, 1):
+            raise ModelError(
+                f"{path}: tensor {shortened(layer.name)!r} belongs to a {layer.kind} with dilations {layer.dilations}; "
+                "yamnet has none; this is the file of another network"
             )
     return own
 

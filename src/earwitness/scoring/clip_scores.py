@@ -35,7 +35,9 @@ def require_fit(store: LabelledClips, *, front_end: FrontEnd, label_set: LabelSe
     require_same_frames(store, front_end=front_end)
     if store.label_set != label_set:
         differences = store.label_set.differences(label_set, mine="store", other="model")
-        raise StoreError(f"{store.folder}: its labels are not the model's ({differences})")
+        has_none = not set(store.label_set.ids) & set(label_set.ids)
+        hint = "; train --from MODEL --freeze learns the store's" if has_none else ""
+        raise StoreError(f"{store.folder}: its labels are not the model's ({differences}){hint}")
 
 
 def require_same_frames(store: LabelledClips, *, front_end: FrontEnd) -> None:

@@ -19,7 +19,8 @@ import pytest
 import scipy.io.wavfile
 
 from earwitness.audio.decode import decode, read_waveform
-from earwitness.errors import ManifestError, MissingExtraError, StoreError, UndecodableError
+from earwitness.audio.source import OpenMedia
+from earwitness.errors import ManifestError, MissingExtraError, StoreError, TransientError, UndecodableError
 from earwitness.files import LOCK_FILE
 from earwitness.manifest import Manifest, read_manifest, write_manifest
 from earwitness.places import BLOCK_BYTES, UrlPath, listing, place, read_pieces
@@ -153,6 +154,42 @@ def test_a_server_without_ranges(tmp_path):
         with pytest.raises(UndecodableError, match=r"reading broke off.*range requests"):
             read_waveform(f"{url}/150.wav")  # and not its first block alone
         server.shutdown()
+
+
+def test_what_a_web_server_answers_is_told_apart():
+    """Not there, not allowed, and out of order; fsspec calls all of them "not found"."""
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install 'earwitness[http]'")
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/0":
+                self.connection.close()
+            else:
+                self.send_error(int(self.path[1:4]))
+
+        do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        for answer, error, words in (
+            (404, UndecodableError, "no such file"),
+            (410, UndecodableError, "no such file"),
+            (403, UndecodableError, "403.*Forbidden"),
+            (503, TransientError, "503.*Service Unavailable"),
+            (429, TransientError, "429"),
+            (0, TransientError, "ServerDisconnectedError"),
+        ):
+            with pytest.raises(error, match=f"{url}/{answer}: .*{words}"):
+                OpenMedia(f"{url}/{answer}")
+        with pytest.raises(ManifestError, match="503"):
+            read_manifest(f"{url}/503.csv")
+        server.shutdown()
+    with pytest.raises(TransientError, match="Cannot connect"):
+        OpenMedia(f"{url}/404")
 
 
 def test_media_that_are_not_there(server):

@@ -6,10 +6,11 @@ commits.
 
 import contextlib
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from earwitness.errors import EarwitnessError
 from earwitness.places import Place, UrlPath, uploading
@@ -96,3 +97,20 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_description(path: Path, *, of: str, error_type: type[EarwitnessError]) -> dict[str, Any]:
+    """What a JSON file says of the folder that it lies in, but for its `format`, which must be `of`.
+
+    Raises:
+        error_type: the file is missing, damaged, or describes something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except OSError as error:
+        raise error_type(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise error_type(f"{path}: damaged, not JSON ({error})") from error
+    if not isinstance(values, dict) or values.pop("format", None) != of:
+        raise error_type(f"{path}: this describes no {of}")
+    return values

@@ -200,6 +200,15 @@ class UrlPath:
         except FileExistsError:
             raise
         except FileNotFoundError as error:
+            reason = error.__cause__
+            # over http, fsspec says so of whatever fails, and keeps what failed as the cause
+            if (
+                reason is not None
+                and self._url.startswith("http")
+                and getattr(reason, "status", None) not in (404, 410)
+            ):
+                words = f"{type(reason).__name__}: {reason}"
+                raise OSError(getattr(reason, "errno", None) or errno.EPROTO, words, self._url) from reason
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._url) from error
         except Exception as error:  # every file system of fsspec has errors of its own
             words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"

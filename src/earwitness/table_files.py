@@ -251,7 +251,7 @@ def _not_in(encoding: str, cells: Collection[str]) -> str | None:
         shown = cell.encode(errors="surrogateescape")[:40].decode("ascii", "backslashreplace")
         return (
             f"is not {encoding.removesuffix('-sig').upper()} text (in '{shown}'); save the whole table in one "
-            "encoding, or name the one it is in: --encoding latin-1, for example"
+            "encoding, or let `earwitness manifest table` read it, with --encoding latin-1, for example"
         )
     return None
 

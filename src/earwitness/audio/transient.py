@@ -62,9 +62,18 @@ def is_transient(error: BaseException | None) -> bool:
             return True
         if isinstance(error, OSError) and error.errno in _ERROR_NUMBERS:
             return True
-        if any(getattr(error, name, None) in _HTTP_STATUSES for name in ("status", "status_code", "code")):
+        if _http_status(error) in _HTTP_STATUSES:
             return True
         if any(kind.__name__ in _CLASS_NAMES for kind in type(error).__mro__):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _http_status(error: BaseException) -> object:
+    """Under the first name that is there: an error of aiohttp has two, and warns when it is asked by the other."""
+    for name in ("status", "status_code", "code"):
+        status = getattr(error, name, None)
+        if status is not None:
+            return status
+    return None

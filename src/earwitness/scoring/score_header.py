@@ -15,7 +15,7 @@ import numpy.typing as npt
 from earwitness.decisions import Thresholds
 from earwitness.errors import EarwitnessError, ScoreError
 from earwitness.evaluation.aggregation_names import Aggregation
-from earwitness.files import replacing
+from earwitness.files import read_description, replacing
 from earwitness.labels import LabelSet
 from earwitness.scoring.score_settings import Level
 
@@ -136,14 +136,7 @@ def read_scores_header(folder: Path) -> ScoresHeader:
         ScoreError: it is missing, damaged or of another format version.
     """
     path = folder / FILE_NAME
-    try:
-        values = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    except OSError as error:
-        raise ScoreError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise ScoreError(f"{path}: damaged, not JSON ({error})") from error
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise ScoreError(f"{path}: this describes no {FORMAT}")
+    values = read_description(path, of=FORMAT, error_type=ScoreError)
     version = values.pop("version", None)
     if version != FORMAT_VERSION:
         raise ScoreError(

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from earwitness.errors import EarwitnessError, StoreError
-from earwitness.files import replacing
+from earwitness.files import read_description, replacing
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.places import Place, UrlPath, place
@@ -285,14 +285,7 @@ def read_embeddings_header(folder: Path) -> EmbeddingsHeader:
         StoreError: it is missing, damaged or of another format version.
     """
     path = folder / FILE_NAME
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise StoreError(f"{path}: damaged, not JSON ({error})") from error
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise StoreError(f"{path}: this describes no {FORMAT}")
+    values = read_description(path, of=FORMAT, error_type=StoreError)
     version = values.pop("version", None)
     if version != FORMAT_VERSION:
         raise StoreError(

@@ -3,9 +3,8 @@
 `run_tasks` gives each task to one of a fixed number of worker processes and yields outcomes as they come. A
 task that fails costs nobody else's result: its worker is replaced, and the outcome says how it failed.
 
-Time is limited in the worker by timers whose signals end it, whatever the code at work holds or blocks: one counts
-its processor time, the other the time on the wall, without that in which it waited for a processor (Linux), so that
-a loaded machine makes no task fail.
+`CallPool` keeps such processes at hand for single calls: what a service needs. `limited_process` is what runs in them,
+and how their time is limited.
 
 Workers are spawned afresh, not forked, so they hold nothing of the parent's memory or threads; they ignore
 Ctrl-C, which the parent handles, and die with the parent (on Linux, at once and however it ends). Consume the
@@ -13,14 +12,12 @@ iterator in the thread that began it: the system takes that thread for the paren
 """
 
 import contextlib
-import ctypes
 import itertools
 import os
 import queue
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -28,38 +25,24 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext
 from multiprocessing.synchronize import RLock
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self
 
 from pebble import ProcessExpired, ProcessPool
 
 from earwitness.errors import EarwitnessError, SettingsError
-
-Task = TypeVar("Task")
-Value = TypeVar("Value")
+from earwitness.limited_process import Failure as Failure  # what an outcome may hold
+from earwitness.limited_process import Task, TimeLimits, Value, call, start_worker
 
 DEFAULT_MEMORY_LIMIT_BYTES = 4 * 2**30
 """Memory that a task may take beyond what its worker holds at the start."""
 
 _TASKS_IN_FLIGHT_PER_WORKER = 32  # enough to keep workers busy while the parent waits for a disk
 _MAX_BREAKS_IN_A_ROW = 3
-_MOVE_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 def usable_cpus() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a task gave no value."""
-
-    kind: str
-    """One of `errors.FAILURE_KINDS`."""
-    message: str
-    """A sentence for people."""
 
 
 @dataclass(frozen=True)
@@ -107,40 +90,17 @@ def run_tasks(
     """
     if workers < 1:
         raise SettingsError(f"workers={workers} must be at least 1")
-    limits = _TimeLimits(timeout_seconds, cpu_limit_seconds)
+    limits = TimeLimits(timeout_seconds, cpu_limit_seconds)
     return _outcomes(
         function, iter(tasks), workers, limits, (os.getpid(), function, limits, memory_limit_bytes, initializer)
     )
-
-
-@dataclass(frozen=True)
-class _TimeLimits:
-    """What a task may take."""
-
-    timeout_seconds: float
-    cpu_limit_seconds: float | None
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is not None and value <= 0:
-                raise SettingsError(f"{name}={value} must be positive")
-
-    def failure(self, ended_by: int) -> Failure | None:
-        """What it means that this signal ended a worker; None where it was no timer's."""
-        if ended_by == signal.SIGALRM:
-            return Failure("time_limit", f"it took longer than the time limit of {self.timeout_seconds:g} seconds")
-        if ended_by == signal.SIGPROF:
-            return Failure(
-                "time_limit", f"it needed more processor time than the limit of {self.cpu_limit_seconds:g} seconds"
-            )
-        return None
 
 
 def _outcomes(
     function: Callable[[Task], Value],
     tasks: Iterator[Task],
     workers: int,
-    limits: _TimeLimits,
+    limits: TimeLimits,
     worker_arguments: tuple[Any, ...],
 ) -> Generator[Outcome[Task, Value], None, None]:
     numbered = enumerate(tasks)
@@ -150,12 +110,12 @@ def _outcomes(
         try:
             with _Pool(workers, worker_arguments) as pool:
                 for number, task in waiting.items():
-                    pool.schedule(number, function, task)
+                    pool.schedule_numbered(number, function, task)
                 while True:
                     room = workers * _TASKS_IN_FLIGHT_PER_WORKER - len(waiting)
                     for number, task in itertools.islice(numbered, room):
                         waiting[number] = task
-                        pool.schedule(number, function, task)
+                        pool.schedule_numbered(number, function, task)
                     if not waiting:
                         return
                     number, future = pool.next_done()
@@ -170,6 +130,61 @@ def _outcomes(
                     f"worker processes do not start, or end at once ({error}); a script that uses them needs "
                     "`if __name__ == '__main__':` around its work"
                 ) from error
+
+
+class CallPool(Generic[Task, Value]):
+    """Worker processes at hand for single calls of one function, with the limits of `run_tasks`.
+
+    Use it in one thread, as a context manager: the system takes that thread for the parent of the workers.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Task], Value],
+        *,
+        workers: int,
+        timeout_seconds: float,
+        cpu_limit_seconds: float | None = None,
+        memory_limit_bytes: int | None = DEFAULT_MEMORY_LIMIT_BYTES,
+    ) -> None:
+        """See `run_tasks`. No process is started before the first call."""
+        self._function = function
+        self._workers = workers
+        self._limits = TimeLimits(timeout_seconds, cpu_limit_seconds)
+        self._worker_arguments = (os.getpid(), function, self._limits, memory_limit_bytes, None)
+        self._pool = self._new_pool()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.__exit__()
+
+    def start(self, task: Task) -> Future[Any]:
+        """Begin a call; give the future to `outcome` when it is done. Whoever begins more calls than there are workers
+        has them wait here.
+        """
+        try:
+            return self._pool.schedule(self._function, task)
+        except BrokenProcessPool:  # a worker ended between two calls, by the system's hand
+            self._pool.__exit__()
+            self._pool = self._new_pool()
+            return self._pool.schedule(self._function, task)
+
+    def outcome(self, task: Task, future: Future[Any]) -> Outcome[Task, Value]:
+        """What became of a call that is done.
+
+        Raises:
+            EarwitnessError: the function raised one that has no `kind`.
+        """
+        try:
+            value, failure = _result(future, self._limits)
+        except BrokenProcessPool:
+            value, failure = None, Failure("crash", "the process that was to work on it ended")
+        return Outcome(task, value, failure)
+
+    def _new_pool(self) -> "_Pool":
+        return _Pool(self._workers, self._worker_arguments)
 
 
 class _LastingLocks(SpawnContext):
@@ -193,7 +208,7 @@ class _Pool:
         self._done: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
         self._pool = ProcessPool(
             max_workers=workers,
-            initializer=_start_worker,
+            initializer=start_worker,
             initargs=worker_arguments,
             context=_LastingLocks(),
         )
@@ -205,13 +220,17 @@ class _Pool:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
-    def schedule(self, number: int, function: Callable[..., Any], task: Any) -> None:
+    def schedule(self, function: Callable[..., Any], task: Any) -> Future[Any]:
         try:
             with _interrupts_blocked():
-                future = self._pool.schedule(_call, args=(function, task))
+                future: Future[Any] = self._pool.schedule(call, args=(function, task))
         except RuntimeError as error:
             raise BrokenProcessPool(str(error)) from error
-        future.add_done_callback(lambda future: self._done.put((number, future)))
+        return future
+
+    def schedule_numbered(self, number: int, function: Callable[..., Any], task: Any) -> None:
+        """Its outcome comes by `next_done`."""
+        self.schedule(function, task).add_done_callback(lambda future: self._done.put((number, future)))
 
     def next_done(self) -> tuple[int, Future[Any]]:
         while True:
@@ -244,7 +263,7 @@ def _interrupts_blocked() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _result(future: Future[Any], limits: _TimeLimits) -> tuple[Any, Failure | None]:
+def _result(future: Future[Any], limits: TimeLimits) -> tuple[Any, Failure | None]:
     try:
         value, failure, error = future.result()
     except ProcessExpired as expired:
@@ -264,105 +283,3 @@ def _how_it_ended(exit_code: int) -> str:
         name = f"signal {-exit_code}"
     hint = "; perhaps the machine ran out of memory" if name == "SIGKILL" else ""
     return f"was ended by {name}{hint}"
-
-
-# What runs in the workers.
-
-
-def _call(function: Callable[[Task], Value], task: Task) -> tuple[Value | None, Failure | None, EarwitnessError | None]:
-    """Exceptions become plain values here: one that cannot be unpickled would break the whole pool."""
-    try:
-        with _stopwatch:
-            return function(task), None, None
-    except EarwitnessError as error:
-        kind = getattr(error, "kind", None)
-        if kind is None:
-            return None, None, error
-        return None, Failure(kind, str(error)), None
-    except MemoryError:
-        return None, Failure("memory_limit", "it needed more memory than its limit"), None
-    except Exception as error:
-        return None, Failure("crash", f"an error nobody foresaw: {type(error).__name__}: {error}"), None
-
-
-class _Stopwatch:
-    """Ends this process when what runs in its `with` passes a limit of time. The system does, by signals that nobody
-    handles: a handler of Python's would wait for the interpreter's lock. Only moving the time on the wall by what was
-    spent waiting for a processor is left to a thread.
-    """
-
-    def __init__(self, limits: _TimeLimits) -> None:
-        self._limits = limits
-        self._lock = threading.Lock()
-        self._is_running = False
-        self._started = self._waited_before = 0.0
-        for number in (signal.SIGALRM, signal.SIGPROF):
-            signal.signal(number, signal.SIG_DFL)
-        threading.Thread(target=self._move, daemon=True).start()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._started, self._waited_before, self._is_running = time.monotonic(), _seconds_waited(), True
-            signal.setitimer(signal.ITIMER_REAL, self._limits.timeout_seconds)
-            signal.setitimer(signal.ITIMER_PROF, self._limits.cpu_limit_seconds or 0.0)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._is_running = False
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            signal.setitimer(signal.ITIMER_PROF, 0.0)
-
-    def _move(self) -> None:
-        while True:
-            time.sleep(min(_MOVE_SECONDS, self._limits.timeout_seconds / 10))
-            with self._lock:
-                if self._is_running:
-                    counted = time.monotonic() - self._started - (_seconds_waited() - self._waited_before)
-                    # a timer of 0 would be none
-                    signal.setitimer(signal.ITIMER_REAL, max(self._limits.timeout_seconds - counted, 1e-3))
-
-
-_stopwatch: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-"""The worker's own, once it has started."""
-
-
-def _seconds_waited() -> float:
-    """How long this process's first thread, which runs the tasks, has waited for a processor; 0 where the system does
-    not say.
-    """
-    try:
-        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
-
-
-def _start_worker(
-    parent_pid: int,
-    function: Callable[..., Any],  # pickled by name: unpickling it has already imported what it needs
-    time_limits: _TimeLimits,
-    memory_limit_bytes: int | None,
-    initializer: Callable[[], None] | None,
-) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:  # the parent died before the line above
-        os._exit(1)
-    if initializer is not None:
-        initializer()
-    global _stopwatch
-    _stopwatch = _Stopwatch(time_limits)
-    if memory_limit_bytes is not None:
-        _limit_memory(memory_limit_bytes)
-
-
-def _limit_memory(limit_bytes: int) -> None:
-    if sys.platform == "linux":
-        import resource
-
-        held_pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = held_pages * resource.getpagesize() + limit_bytes
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        if hard != resource.RLIM_INFINITY:
-            limit = min(limit, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

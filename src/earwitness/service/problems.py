@@ -1,0 +1,51 @@
+"""Errors as answers: a JSON object with a sentence, `application/problem+json` (RFC 9457)."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):  # noqa: N818 - the name that RFC 9457 gives it
+    """A request that gets no result, and why."""
+
+    def __init__(
+        self, status: int, sentence: str, *, kind: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """`kind`: one word for programs; None: the status says enough. `headers` go with the answer."""
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.kind = kind
+        self.headers = dict(headers or {})
+
+    def body(self) -> bytes:
+        """What is sent."""
+        members: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.sentence,
+        }
+        if self.kind is not None:
+            members["kind"] = self.kind
+        return json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def busy(seconds: int) -> Problem:
+    """The house is full; try again after so many seconds."""
+    return Problem(
+        503,
+        f"busy: as many uploads as the service takes at a time are being worked on; try again in {seconds} s",
+        kind="busy",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def stopping() -> Problem:
+    """The service ends."""
+    return Problem(
+        503, "the service is being stopped; try again later", kind="stopping", headers={"Retry-After": "30"}
+    )

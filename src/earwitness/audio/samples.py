@@ -2,16 +2,15 @@
 
     Samples(array, sample_rate_hz=44_100)
 
-Floating point, float16 to float64: full scale is 1, as in a WAV file of floats. Integers as WAV files hold them: int16 and
-int32 from -32,768 and -2^31, uint8 with silence at 128. Any other kind of integer has no full scale that one could know,
-and is refused. So are nan and infinity, and floats so large that they can only be integers that nobody divided.
+Floating point, float16 to float64: full scale is 1, as in a WAV file of floats. Integers as WAV files hold them: int16
+and int32 from -32,768 and -2^31, uint8 with silence at 128. Any other kind of integer has no full scale that one could
+know, and is refused. So are nan and infinity, and floats so large that they can only be integers that nobody divided.
 
 One axis is time. Of two, the shorter one is the channels, whichever comes first: [samples, channels] or
 [channels, samples]. Mixing and resampling are those of files: the same samples in a WAV file give the same scores.
 """
 
 import math
-import numbers
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from earwitness.audio.mixing import mean_of
 from earwitness.audio.resample import FILTER_SECONDS, MonoResampler, grid_period
 from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SourceInfo
-from earwitness.errors import NoSamplesError, SettingsError
+from earwitness.errors import NoSamplesError, SettingsError, UndecodableError
 
 BLOCK_SAMPLES = 65_536
 
@@ -59,30 +58,32 @@ def samples_of(array: Any, *, sample_rate_hz: float | None) -> Samples:
         sample_rate_hz: of the array, a whole number.
 
     Raises:
-        SettingsError: the rate is missing or not one that is read, or the array is of another kind.
+        SettingsError: the rate is missing or not one that is read.
+        UndecodableError: the array is of another kind, or holds what is no sound.
         NoSamplesError: it is empty.
     """
     rate = _checked_rate(sample_rate_hz)
     samples = np.asarray(array)
     if samples.ndim not in (1, 2):
-        raise SettingsError(
+        raise UndecodableError(
             f"array: its shape is {samples.shape}; sound is [samples], [samples, channels] or [channels, samples]"
         )
     if samples.size == 0:
         raise NoSamplesError("array: it is empty, without a single sample")
     channels = samples[None] if samples.ndim == 1 else samples if samples.shape[0] <= samples.shape[1] else samples.T
     if len(channels) > MAX_CHANNELS:
-        raise SettingsError(
+        raise UndecodableError(
             f"array: its shape is {samples.shape}; the shorter axis is the channels, and up to {MAX_CHANNELS} are read"
         )
     silence, full_scale = _scale(channels)
     return Samples(channels=channels, sample_rate_hz=rate, silence=silence, full_scale=full_scale)
 
 
-def _checked_rate(rate: float | None) -> int:
+def _checked_rate(rate: Any) -> int:
     if rate is None:
         raise SettingsError("array: its sample rate is not said; give it, as in sample_rate_hz=44_100")
-    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not math.isfinite(rate) or rate != int(rate):
+    is_number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
+    if not is_number or not math.isfinite(rate) or rate != int(rate):
         raise SettingsError(f"sample_rate_hz={rate!r} must be a whole number of samples a second")
     if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
         raise SettingsError(
@@ -97,21 +98,21 @@ def _scale(channels: NDArray[Any]) -> tuple[float, float]:
     if kind.name in _INTEGERS:
         return _INTEGERS[kind.name]
     if kind.kind in "iu":
-        raise SettingsError(
-            f"array: {kind.name} has no full scale that could be known; give floats from -1 to 1, or integers as WAV files "
-            "hold them, int16, int32 or uint8 (array.astype('int16') where the numbers are such)"
+        raise UndecodableError(
+            f"array: {kind.name} has no full scale that could be known; give floats from -1 to 1, or integers as WAV "
+            "files hold them, int16, int32 or uint8 (array.astype('int16') where the numbers are such)"
         )
     if kind.name not in ("float16", "float32", "float64"):
-        raise SettingsError(f"array: samples must be floats or integers, not {kind.name}")
+        raise UndecodableError(f"array: samples must be floats or integers, not {kind.name}")
     loudest = 0.0
     for block in _blocks(channels):
         peak = float(np.abs(block).max())  # nan, where there is one
         if not math.isfinite(peak):
             what = "nan" if math.isnan(peak) else "infinite"
-            raise SettingsError(f"array: some samples are {what}; numpy.nan_to_num would make silence of them")
+            raise UndecodableError(f"array: some samples are {what}; numpy.nan_to_num would make silence of them")
         loudest = max(loudest, peak)
     if loudest > LARGEST_FLOAT:
-        raise SettingsError(
+        raise UndecodableError(
             f"array: its samples reach {loudest:,.0f}, but full scale is 1; were integers made floats without dividing "
             "(by 32,768 for 16 bits)?"
         )

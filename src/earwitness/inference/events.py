@@ -3,12 +3,12 @@
 **Hysteresis.** An event of a label is a run of patches that all score at least its lower threshold, and of which one at
 least scores its threshold. With both the same, it is a run of patches at or above the threshold.
 
-**Borders.** A patch's score belongs to its middle, for a network cannot tell where in the patch a sound was. Patches that
-start a hop apart have middles a hop apart, and each speaks for the hop about its middle; the first patch speaks for all
-before its middle, too, the last one for all behind. Where the hop is a patch's length this is the patch itself.
+**Borders.** A patch's score belongs to its middle, for a network cannot tell where in the patch a sound was. Patches
+that start a hop apart have middles a hop apart, and each speaks for the hop about its middle; the first patch speaks for
+all before its middle, too, the last one for all behind. Where the hop is a patch's length this is the patch itself.
 
-**Gaps and lengths.** Events of a label with a gap of at most `max_gap_seconds` between them become one; then those shorter
-than `min_seconds` are left out.
+**Gaps and lengths.** Events of a label with a gap of at most `max_gap_seconds` between them become one; then those
+shorter than `min_seconds` are left out.
 
 Memory: two events a label at most, the last one ended and the one that is heard now.
 """
@@ -104,13 +104,14 @@ class EventFinder:
         """The events still open at the end of the sound, which is at `end_seconds`, or where the last patch ends."""
         finished: list[Event] = []
         for label in sorted(self._runs):
-            self._runs[label].stop_seconds += self._margin_seconds
+            run = self._runs[label]
+            run.stop_seconds += self._margin_seconds
+            if end_seconds is not None:  # patches of a sound shorter than one reach beyond it
+                run.stop_seconds = min(run.stop_seconds, end_seconds)
             finished += self._end_run(label)
         for label in sorted(self._ended):
             finished += self._finished(self._ended.pop(label))
-        if end_seconds is None:
-            return finished
-        return [replace(event, stop_seconds=min(event.stop_seconds, end_seconds)) for event in finished]
+        return finished
 
     def _end_run(self, label: int) -> list[Event]:
         """What is finished by it: the event before, if they are not joined."""

@@ -5,7 +5,6 @@ The files have no name that a client chose, and lie in a folder that only this u
 
 import asyncio
 import contextlib
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -64,18 +63,17 @@ async def received(
     descriptor, path_name = tempfile.mkstemp(dir=folder, prefix="upload-")
     path = Path(path_name)
     try:
-        with open(descriptor, "wb", buffering=_WRITE_BYTES) as file:  # noqa: PTH123 - of a descriptor
-            num_bytes = 0
-            async for block in _paced(request, limits, stop):
-                num_bytes += len(block)
-                if num_bytes > limits.max_bytes:
-                    raise _too_large(limits)
-                file.write(block)
+        try:
+            with open(descriptor, "wb", buffering=_WRITE_BYTES) as file:  # noqa: PTH123 (of a descriptor)
+                num_bytes = 0
+                async for block in _paced(request, limits, stop):
+                    num_bytes += len(block)
+                    if num_bytes > limits.max_bytes:
+                        raise _too_large(limits)
+                    file.write(block)
+        except OSError as error:
+            raise Problem(507, f"the upload cannot be stored ({error.strerror or error})", kind="disk") from error
         yield Upload(path=path, name=name, num_bytes=num_bytes)
-    except OSError as error:
-        if isinstance(error, ClientDisconnect):
-            raise
-        raise Problem(507, f"the upload cannot be stored ({error.strerror or error})", kind="disk") from error
     finally:
         path.unlink(missing_ok=True)
 
@@ -132,8 +130,3 @@ async def _paced(request: Request, limits: UploadLimits, stop: asyncio.Event) ->
     finally:
         stopped.cancel()
 
-
-def clear(folder: Path) -> None:
-    """Take away what an upload may have left."""
-    for entry in os.scandir(folder):
-        Path(entry.path).unlink(missing_ok=True)

@@ -30,6 +30,7 @@ from earwitness.cli.prepare import Prepare
 from earwitness.cli.pull import Pull
 from earwitness.cli.recipe_option import recipe_asked_for
 from earwitness.cli.score import Score
+from earwitness.cli.serve import Serve
 from earwitness.cli.store import StoreCare
 from earwitness.cli.subset import Subset
 from earwitness.cli.synth import Synth
@@ -60,6 +61,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Tag, subcommand("tag")]
+        | Annotated[Serve, subcommand("serve")]
         | Annotated[Embed, subcommand("embed")]
         | Annotated[Export, subcommand("export")]
         | Annotated[Models, subcommand("models")]

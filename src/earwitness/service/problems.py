@@ -21,17 +21,31 @@ class Problem(Exception):  # noqa: N818 - the name that RFC 9457 gives it
         self.kind = kind
         self.headers = dict(headers or {})
 
+    @property
+    def title(self) -> str:
+        """HTTP's words for the status."""
+        return HTTPStatus(self.status).phrase
+
     def body(self) -> bytes:
         """What is sent."""
         members: dict[str, Any] = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "detail": self.sentence,
         }
         if self.kind is not None:
             members["kind"] = self.kind
         return json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
+
+    def all_headers(self) -> dict[str, str]:
+        """What is sent before it."""
+        return {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **self.headers}
+
+
+def unforeseen_problem() -> Problem:
+    """Something is wrong with the service itself."""
+    return Problem(500, "the service met an error that nobody foresaw; its log has more")
 
 
 def busy(seconds: int) -> Problem:
@@ -46,6 +60,4 @@ def busy(seconds: int) -> Problem:
 
 def stopping() -> Problem:
     """The service ends."""
-    return Problem(
-        503, "the service is being stopped; try again later", kind="stopping", headers={"Retry-After": "30"}
-    )
+    return Problem(503, "the service is being stopped; try again later", kind="stopping", headers={"Retry-After": "30"})

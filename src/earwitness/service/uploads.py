@@ -129,4 +129,3 @@ async def _paced(request: Request, limits: UploadLimits, stop: asyncio.Event) ->
                 yield block
     finally:
         stopped.cancel()
-

@@ -1,0 +1,130 @@
+"""The sound of an upload to what is sent back. Runs in the thread of the model."""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earwitness.inference.patch_cutter import PatchCutter
+from earwitness.inference.patch_runner import PatchRunner
+from earwitness.inference.tag_settings import TagSettings
+from earwitness.inference.tagger import PatchScores, Tagger
+from earwitness.inference.tagging import TagMaker
+from earwitness.listening.event_files import FORMATS, events_as_json
+from earwitness.listening.timeline import TimelineMaker
+from earwitness.listening.timeline_settings import TimelineSettings
+from earwitness.service.hearing import Sound
+from earwitness.service.pictures import Spectrogram, lanes
+from earwitness.service.problems import Problem
+
+SCHEMA_VERSION = 1
+MAX_JSON_NUMBERS = 2_000_000
+"""Larger embeddings are sent as NumPy files only: they would be ten times as large in JSON."""
+
+
+def tags(sound: Sound, tagger: Tagger, settings: TagSettings) -> bytes:
+    """JSON as `earwitness tag --json` writes it."""
+    maker = TagMaker(tagger.model, settings)
+
+    def take(patches: PatchScores) -> None:
+        sound.go_on()
+        maker.take(patches)
+
+    found = maker.finish(sound.name, tagger.score_frames(sound.frames, on_patches=take))
+    label_set = tagger.model.label_set
+    return _json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "media": found.media,
+            "status": "ok",
+            "seconds": round(found.seconds, 3),
+            "scored_seconds": round(found.scored_seconds, 3),
+            "num_patches": found.num_patches,
+            "is_padded": found.is_padded,
+            "is_calibrated": found.is_calibrated,
+            "has_own_thresholds": found.has_own_thresholds,
+            "warnings": list(found.warnings),
+            "tags": [
+                {"id": label_set.ids[tag.label], "label": label_set.names[tag.label], "score": tag.score}
+                for tag in found.tags
+            ],
+        }
+    )
+
+
+def timeline(
+    sound: Sound, tagger: Tagger, settings: TimelineSettings, *, form: str = "json", with_picture: bool = False
+) -> bytes:
+    """Events in one of the formats of `earwitness timeline`; `with_picture` adds to JSON what the page draws."""
+    maker = TimelineMaker(tagger.model, settings)
+    front_end = tagger.front_end(maker.patch_hop_frames)
+    spectrogram = Spectrogram(front_end, num_frames=sound.frames.num_samples // front_end.hop_samples)
+    scores_path = sound.folder / "scores"
+    with scores_path.open("wb") as scores_file:
+
+        def take(patches: PatchScores) -> None:
+            sound.go_on()
+            maker.take(patches)
+            if with_picture:
+                scores_file.write(maker.chosen(patches.scores).astype("<f4").tobytes())
+
+        clip = tagger.score_frames(
+            sound.frames,
+            patch_hop_frames=maker.patch_hop_frames,
+            on_frames=spectrogram.push if with_picture else None,
+            on_patches=take,
+        )
+    heard = maker.finish(sound.name, clip)
+    if form != "json":
+        return FORMATS[form](heard).encode("utf-8", "replace")
+    values = events_as_json(heard)
+    if with_picture:
+        own = settings.threshold == "own"
+        thresholds = (
+            tagger.model.thresholds_or(0.5) if own else np.full(len(tagger.model.label_set), settings.threshold)
+        )
+        values["picture"] = {
+            "spectrogram": spectrogram.to_dict(),
+            "lanes": lanes(scores_path, tagger.model.label_set, thresholds, num_patches=heard.num_patches),
+        }
+    return _json(values)
+
+
+def embeddings(sound: Sound, runner: PatchRunner, tagger: Tagger, *, patch_hop_frames: int | None, form: str) -> bytes:
+    """The embedding of every patch: JSON, or a NumPy file float32 [patches, size]."""
+    front_end = tagger.front_end(patch_hop_frames)
+    cutter = PatchCutter(front_end, batch_patches=runner.batch_patches)
+    blocks: list[npt.NDArray[np.float32]] = []
+    for frames in sound.frames:
+        sound.go_on()
+        blocks.append(runner(cutter.push(frames)))
+    blocks.append(runner(cutter.finish()))
+    vectors = np.concatenate(blocks)
+    if form == "npy":
+        file = io.BytesIO()
+        np.save(file, vectors)
+        return file.getvalue()
+    if vectors.size > MAX_JSON_NUMBERS:
+        raise Problem(
+            422,
+            f"{sound.name}: {len(vectors)} embeddings of {vectors.shape[1]} numbers are too many for JSON; "
+            "ask for them with format=npy",
+        )
+    return _json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "media": sound.name,
+            "seconds": round(sound.frames.num_samples / front_end.sample_rate_hz, 3),
+            "is_padded": sound.frames.is_padded,
+            "warnings": list(sound.frames.warnings),
+            "patch_seconds": front_end.patch_seconds,
+            "hop_seconds": front_end.patch_hop_seconds,
+            "embeddings": vectors.tolist(),
+        }
+    )
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")

@@ -48,9 +48,7 @@ class Places:
                 continue
             require(path)
             if len(files) > 1:
-                raise SettingsError(
-                    f"{option} {path}: {len(files)} files are given; name a folder, which takes them all"
-                )
+                raise SettingsError(f"{option} {path}: {len(files)} files are given; name a folder to take them all")
         written: dict[str, Path | None] = {}
         for number in range(len(files)):
             for place in (*self.events(number), self.patch_scores(number), self.picture(number)):

@@ -4,18 +4,19 @@
     [dog barking]
 
 Whatever sounds together stands in one caption, a line a label, so that no player has to stack captions: many show only
-one of those that overlap. The label that began first stays at the bottom, new ones come above it. Where more labels sound
-than there are lines, those with the highest peaks are shown. A caption stays for at least `LEAST_SECONDS`, for a label
-shown shorter cannot be read.
+one of those that overlap. The label that began first stays at the bottom, new ones come above it. Where more labels
+sound than there are lines, those with the highest peaks are shown. A label stays for at least `LEAST_SECONDS`: shown
+shorter it cannot be read.
 
-In WebVTT the signs & < > are written as it demands. SRT knows no such way, and players take < and { for the beginning of
-formatting: signs that look alike stand in their place.
+In WebVTT the signs & < > are written as it demands. SRT knows no such way, and players take < and { for the beginning
+of formatting: signs that look alike stand in their place.
 
 References: W3C, WebVTT: The Web Video Text Tracks Format. SRT has no standard; this is what players agree on.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from earwitness.listening.results import HeardEvent
 
@@ -52,7 +53,7 @@ def captions(events: Sequence[HeardEvent], *, most_lines: int = MOST_LINES) -> l
     found: list[Caption] = []
     sounding: list[tuple[int, int, HeardEvent]] = []
     position = 0
-    for start, stop in zip(borders, borders[1:], strict=False):
+    for start, stop in pairwise(borders):
         sounding = [span for span in sounding if span[1] > start]
         while position < len(by_start) and by_start[position][0] <= start:
             sounding.append(by_start[position])

@@ -1,4 +1,4 @@
-"""Events of one file, written down for other programs. The format goes by the suffix:
+"""Events of one file, written down for other programs, in the format of the suffix.
 
 .json   all that is known of the file and its events
 .csv    a row an event: media, start_seconds, stop_seconds, label_id, label, peak_score

@@ -58,6 +58,11 @@ class ClipScores:
     """Whether the sound was shorter than one patch and was filled up with silence."""
 
 
+def is_silence(loudest: float, front_end: FrontEnd) -> bool:
+    """Whether frames whose largest value is this one hold no sound."""
+    return bool(loudest <= np.float16(np.log(front_end.log_offset)) + _SILENCE_MARGIN)
+
+
 class FrameBlocks(Protocol):
     """Frames of one clip in blocks [frames, bands]; the rest is final after the last block. `FrameStream` is one."""
 
@@ -113,7 +118,7 @@ class ClipTally:
         front_end, num_patches = self._front_end, self._num_patches
         seconds = frames.num_samples / front_end.sample_rate_hz
         covered = (num_patches - 1) * front_end.patch_hop_seconds + front_end.patch_seconds
-        is_silent = self._loudest <= np.float16(np.log(front_end.log_offset)) + _SILENCE_MARGIN
+        is_silent = is_silence(self._loudest, front_end)
         return ClipScores(
             scores=self._scorer.calibrated(self._sums / num_patches),
             num_patches=num_patches,

@@ -1,8 +1,7 @@
 """Media to scores: decoding, front end and network in one stream, in memory that does not grow with length.
 
-Tagger.score          a media file, opened here
-Tagger.score_frames   frames of a media file, wherever they come from: another process may have decoded it
-ClipTally             raw scores of patches to the scores of their clip, where many clips share a batch
+`Tagger.score` opens a media file here; `Tagger.score_frames` takes the frames of one that another process decoded;
+`ClipTally` takes raw scores of patches, where many clips share a batch.
 """
 
 from __future__ import annotations

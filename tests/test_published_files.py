@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from earwitness.errors import ModelError
 from earwitness.checksums import crc32c, masked
+from earwitness.errors import ModelError
 from earwitness.published.keras_file import read_keras_tensors
 from earwitness.published.tensorflow_checkpoint import read_checkpoint_tensors
 from earwitness.published.tflite import read_tflite_layers

@@ -60,9 +60,7 @@ class Embedder:
         """
         own = model.front_end
         self.model = model
-        self.front_end: FrontEnd = (
-            own if patch_hop_frames is None else replace(own, patch_hop_frames=patch_hop_frames)
-        )
+        self.front_end: FrontEnd = own if patch_hop_frames is None else replace(own, patch_hop_frames=patch_hop_frames)
         """The model's, with the hop asked for."""
         self.runner = patch_embedder(model, device=device)
         """Gives the embeddings of patches."""
@@ -88,9 +86,7 @@ class Embedder:
         Raises:
             MediaError: no sound came out of it; here, or while it is read.
         """
-        frames = media_frames(
-            source, front_end=self.front_end, start_seconds=start_seconds, stop_seconds=stop_seconds
-        )
+        frames = media_frames(source, front_end=self.front_end, start_seconds=start_seconds, stop_seconds=stop_seconds)
         return EmbeddingStream(self, frames, start_seconds=start_seconds)
 
     def embed_frames(self, frames: FrameBlocks, *, start_seconds: float | None = None) -> EmbeddingStream:
@@ -103,12 +99,16 @@ class EmbeddingStream(AbstractContextManager["EmbeddingStream"]):
 
     def __init__(self, embedder: Embedder, frames: FrameBlocks, *, start_seconds: float | None) -> None:
         """Use `Embedder.embed`."""
-        self._front_end = embedder.front_end
+        self.front_end = embedder.front_end
+        """With the hop of the patches."""
+        self.embedding_size = embedder.embedding_size
         self._runner = embedder.runner
         self.frames = frames
         """What is embedded; a `FrameStream` where the media were opened here."""
         self.start_seconds = start_seconds or 0.0
         """Where the clip begins in its media."""
+        self.num_frames = 0
+        """Frames read so far."""
         self.num_patches = 0
         """Patches given so far."""
         self._loudest = -np.inf
@@ -129,7 +129,7 @@ class EmbeddingStream(AbstractContextManager["EmbeddingStream"]):
     @property
     def seconds(self) -> float:
         """Length of the sound that was decoded."""
-        return self.frames.num_samples / self._front_end.sample_rate_hz
+        return self.frames.num_samples / self.front_end.sample_rate_hz
 
     @property
     def is_padded(self) -> bool:
@@ -139,12 +139,13 @@ class EmbeddingStream(AbstractContextManager["EmbeddingStream"]):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a user of the embeddings should know: complaints of the decoder, and silence."""
-        silent = self.num_patches > 0 and is_silence(self._loudest, self._front_end)
+        silent = self.num_patches > 0 and is_silence(self._loudest, self.front_end)
         return (*self.frames.warnings, *([SILENT] if silent else []))
 
     def _embedded(self) -> Iterator[EmbeddedPatches]:
-        cutter = PatchCutter(self._front_end, batch_patches=self._runner.batch_patches)
+        cutter = PatchCutter(self.front_end, batch_patches=self._runner.batch_patches)
         for block in self.frames:
+            self.num_frames += len(block)
             if len(patches := cutter.push(block)):
                 yield self._of(patches)
         if len(patches := cutter.finish()):
@@ -155,6 +156,6 @@ class EmbeddingStream(AbstractContextManager["EmbeddingStream"]):
         numbers = np.arange(self.num_patches, self.num_patches + len(patches), dtype=np.float64)
         self.num_patches += len(patches)
         return EmbeddedPatches(
-            start_seconds=self.start_seconds + numbers * self._front_end.patch_hop_seconds,
+            start_seconds=self.start_seconds + numbers * self.front_end.patch_hop_seconds,
             embeddings=self._runner(patches),
         )

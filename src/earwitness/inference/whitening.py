@@ -11,6 +11,7 @@ published `vggish_pca_params.npz` (`pca_eigen_vectors`, `pca_means`) or in a saf
 References: tensorflow/models, research/audioset/vggish (vggish_postprocess.py); google/youtube-8m (utils.Dequantize).
 """
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -54,8 +55,8 @@ class Whitening:
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or self.means.shape != self.matrix.shape[1:]:
             raise SettingsError(
-                f"PCA parameters of shapes {list(self.matrix.shape)} and {list(self.means.shape)}; a matrix [kept, size] "
-                "and means [size] are needed"
+                f"PCA parameters of shapes {list(self.matrix.shape)} and {list(self.means.shape)}; a matrix "
+                "[kept, size] and means [size] are needed"
             )
         if not (np.isfinite(self.matrix).all() and np.isfinite(self.means).all()):
             raise SettingsError("the PCA parameters hold something that is no number; the file is damaged")
@@ -69,6 +70,12 @@ class Whitening:
     def output_size(self) -> int:
         """Numbers that are kept of it."""
         return int(self.matrix.shape[0])
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over its numbers: what was made with it names it by."""
+        content = f"{self.matrix.shape}".encode() + self.matrix.tobytes() + self.means.tobytes()
+        return hashlib.sha256(content).hexdigest()[:16]
 
     def require_size(self, embedding_size: int) -> None:
         """Refuse embeddings of another size.

@@ -4,8 +4,8 @@
 least scores its threshold. With both the same, it is a run of patches at or above the threshold.
 
 **Borders.** A patch's score belongs to its middle, for a network cannot tell where in the patch a sound was. Patches
-that start a hop apart have middles a hop apart, and each speaks for the hop about its middle; the first patch speaks for
-all before its middle, too, the last one for all behind. Where the hop is a patch's length this is the patch itself.
+that start a hop apart have middles a hop apart, and each speaks for the hop about its middle; the first patch speaks
+for all before its middle, too, the last one for all behind. Where the hop is a patch's length this is the patch itself.
 
 **Gaps and lengths.** Events of a label with a gap of at most `max_gap_seconds` between them become one; then those
 shorter than `min_seconds` are left out.

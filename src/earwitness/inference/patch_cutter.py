@@ -23,7 +23,7 @@ class PatchCutter:
         self._waiting.append(frames)
         self._num_waiting += len(frames)
         if self._num_waiting < self._frames_of_batch:
-            return self._none(frames)
+            return self._no_patches()
         joined = np.concatenate(self._waiting)
         patches = cut_patches(joined, front_end=self._front_end)
         num_whole = len(patches) - len(patches) % self._batch_patches
@@ -35,8 +35,8 @@ class PatchCutter:
         """The patches that are left when all frames were pushed: fewer than a batch."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
-            return np.empty((0, self._front_end.patch_frames, self._front_end.num_bands), np.float16)
+            return self._no_patches()
         return cut_patches(np.concatenate(waiting), front_end=self._front_end)
 
-    def _none(self, frames: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
-        return np.empty((0, self._front_end.patch_frames, frames.shape[1]), np.float16)
+    def _no_patches(self) -> npt.NDArray[np.float16]:
+        return np.empty((0, self._front_end.patch_frames, self._front_end.num_bands), np.float16)

@@ -1,8 +1,7 @@
 """Media to scores: decoding, front end and network in one stream, in memory that does not grow with length.
 
-Tagger.score          a media file, opened here
-Tagger.score_frames   frames of a media file, wherever they come from: another process may have decoded it
-ClipTally             raw scores of patches to the scores of their clip, where many clips share a batch
+`Tagger.score` opens a media file here; `Tagger.score_frames` takes the frames of one that another process decoded;
+`ClipTally` takes raw scores of patches, where many clips share a batch.
 """
 
 from __future__ import annotations
@@ -56,6 +55,11 @@ class ClipScores:
     """Complaints of the decoder; empty where all was well."""
     is_padded: bool
     """Whether the sound was shorter than one patch and was filled up with silence."""
+
+
+def is_silence(loudest: float, front_end: FrontEnd) -> bool:
+    """Whether frames whose largest value is this one hold no sound."""
+    return bool(loudest <= np.float16(np.log(front_end.log_offset)) + _SILENCE_MARGIN)
 
 
 class FrameBlocks(Protocol):
@@ -113,7 +117,7 @@ class ClipTally:
         front_end, num_patches = self._front_end, self._num_patches
         seconds = frames.num_samples / front_end.sample_rate_hz
         covered = (num_patches - 1) * front_end.patch_hop_seconds + front_end.patch_seconds
-        is_silent = self._loudest <= np.float16(np.log(front_end.log_offset)) + _SILENCE_MARGIN
+        is_silent = is_silence(self._loudest, front_end)
         return ClipScores(
             scores=self._scorer.calibrated(self._sums / num_patches),
             num_patches=num_patches,

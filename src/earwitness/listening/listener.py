@@ -129,8 +129,8 @@ class Listener:
     ) -> Iterator[Tags | MediaError]:
         """Name what is heard in many inputs, read one after the other as results are taken; short ones share batches.
 
-        An array may come with its own rate, as a pair; `sample_rate_hz` is that of all other arrays. An input that gives
-        no sound raises its error, or with failures="return" the error stands in the place of the result.
+        An array may come with its own rate, as a pair; `sample_rate_hz` is that of all other arrays. An input that
+        gives no sound raises its error, or with failures="return" the error stands in the place of the result.
         """
         settings = TagSettings(top=top, min_score=min_score, threshold=threshold)
         return _raising(self._tags(((sound, None, None) for sound in sounds), sample_rate_hz, settings), failures)

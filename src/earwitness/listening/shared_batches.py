@@ -43,6 +43,12 @@ class _Waiting(Generic[Result]):
     def is_done(self) -> bool:
         return self.is_read and not self.num_queued
 
+    def outcome(self) -> Result | MediaError:
+        if self.failure is not None:
+            return self.failure
+        assert self.clip is not None
+        return self.clip.finish()
+
 
 def in_shared_batches(
     clips: Iterable[Clip[Result] | MediaError], *, runner: PatchRunner, front_end: FrontEnd
@@ -63,10 +69,10 @@ def in_shared_batches(
             waiting.append(_Waiting(clip))
             _read(waiting[-1], clip, queue, front_end)
         while waiting and waiting[0].is_done:
-            yield _outcome(waiting.popleft())
+            yield waiting.popleft().outcome()
     queue.run(all_of_it=True)
     for one in waiting:
-        yield _outcome(one)
+        yield one.outcome()
 
 
 def _read(one: _Waiting[Result], clip: Clip[Result], queue: "_Queue[Result]", front_end: FrontEnd) -> None:
@@ -79,13 +85,6 @@ def _read(one: _Waiting[Result], clip: Clip[Result], queue: "_Queue[Result]", fr
     except MediaError as error:
         one.failure = error
     one.is_read = True
-
-
-def _outcome(one: _Waiting[Result]) -> Result | MediaError:
-    if one.failure is not None:
-        return one.failure
-    assert one.clip is not None
-    return one.clip.finish()
 
 
 class _Queue(Generic[Result]):

@@ -39,7 +39,7 @@ class TimelineMaker:
             else np.full(len(model.label_set), settings.threshold)
         )
         self._thresholds = thresholds[self._columns]
-        self._begin()
+        self.begin()
 
     @property
     def hop_seconds(self) -> float:
@@ -55,7 +55,7 @@ class TimelineMaker:
         self._events.extend(self._finder.push(patches.start_seconds, self.chosen(patches.scores)))
 
     def finish(self, media: str, clip: ClipScores, *, start_seconds: float | None = None) -> HeardEvents:
-        """What was heard in the input, and begin anew; `start_seconds` is where in the media it began."""
+        """What was heard in the input; `start_seconds` is where in the media it began."""
         self._events += self._finder.finish(end_seconds=(start_seconds or 0.0) + clip.seconds)
         ids, names = self.label_set.ids, self.label_set.names
         events = tuple(
@@ -68,7 +68,6 @@ class TimelineMaker:
             )
             for event in sorted(self._events, key=lambda event: (event.start_seconds, event.label))
         )
-        self._begin()
         return HeardEvents(
             media=media,
             seconds=clip.seconds,
@@ -83,7 +82,8 @@ class TimelineMaker:
             has_own_thresholds=self._has_own_thresholds,
         )
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Forget what was taken: another input begins."""
         self._events: list[Event] = []
         self._finder = EventFinder(
             threshold=self._thresholds,

@@ -81,11 +81,9 @@ async def received(
 def _require_plain(request: Request, limits: UploadLimits) -> None:
     """Refuse what is wrong by its head alone."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind.startswith("multipart/") or kind == "application/x-www-form-urlencoded":
+    if kind.startswith("multipart/"):
         raise Problem(
-            415,
-            f"the body is a form ({kind}); send the file itself as the body: curl --data-binary @film.mp4 "
-            "-H 'Content-Type: application/octet-stream' URL",
+            415, f"the body is a form ({kind}); send the file itself as the body: curl --data-binary @film.mp4 URL"
         )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "the body is compressed (Content-Encoding); send the file as it is")

@@ -26,10 +26,10 @@ class Serve:
         from earwitness.service.serving import serve
 
         def say(address: str, _: object) -> None:
+            if not _is_of_this_machine(self.settings.host) and self.settings.api_key_file is None:
+                remark(f"note: --host {self.settings.host} lets other machines in; --api-key-file asks them for a key")
             print(f"{self.model.name} is served at {address} (Ctrl-C stops it)", flush=True)
 
-        if not _is_of_this_machine(self.settings.host) and self.settings.api_key_file is None:
-            remark(f"note: --host {self.settings.host} lets other machines in; --api-key-file asks them for a key")
         serve(self.model, self.settings, device=self.device, on_ready=say)
         remark("stopped")
         return 0

@@ -37,7 +37,7 @@ HEADERS = {
 }
 """Of every answer."""
 
-_LINGER_SECONDS = 5.0
+_LINGER_SECONDS = 2.0
 _LINGER_BYTES = 64 << 20
 """Read of a body that nobody wants, so that its sender, who may not listen before all is sent, hears the answer."""
 

@@ -311,7 +311,7 @@ def test_heads_that_never_end(service: Running, monkeypatch: pytest.MonkeyPatch)
         assert b"200 OK" in second.recv(65_536)
         second.sendall(HEAD)
         for connection in (silent, half, second):
-            assert rest_of(connection).startswith(b"HTTP/1.1 408 ")
+            assert b"HTTP/1.1 408 " in rest_of(connection)
     with service.connect() as nonsense:
         nonsense.sendall(b"\x16\x03\x01 what is this?\r\n\r\n")
         answer = rest_of(nonsense)

@@ -69,7 +69,7 @@ $("record").addEventListener("click", async () => {
       button.textContent = "Record";
       listen(await stop());
     } else {
-      const show = (seconds) => (button.textContent = `Stop recording (${clock(seconds, false)})`);
+      const show = (seconds) => (button.textContent = `Stop recording (${clock(Math.floor(seconds), false)})`);
       show(0);
       recording = await record((seconds) => recording && show(seconds), () => recording && button.click());
       button.classList.add("is-recording");

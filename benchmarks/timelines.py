@@ -25,8 +25,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.io import wavfile
 
-from earwitness.datasets.events import read_events
+from earwitness.audio.decode import read_waveform
+from earwitness.datasets.esc50 import manifest_from_esc50
+from earwitness.datasets.events import TrueEvent, read_events
 from earwitness.inference.any_model import open_model
 from earwitness.inference.events import EventFinder
 from earwitness.inference.tagger import PatchScores, Tagger
@@ -38,6 +41,7 @@ from earwitness.synth.settings import SynthSettings
 HOPS_SECONDS = (0.96, 0.48, 0.1)
 HIT_IOU, PAIR_IOU = 0.5, 0.2
 JOINED_SECONDS = 0.1
+RATE_HZ = 16_000
 
 Span = tuple[float, float]
 Spans = dict[int, list[Span]]
@@ -52,6 +56,8 @@ class Way:
     keep_share: float = 1.0
     max_gap_seconds: float = 0.0
     min_seconds: float = 0.0
+    is_smooth: bool = False
+    """Scores of an instant are means over the patches about it."""
     is_middle: bool = True
     """Borders at the middles of patches; False: from the start of the first patch to the end of the last."""
 
@@ -85,18 +91,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clips", type=int, default=80)
     parser.add_argument("--kinds", type=int, default=12, help="as the model's corpus")
+    parser.add_argument("--esc10", type=Path, help="take clips of ESC-10, whose folder this is")
+    parser.add_argument("--fold", type=int, default=1, help="of ESC-10, not learnt from")
     arguments = parser.parse_args()
-    corpus = SynthSettings(
-        clips=arguments.clips, seed=77, mean_seconds=20, kinds=arguments.kinds, prior_decades=0.5, flaws=0
-    )
-    made = make_corpus(arguments.folder, settings=corpus, workers=usable_cpus())
+    if arguments.esc10 is not None:
+        soundtracks = placed_clips(arguments.esc10, arguments.fold, arguments.folder)
+    else:
+        soundtracks = synthesised(arguments.folder, clips=arguments.clips, kinds=arguments.kinds)
     tagger = Tagger(open_model(arguments.model))
     patch_seconds = tagger.model.front_end.patch_seconds
     print(
         "hop     way                                  F1     precision recall  onset (bias)    offset (bias)   chosen"
     )
     for hop_seconds in HOPS_SECONDS:
-        tracks = read_tracks(made.manifest_path, arguments.folder / "events.parquet", tagger, hop_seconds)
+        tracks = [scored(media, events, tagger, hop_seconds) for media, events in soundtracks]
         tuning, testing = tracks[::2], tracks[1::2]
 
         def measured(
@@ -113,6 +121,10 @@ def main() -> None:
         plain = best(Way(), threshold=thresholds)
         whole = best(Way(is_middle=False), threshold=thresholds)
         tidy = best(plain, max_gap_seconds=(0, 0.2, 0.5, 1.0), min_seconds=(0, 0.2, 0.3, 0.5, 0.8))
+        smoothed = best(replace(plain, is_smooth=True), threshold=thresholds)
+        smooth_tidy = best(
+            smoothed, max_gap_seconds=(0, 0.2, 0.5, 1.0), min_seconds=(0, 0.2, 0.3, 0.5, 0.8), threshold=thresholds
+        )
         patient = best(
             plain,
             keep_share=(1, 0.7, 0.5, 0.3),
@@ -125,39 +137,79 @@ def main() -> None:
             ("middles", plain, False),
             ("middles, gaps and lengths", tidy, False),
             ("the same, hysteresis", patient, False),
+            ("smoothed", smoothed, False),
+            ("smoothed, gaps and lengths", smooth_tidy, False),
             ("the grid's limit, whole patches", Way(is_middle=False), True),
             ("the grid's limit, middles", Way(), True),
+            ("the grid's limit, smoothed", Way(is_smooth=True), True),
         ):
             line(hop_seconds, name, way, measured(way, testing, is_perfect=is_perfect))
 
 
-def read_tracks(manifest_path: Path, events_path: Path, tagger: Tagger, hop_seconds: float) -> list[Track]:
-    """Score every soundtrack, and hold its truth beside."""
-    manifest, events = read_manifest(manifest_path), read_events(events_path)
+Soundtracks = list[tuple[Path, Sequence[TrueEvent]]]
+
+
+def synthesised(folder: Path, *, clips: int, kinds: int) -> Soundtracks:
+    """Made soundtracks, in which sounds overlap, in rooms and through codecs."""
+    settings = SynthSettings(clips=clips, seed=77, mean_seconds=20, kinds=kinds, prior_decades=0.5, flaws=0)
+    made = make_corpus(folder, settings=settings, workers=usable_cpus())
+    events = read_events(folder / "events.parquet")
+    clip_ids, media = (read_manifest(made.manifest_path).table[name].to_pylist() for name in ("clip_id", "media"))
+    return [(folder / file, events.get(clip_id, ())) for clip_id, file in zip(clip_ids, media, strict=True)]
+
+
+def placed_clips(esc10: Path, fold: int, folder: Path) -> Soundtracks:
+    """Recorded clips, without the silence at their ends, one after the other over faint noise with gaps of 0.5 to 3 s.
+
+    Four rounds of the fold's clips, ten in each soundtrack. Both edges of a clip are the borders of its event.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(77)
+    manifest = manifest_from_esc50(esc10).table
+    files = [row for row in manifest.to_pylist() if row["fold"] == fold]
+    soundtracks: Soundtracks = []
+    for first in range(0, 4 * len(files), 10):
+        if first % len(files) == 0:
+            order = rng.permutation(len(files))
+        parts: list[npt.NDArray[np.float32]] = []
+        events, num_samples = [], 0
+        for number in order[first % len(files) :][:10].tolist():
+            gap = np.zeros(int(RATE_HZ * rng.uniform(0.5, 3.0)), np.float32)
+            waveform = read_waveform(files[number]["media"], sample_rate_hz=RATE_HZ)
+            loud = np.flatnonzero(np.abs(waveform) > 0.003)
+            waveform = waveform[loud[0] : loud[-1] + 1] / np.abs(waveform).max() * rng.uniform(0.3, 0.9)
+            start = num_samples + len(gap)
+            num_samples = start + len(waveform)
+            [label] = files[number]["labels"]
+            events.append(TrueEvent(label, start / RATE_HZ, num_samples / RATE_HZ))
+            parts += [gap, waveform]
+        whole = np.concatenate([*parts, np.zeros(RATE_HZ, np.float32)])
+        whole += rng.normal(scale=0.001, size=len(whole)).astype(np.float32)
+        media = folder / f"{len(soundtracks):03d}.wav"
+        wavfile.write(media, RATE_HZ, (whole.clip(-1, 1) * 32_767).astype(np.int16))
+        soundtracks.append((media, events))
+    return soundtracks
+
+
+def scored(media: Path, events: Sequence[TrueEvent], tagger: Tagger, hop_seconds: float) -> Track:
+    """Score a soundtrack, and hold its truth beside."""
     label_set = tagger.model.label_set
     front_end = tagger.front_end(round(hop_seconds / tagger.model.front_end.frame_seconds))
-    tracks = []
-    for row in manifest.table.select(["clip_id", "media"]).to_pylist():
-        blocks: list[PatchScores] = []
-        clip = tagger.score(
-            str(manifest_path.parent / row["media"]),
-            patch_hop_frames=front_end.patch_hop_frames,
-            on_patches=blocks.append,
-        )
-        truth: Spans = defaultdict(list)
-        for event in events.get(row["clip_id"], ()):
-            if event.label in label_set.index_of:
-                truth[label_set.index_of[event.label]].append((event.start_seconds, event.stop_seconds))
-        truth = {label: joined(spans) for label, spans in truth.items()}
-        starts = np.concatenate([block.start_seconds for block in blocks])
-        perfect = np.zeros((len(starts), len(label_set)), np.float32)
-        for label, spans in truth.items():
-            for start, stop in spans:
-                overlap = np.minimum(starts + front_end.patch_seconds, stop) - np.maximum(starts, start)
-                perfect[:, label] += np.maximum(overlap, 0) / front_end.patch_seconds
-        scores = np.concatenate([block.scores for block in blocks])
-        tracks.append(Track(seconds=clip.seconds, truth=truth, starts=starts, scores=scores, perfect=perfect))
-    return tracks
+    blocks: list[PatchScores] = []
+    clip = tagger.score(str(media), patch_hop_frames=front_end.patch_hop_frames, on_patches=blocks.append)
+    by_label: Spans = defaultdict(list)
+    for event in events:
+        if event.label in label_set.index_of:
+            by_label[label_set.index_of[event.label]].append((event.start_seconds, event.stop_seconds))
+    truth = {label: joined(spans) for label, spans in by_label.items()}
+    starts = np.concatenate([block.start_seconds for block in blocks])
+    perfect = np.zeros((len(starts), len(label_set)), np.float32)
+    for label, spans in truth.items():
+        for start, stop in spans:
+            overlap = np.minimum(starts + front_end.patch_seconds, stop) - np.maximum(starts, start)
+            perfect[:, label] += np.maximum(overlap, 0) / front_end.patch_seconds
+    scores = np.concatenate([block.scores for block in blocks])
+    return Track(seconds=clip.seconds, truth=truth, starts=starts, scores=scores, perfect=perfect)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
@@ -182,11 +234,23 @@ def found(track: Track, way: Way, patch_seconds: float, hop_seconds: float, *, i
         max_gap_seconds=way.max_gap_seconds,
     )
     # sums of overlaps may miss one half by a rounding
-    events = finder.push(track.starts, track.perfect + np.float32(1e-6) if is_perfect else track.scores)
+    scores = track.perfect + np.float32(1e-6) if is_perfect else track.scores
+    if way.is_smooth:
+        scores = smooth(scores, round(patch_seconds / hop_seconds))
+    events = finder.push(track.starts, scores)
     spans: Spans = defaultdict(list)
     for event in [*events, *finder.finish(end_seconds=track.seconds)]:
         spans[event.label].append((event.start_seconds, event.stop_seconds))
     return spans
+
+
+def smooth(scores: npt.NDArray[np.float32], num_patches: int) -> npt.NDArray[np.float32]:
+    """Means over an odd number of patches about each."""
+    half = num_patches // 2
+    sums = np.cumsum(np.pad(scores.astype(np.float64), ((1, 0), (0, 0))), axis=0)
+    first = np.maximum(np.arange(len(scores)) - half, 0)
+    last = np.minimum(np.arange(len(scores)) + half + 1, len(scores))
+    return ((sums[last] - sums[first]) / (last - first)[:, None]).astype(np.float32)
 
 
 def judge(pairs: Iterable[tuple[Spans, Spans]]) -> Quality:

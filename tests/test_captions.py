@@ -143,7 +143,7 @@ def film(path: Path, *, seconds: int = 6, rate: int = 10) -> Path:
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

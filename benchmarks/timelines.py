@@ -33,6 +33,7 @@ from earwitness.datasets.events import TrueEvent, read_events
 from earwitness.inference.any_model import open_model
 from earwitness.inference.events import EventFinder
 from earwitness.inference.tagger import PatchScores, Tagger
+from earwitness.listening.timeline_settings import TimelineSettings
 from earwitness.manifest import read_manifest
 from earwitness.parallel import usable_cpus
 from earwitness.synth.corpus import make_corpus
@@ -56,8 +57,6 @@ class Way:
     keep_share: float = 1.0
     max_gap_seconds: float = 0.0
     min_seconds: float = 0.0
-    is_smooth: bool = False
-    """Scores of an instant are means over the patches about it."""
     is_middle: bool = True
     """Borders at the middles of patches; False: from the start of the first patch to the end of the last."""
 
@@ -101,7 +100,7 @@ def main() -> None:
     tagger = Tagger(open_model(arguments.model))
     patch_seconds = tagger.model.front_end.patch_seconds
     print(
-        "hop     way                                  F1     precision recall  onset (bias)    offset (bias)   chosen"
+        "hop     way                                    F1     precision recall  onset (bias)    offset (bias)   chosen"
     )
     for hop_seconds in HOPS_SECONDS:
         tracks = [scored(media, events, tagger, hop_seconds) for media, events in soundtracks]
@@ -120,11 +119,12 @@ def main() -> None:
         thresholds = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7)
         plain = best(Way(), threshold=thresholds)
         whole = best(Way(is_middle=False), threshold=thresholds)
-        tidy = best(plain, max_gap_seconds=(0, 0.2, 0.5, 1.0), min_seconds=(0, 0.2, 0.3, 0.5, 0.8))
-        smoothed = best(replace(plain, is_smooth=True), threshold=thresholds)
-        smooth_tidy = best(
-            smoothed, max_gap_seconds=(0, 0.2, 0.5, 1.0), min_seconds=(0, 0.2, 0.3, 0.5, 0.8), threshold=thresholds
+        usual = Way(
+            keep_share=TimelineSettings.keep_share,
+            max_gap_seconds=TimelineSettings.max_gap_seconds,
+            min_seconds=TimelineSettings.min_seconds,
         )
+        tidy = best(plain, max_gap_seconds=(0, 0.2, 0.5, 1.0), min_seconds=(0, 0.2, 0.3, 0.5, 0.8))
         patient = best(
             plain,
             keep_share=(1, 0.7, 0.5, 0.3),
@@ -135,13 +135,13 @@ def main() -> None:
         for name, way, is_perfect in (
             ("whole patches", whole, False),
             ("middles", plain, False),
+            ("the command's defaults, but keep 1", replace(usual, keep_share=1.0), False),
+            ("the command's defaults", usual, False),
+            ("the command's defaults, but keep 0.5", replace(usual, keep_share=0.5), False),
             ("middles, gaps and lengths", tidy, False),
             ("the same, hysteresis", patient, False),
-            ("smoothed", smoothed, False),
-            ("smoothed, gaps and lengths", smooth_tidy, False),
             ("the grid's limit, whole patches", Way(is_middle=False), True),
             ("the grid's limit, middles", Way(), True),
-            ("the grid's limit, smoothed", Way(is_smooth=True), True),
         ):
             line(hop_seconds, name, way, measured(way, testing, is_perfect=is_perfect))
 
@@ -235,22 +235,11 @@ def found(track: Track, way: Way, patch_seconds: float, hop_seconds: float, *, i
     )
     # sums of overlaps may miss one half by a rounding
     scores = track.perfect + np.float32(1e-6) if is_perfect else track.scores
-    if way.is_smooth:
-        scores = smooth(scores, round(patch_seconds / hop_seconds))
     events = finder.push(track.starts, scores)
     spans: Spans = defaultdict(list)
     for event in [*events, *finder.finish(end_seconds=track.seconds)]:
         spans[event.label].append((event.start_seconds, event.stop_seconds))
     return spans
-
-
-def smooth(scores: npt.NDArray[np.float32], num_patches: int) -> npt.NDArray[np.float32]:
-    """Means over an odd number of patches about each."""
-    half = num_patches // 2
-    sums = np.cumsum(np.pad(scores.astype(np.float64), ((1, 0), (0, 0))), axis=0)
-    first = np.maximum(np.arange(len(scores)) - half, 0)
-    last = np.minimum(np.arange(len(scores)) + half + 1, len(scores))
-    return ((sums[last] - sums[first]) / (last - first)[:, None]).astype(np.float32)
 
 
 def judge(pairs: Iterable[tuple[Spans, Spans]]) -> Quality:
@@ -301,8 +290,8 @@ def line(hop_seconds: float, name: str, way: Way, quality: Quality) -> None:
         f"threshold {way.threshold:g}, keep {way.keep_share:g}, gap {way.max_gap_seconds:g}, min {way.min_seconds:g}"
     )
     print(
-        f"{hop_seconds:4.2f} s  {name:34s}  {quality.f1:.3f}  {quality.precision:.3f}     {quality.recall:.3f}  {errors}  "
-        f"{chosen}",
+        f"{hop_seconds:4.2f} s  {name:36s}  {quality.f1:.3f}  {quality.precision:.3f}     {quality.recall:.3f}  "
+        f"{errors}  {chosen}",
         flush=True,
     )
 

@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +114,7 @@ def main() -> None:
 
         def best(base: Way, tuning: Sequence[Track] = tuning, measured=measured, **choices: Sequence[float]) -> Way:  # type: ignore[no-untyped-def]
             for name, values in choices.items():
-                base = max((replace(base, **{name: value}) for value in values), key=lambda w: measured(w, tuning).f1)
+                base = max((with_value(base, name, value) for value in values), key=lambda w: measured(w, tuning).f1)
             return base
 
         thresholds = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7)
@@ -210,6 +211,12 @@ def scored(media: Path, events: Sequence[TrueEvent], tagger: Tagger, hop_seconds
             perfect[:, label] += np.maximum(overlap, 0) / front_end.patch_seconds
     scores = np.concatenate([block.scores for block in blocks])
     return Track(seconds=clip.seconds, truth=truth, starts=starts, scores=scores, perfect=perfect)
+
+
+def with_value(way: Way, name: str, value: float) -> Way:
+    """The way with one number changed."""
+    values: dict[str, Any] = {**vars(way), name: value}
+    return Way(**values)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

@@ -22,14 +22,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.io import wavfile
 
-from earwitness.datasets.events import read_events
+from earwitness.audio.decode import read_waveform
+from earwitness.datasets.esc50 import manifest_from_esc50
+from earwitness.datasets.events import TrueEvent, read_events
 from earwitness.inference.any_model import open_model
 from earwitness.inference.events import EventFinder
 from earwitness.inference.tagger import PatchScores, Tagger
+from earwitness.listening.timeline_settings import TimelineSettings
 from earwitness.manifest import read_manifest
 from earwitness.parallel import usable_cpus
 from earwitness.synth.corpus import make_corpus
@@ -38,6 +43,7 @@ from earwitness.synth.settings import SynthSettings
 HOPS_SECONDS = (0.96, 0.48, 0.1)
 HIT_IOU, PAIR_IOU = 0.5, 0.2
 JOINED_SECONDS = 0.1
+RATE_HZ = 16_000
 
 Span = tuple[float, float]
 Spans = dict[int, list[Span]]
@@ -85,18 +91,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clips", type=int, default=80)
     parser.add_argument("--kinds", type=int, default=12, help="as the model's corpus")
+    parser.add_argument("--esc10", type=Path, help="take clips of ESC-10, whose folder this is")
+    parser.add_argument("--fold", type=int, default=1, help="of ESC-10, not learnt from")
     arguments = parser.parse_args()
-    corpus = SynthSettings(
-        clips=arguments.clips, seed=77, mean_seconds=20, kinds=arguments.kinds, prior_decades=0.5, flaws=0
-    )
-    made = make_corpus(arguments.folder, settings=corpus, workers=usable_cpus())
+    if arguments.esc10 is not None:
+        soundtracks = placed_clips(arguments.esc10, arguments.fold, arguments.folder)
+    else:
+        soundtracks = synthesised(arguments.folder, clips=arguments.clips, kinds=arguments.kinds)
     tagger = Tagger(open_model(arguments.model))
     patch_seconds = tagger.model.front_end.patch_seconds
     print(
-        "hop     way                                  F1     precision recall  onset (bias)    offset (bias)   chosen"
+        "hop     way                                    F1     precision recall  onset (bias)    offset (bias)   chosen"
     )
     for hop_seconds in HOPS_SECONDS:
-        tracks = read_tracks(made.manifest_path, arguments.folder / "events.parquet", tagger, hop_seconds)
+        tracks = [scored(media, events, tagger, hop_seconds) for media, events in soundtracks]
         tuning, testing = tracks[::2], tracks[1::2]
 
         def measured(
@@ -106,12 +114,17 @@ def main() -> None:
 
         def best(base: Way, tuning: Sequence[Track] = tuning, measured=measured, **choices: Sequence[float]) -> Way:  # type: ignore[no-untyped-def]
             for name, values in choices.items():
-                base = max((replace(base, **{name: value}) for value in values), key=lambda w: measured(w, tuning).f1)
+                base = max((with_value(base, name, value) for value in values), key=lambda w: measured(w, tuning).f1)
             return base
 
         thresholds = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7)
         plain = best(Way(), threshold=thresholds)
         whole = best(Way(is_middle=False), threshold=thresholds)
+        usual = Way(
+            keep_share=TimelineSettings.keep_share,
+            max_gap_seconds=TimelineSettings.max_gap_seconds,
+            min_seconds=TimelineSettings.min_seconds,
+        )
         tidy = best(plain, max_gap_seconds=(0, 0.2, 0.5, 1.0), min_seconds=(0, 0.2, 0.3, 0.5, 0.8))
         patient = best(
             plain,
@@ -123,6 +136,9 @@ def main() -> None:
         for name, way, is_perfect in (
             ("whole patches", whole, False),
             ("middles", plain, False),
+            ("the command's defaults, but keep 1", replace(usual, keep_share=1.0), False),
+            ("the command's defaults", usual, False),
+            ("the command's defaults, but keep 0.5", replace(usual, keep_share=0.5), False),
             ("middles, gaps and lengths", tidy, False),
             ("the same, hysteresis", patient, False),
             ("the grid's limit, whole patches", Way(is_middle=False), True),
@@ -131,33 +147,76 @@ def main() -> None:
             line(hop_seconds, name, way, measured(way, testing, is_perfect=is_perfect))
 
 
-def read_tracks(manifest_path: Path, events_path: Path, tagger: Tagger, hop_seconds: float) -> list[Track]:
-    """Score every soundtrack, and hold its truth beside."""
-    manifest, events = read_manifest(manifest_path), read_events(events_path)
+Soundtracks = list[tuple[Path, Sequence[TrueEvent]]]
+
+
+def synthesised(folder: Path, *, clips: int, kinds: int) -> Soundtracks:
+    """Made soundtracks, in which sounds overlap, in rooms and through codecs."""
+    settings = SynthSettings(clips=clips, seed=77, mean_seconds=20, kinds=kinds, prior_decades=0.5, flaws=0)
+    made = make_corpus(folder, settings=settings, workers=usable_cpus())
+    events = read_events(folder / "events.parquet")
+    clip_ids, media = (read_manifest(made.manifest_path).table[name].to_pylist() for name in ("clip_id", "media"))
+    return [(folder / file, events.get(clip_id, ())) for clip_id, file in zip(clip_ids, media, strict=True)]
+
+
+def placed_clips(esc10: Path, fold: int, folder: Path) -> Soundtracks:
+    """Recorded clips, without the silence at their ends, one after the other over faint noise with gaps of 0.5 to 3 s.
+
+    Four rounds of the fold's clips, ten in each soundtrack. Both edges of a clip are the borders of its event.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(77)
+    manifest = manifest_from_esc50(esc10).table
+    files = [row for row in manifest.to_pylist() if row["fold"] == fold]
+    soundtracks: Soundtracks = []
+    for first in range(0, 4 * len(files), 10):
+        if first % len(files) == 0:
+            order = rng.permutation(len(files))
+        parts: list[npt.NDArray[np.float32]] = []
+        events, num_samples = [], 0
+        for number in order[first % len(files) :][:10].tolist():
+            gap = np.zeros(int(RATE_HZ * rng.uniform(0.5, 3.0)), np.float32)
+            waveform = read_waveform(files[number]["media"], sample_rate_hz=RATE_HZ)
+            loud = np.flatnonzero(np.abs(waveform) > 0.003)
+            waveform = waveform[loud[0] : loud[-1] + 1] / np.abs(waveform).max() * rng.uniform(0.3, 0.9)
+            start = num_samples + len(gap)
+            num_samples = start + len(waveform)
+            [label] = files[number]["labels"]
+            events.append(TrueEvent(label, start / RATE_HZ, num_samples / RATE_HZ))
+            parts += [gap, waveform]
+        whole = np.concatenate([*parts, np.zeros(RATE_HZ, np.float32)])
+        whole += rng.normal(scale=0.001, size=len(whole)).astype(np.float32)
+        media = folder / f"{len(soundtracks):03d}.wav"
+        wavfile.write(media, RATE_HZ, (whole.clip(-1, 1) * 32_767).astype(np.int16))
+        soundtracks.append((media, events))
+    return soundtracks
+
+
+def scored(media: Path, events: Sequence[TrueEvent], tagger: Tagger, hop_seconds: float) -> Track:
+    """Score a soundtrack, and hold its truth beside."""
     label_set = tagger.model.label_set
     front_end = tagger.front_end(round(hop_seconds / tagger.model.front_end.frame_seconds))
-    tracks = []
-    for row in manifest.table.select(["clip_id", "media"]).to_pylist():
-        blocks: list[PatchScores] = []
-        clip = tagger.score(
-            str(manifest_path.parent / row["media"]),
-            patch_hop_frames=front_end.patch_hop_frames,
-            on_patches=blocks.append,
-        )
-        truth: Spans = defaultdict(list)
-        for event in events.get(row["clip_id"], ()):
-            if event.label in label_set.index_of:
-                truth[label_set.index_of[event.label]].append((event.start_seconds, event.stop_seconds))
-        truth = {label: joined(spans) for label, spans in truth.items()}
-        starts = np.concatenate([block.start_seconds for block in blocks])
-        perfect = np.zeros((len(starts), len(label_set)), np.float32)
-        for label, spans in truth.items():
-            for start, stop in spans:
-                overlap = np.minimum(starts + front_end.patch_seconds, stop) - np.maximum(starts, start)
-                perfect[:, label] += np.maximum(overlap, 0) / front_end.patch_seconds
-        scores = np.concatenate([block.scores for block in blocks])
-        tracks.append(Track(seconds=clip.seconds, truth=truth, starts=starts, scores=scores, perfect=perfect))
-    return tracks
+    blocks: list[PatchScores] = []
+    clip = tagger.score(str(media), patch_hop_frames=front_end.patch_hop_frames, on_patches=blocks.append)
+    by_label: Spans = defaultdict(list)
+    for event in events:
+        if event.label in label_set.index_of:
+            by_label[label_set.index_of[event.label]].append((event.start_seconds, event.stop_seconds))
+    truth = {label: joined(spans) for label, spans in by_label.items()}
+    starts = np.concatenate([block.start_seconds for block in blocks])
+    perfect = np.zeros((len(starts), len(label_set)), np.float32)
+    for label, spans in truth.items():
+        for start, stop in spans:
+            overlap = np.minimum(starts + front_end.patch_seconds, stop) - np.maximum(starts, start)
+            perfect[:, label] += np.maximum(overlap, 0) / front_end.patch_seconds
+    scores = np.concatenate([block.scores for block in blocks])
+    return Track(seconds=clip.seconds, truth=truth, starts=starts, scores=scores, perfect=perfect)
+
+
+def with_value(way: Way, name: str, value: float) -> Way:
+    """The way with one number changed."""
+    values: dict[str, Any] = {**vars(way), name: value}
+    return Way(**values)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
@@ -182,7 +241,8 @@ def found(track: Track, way: Way, patch_seconds: float, hop_seconds: float, *, i
         max_gap_seconds=way.max_gap_seconds,
     )
     # sums of overlaps may miss one half by a rounding
-    events = finder.push(track.starts, track.perfect + np.float32(1e-6) if is_perfect else track.scores)
+    scores = track.perfect + np.float32(1e-6) if is_perfect else track.scores
+    events = finder.push(track.starts, scores)
     spans: Spans = defaultdict(list)
     for event in [*events, *finder.finish(end_seconds=track.seconds)]:
         spans[event.label].append((event.start_seconds, event.stop_seconds))
@@ -237,8 +297,8 @@ def line(hop_seconds: float, name: str, way: Way, quality: Quality) -> None:
         f"threshold {way.threshold:g}, keep {way.keep_share:g}, gap {way.max_gap_seconds:g}, min {way.min_seconds:g}"
     )
     print(
-        f"{hop_seconds:4.2f} s  {name:34s}  {quality.f1:.3f}  {quality.precision:.3f}     {quality.recall:.3f}  {errors}  "
-        f"{chosen}",
+        f"{hop_seconds:4.2f} s  {name:36s}  {quality.f1:.3f}  {quality.precision:.3f}     {quality.recall:.3f}  "
+        f"{errors}  {chosen}",
         flush=True,
     )
 

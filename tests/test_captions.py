@@ -10,6 +10,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_captions_never_overlap_and_show_what_sounds(rows: list[tuple[str, int, 
         ends[name] = start + length
         events.append(event(name, start / 20, (start + length) / 20, peak))
     shown = captions(events)
-    for one, other in zip(shown, shown[1:], strict=False):
+    for one, other in pairwise(shown):
         assert one.start_ms < one.stop_ms <= other.start_ms < other.stop_ms
     for number in range(0, 12_000, 50):
         lines = {line for c in shown if c.start_ms <= number < c.stop_ms for line in c.lines}
@@ -143,7 +144,7 @@ def film(path: Path, *, seconds: int = 6, rate: int = 10) -> Path:
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

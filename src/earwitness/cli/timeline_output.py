@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from earwitness.cli.output import clock, counted, require_separate_files
-from earwitness.cli.tag_output import SCHEMA_VERSION
 from earwitness.errors import MediaError, SettingsError
-from earwitness.listening.event_files import FORMATS, events_as_json, require_format
+from earwitness.listening.event_files import FORMATS, SCHEMA_VERSION, events_as_json, require_format
 from earwitness.listening.patch_score_files import require_scores_format
 from earwitness.listening.results import HeardEvents
 from earwitness.places import is_url

@@ -27,9 +27,10 @@ from earwitness.audio.source import ByteRange, Source, source_name
 from earwitness.errors import MediaError, SettingsError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.any_model import AnyModel, open_model, patch_embedder
+from earwitness.inference.embedder import SILENT
 from earwitness.inference.patch_runner import PatchRunner
 from earwitness.inference.tag_settings import TagSettings
-from earwitness.inference.tagger import ClipTally, PatchScores, Tagger
+from earwitness.inference.tagger import ClipTally, PatchScores, Tagger, is_silence
 from earwitness.inference.tagging import TagMaker
 from earwitness.labels import NO_LABELS, LabelSet
 from earwitness.listening.results import Embeddings, ScoredLabel, Tags, Timeline
@@ -287,6 +288,11 @@ class Listener:
 
         def clip(name: str, start: float | None, frames: FrameStream) -> Clip[Embeddings]:
             vectors: list[npt.NDArray[np.float32]] = []
+            loudest: list[float] = []
+
+            def take(patches: npt.NDArray[np.float16], outputs: npt.NDArray[np.float32]) -> None:
+                vectors.append(outputs)
+                loudest.append(float(patches.max()))
 
             def finish() -> Embeddings:
                 joined = np.concatenate(vectors)
@@ -297,7 +303,7 @@ class Listener:
                     seconds=seconds,
                     scored_seconds=min(seconds, covered),
                     num_patches=len(joined),
-                    warnings=frames.warnings,
+                    warnings=(*frames.warnings, *([SILENT] if is_silence(max(loudest), front_end) else [])),
                     is_padded=frames.is_padded,
                     hop_seconds=front_end.patch_hop_seconds,
                     patch_seconds=front_end.patch_seconds,
@@ -306,7 +312,7 @@ class Listener:
                     vectors=joined,
                 )
 
-            return Clip(frames=frames, take=lambda _, outputs: vectors.append(outputs), finish=finish)
+            return Clip(frames=frames, take=take, finish=finish)
 
         return _through(clip, asked, sample_rate_hz, runner=self._embedder, front_end=front_end)
 

@@ -18,11 +18,11 @@ class TimelineSettings:
     threshold: float | Literal["own"] = "own"
     """An event is heard where patches score at least this. own: the model's own thresholds, one for each label
     (`earwitness calibrate` fits them); 0.5 where it has none."""
-    keep_share: float = 1.0
+    keep_share: float = 0.7
     """It goes on, before and after, while they score at least this share of the threshold. 1: no such patience."""
-    min_seconds: float = 0.0
+    min_seconds: float = 0.5
     """Shorter events are left out."""
-    max_gap_seconds: float = 0.0
+    max_gap_seconds: float = 0.5
     """Gaps up to this between two events of a label are closed, before the shorter ones are left out."""
     labels: tuple[str, ...] = ()
     """Only these labels, by id or name; none named: all of them."""

@@ -84,7 +84,7 @@ def test_lanes_and_list_hold_what_the_service_hears(page: Any, service: Running,
         assert page.find_element("id", "hop-value").text == f"{hop:.2f} s"
         for threshold in (0.3, 0.5, 0.66):
             slide(page, "threshold", threshold)
-            asked = f"/v1/timeline?threshold={threshold}&hop_seconds={hop}&keep_share=1&min_seconds=0&max_gap_seconds=0"
+            asked = f"/v1/timeline?threshold={threshold}&hop_seconds={hop}"
             wanted = service.post(asked, sound.read_bytes()).json["events"]
             lanes = page.execute_script("return [...document.querySelectorAll('#lanes li')].map((l) => l.dataset.id)")
             assert sorted(lanes) == sorted({event["id"] for event in wanted})
@@ -165,10 +165,7 @@ def test_downloads_are_those_of_the_command_line(
     while not written.exists():
         assert time.monotonic() < deadline, list(downloads.iterdir())
         time.sleep(0.05)
-    run(
-        *("timeline", model, sound, "--threshold", 0.4, "--hop-seconds", 0.48, "--out", tmp_path / f"x.{form}"),
-        *("--keep-share", 1, "--min-seconds", 0, "--max-gap-seconds", 0),
-    )
+    run("timeline", model, sound, "--threshold", 0.4, "--out", tmp_path / f"x.{form}")
     assert written.read_text() == (tmp_path / f"x.{form}").read_text().replace(str(sound), sound.name)
 
 

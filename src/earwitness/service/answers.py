@@ -86,6 +86,7 @@ def timeline(
             tagger.model.thresholds_or(0.5) if own else np.full(len(tagger.model.label_set), settings.threshold)
         )
         values["picture"] = {
+            "rule": {name: getattr(settings, name) for name in ("keep_share", "min_seconds", "max_gap_seconds")},
             "spectrogram": spectrogram.to_dict(),
             "lanes": lanes(scores_path, tagger.model.label_set, thresholds, num_patches=heard.num_patches),
         }

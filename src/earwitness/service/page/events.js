@@ -1,24 +1,43 @@
 // From the scores of patches to events, by the rule of the service (inference/events.py): a patch's score belongs to
-// its middle, so each speaks for the hop about it, the first one for all before, the last one for all behind.
+// its middle, so each speaks for the hop about it, the first one for all before, the last one for all behind. An event
+// goes on while a share of the threshold is kept; short gaps are closed; what is then too short is left out.
 
-/** Runs of scores at or above a threshold: [{start, stop, peak}], in seconds. */
-export function heard(scores, threshold, { hop, patch, seconds }) {
+const SLACK_SECONDS = 1e-6;
+
+/** Events of one label: [{start, stop, peak}], in seconds. */
+export function heard(scores, threshold, { hop, patch, seconds, keepShare, minSeconds, maxGapSeconds }) {
+  const joined = [];
+  for (const event of runs(scores, threshold * keepShare, { hop, patch, seconds })) {
+    if (event.peak < threshold) continue;
+    const before = joined.at(-1);
+    if (before && event.start - before.stop <= maxGapSeconds + SLACK_SECONDS) {
+      before.stop = event.stop;
+      before.peak = Math.max(before.peak, event.peak);
+    } else {
+      joined.push(event);
+    }
+  }
+  return joined.filter((event) => event.stop - event.start >= minSeconds - SLACK_SECONDS);
+}
+
+/** Runs of scores at or above a limit. */
+function runs(scores, limit, { hop, patch, seconds }) {
   const margin = (patch - hop) / 2;
-  const events = [];
-  let event = null;
+  const found = [];
+  let run = null;
   for (let i = 0; i < scores.length; i++) {
-    if (scores[i] < threshold) {
-      event = null;
+    if (scores[i] < limit) {
+      run = null;
       continue;
     }
-    if (!event) {
-      event = { start: i === 0 ? 0 : i * hop + margin, stop: 0, peak: 0 };
-      events.push(event);
+    if (!run) {
+      run = { start: i === 0 ? 0 : i * hop + margin, stop: 0, peak: 0 };
+      found.push(run);
     }
-    event.stop = i === scores.length - 1 ? Math.min(i * hop + patch, seconds) : i * hop + patch - margin;
-    event.peak = Math.max(event.peak, scores[i]);
+    run.stop = i === scores.length - 1 ? Math.min(i * hop + patch, seconds) : i * hop + patch - margin;
+    run.peak = Math.max(run.peak, scores[i]);
   }
-  return events;
+  return found;
 }
 
 /** Numbers from base64, little-endian as they are on every machine with a browser. */

@@ -27,9 +27,12 @@ export class Timeline {
 
   /** Show what the service answered. */
   load(answer) {
-    const { spectrogram, lanes } = answer.picture;
+    const { spectrogram, lanes, rule } = answer.picture;
     this.seconds = answer.seconds;
-    this.timing = { hop: answer.hop_seconds, patch: answer.patch_seconds, seconds: answer.seconds };
+    this.timing = {
+      hop: answer.hop_seconds, patch: answer.patch_seconds, seconds: answer.seconds,
+      keepShare: rule.keep_share, minSeconds: rule.min_seconds, maxGapSeconds: rule.max_gap_seconds,
+    };
     this.all = lanes.map((lane) => ({ ...lane, scores: decoded(lane.scores, Float32Array) }));
     this.picture = painted(spectrogram);
     this.pictureSeconds = spectrogram.columns * spectrogram.column_seconds;
@@ -148,13 +151,16 @@ export class Timeline {
     const last = lane.scores.length - 1;
     const at = (seconds) => Math.min(Math.max(Math.floor((seconds - margin) / hop), 0), last);
     const end = Math.min(last * hop + patch, this.seconds);
+    let next = 0;
     for (let x = 0; x < width; x++) {
       const from = start + x * perPixel;
       if (from >= end) break;
       let peak = 0;
       for (let i = at(from), to = Math.max(i, at(from + perPixel - 1e-9)); i <= to; i++) peak = Math.max(peak, lane.scores[i]);
       const bar = Math.max(peak * height, 0.5);
-      (peak >= lane.limit ? found : faint).rect(x, height - bar, 1, bar);
+      while (next < lane.events.length && lane.events[next].stop <= from) next++;
+      const isHeard = next < lane.events.length && lane.events[next].start < from + perPixel;
+      (isHeard ? found : faint).rect(x, height - bar, 1, bar);
     }
     context.fillStyle = this.colours.faint;
     context.fill(faint);

@@ -1,5 +1,6 @@
 """Tasks in processes: every task has an outcome, whatever it does to its worker."""
 
+import concurrent.futures
 import contextlib
 import ctypes
 import os
@@ -14,7 +15,7 @@ import pytest
 
 from earwitness import parallel
 from earwitness.errors import EarwitnessError, NoAudioError, SettingsError, StoreError
-from earwitness.parallel import Failure, run_tasks
+from earwitness.parallel import CallPool, Failure, run_tasks
 
 
 def behave(task: str) -> str:
@@ -43,6 +44,8 @@ def behave(task: str) -> str:
             raise UnpicklableError(1, 2)
         case "disk":
             raise StoreError("the disk is full")
+        case "pid":
+            return str(os.getpid())
         case "environment":
             return os.environ.get(argument, "")
     return task
@@ -250,3 +253,34 @@ def _children(pid: int) -> list[int]:
         for thread in Path(f"/proc/{pid}/task").iterdir()
         for child in (thread / "children").read_text().split()
     ]
+
+
+def called(pool, task):
+    future = pool.start(task)
+    concurrent.futures.wait([future])
+    outcome = pool.outcome(task, future)
+    assert outcome.task == task
+    return outcome.failure or outcome.value
+
+
+def test_single_calls_fail_alone():
+    with CallPool(behave, workers=1, timeout_seconds=30.0, cpu_limit_seconds=1.0, memory_limit_bytes=2**28) as pool:
+        assert called(pool, "say a") == "say a"
+        for task, kind in (("segfault", "crash"), ("compute 9", "time_limit"), ("no_audio", "no_audio")):
+            assert called(pool, task).kind == kind
+            assert called(pool, "say b") == "say b"
+        assert called(pool, f"devour {2**30}").kind == "memory_limit"
+        with pytest.raises(StoreError, match="the disk is full"):
+            called(pool, "disk")
+
+
+def test_single_calls_go_on_after_a_worker_ended_idle():
+    with CallPool(behave, workers=1, timeout_seconds=30.0) as pool:
+        for _ in range(2):
+            os.kill(int(called(pool, "pid")), signal.SIGKILL)
+            time.sleep(0.5)
+            deadline = time.monotonic() + 20
+            while isinstance(outcome := called(pool, "say c"), Failure):  # it may be given to the dying one
+                assert outcome.kind == "crash"
+                assert time.monotonic() < deadline
+            assert outcome == "say c"

@@ -95,7 +95,7 @@ def main() -> None:
         tally = Tally()
         warm_up(port, samples)
         deadline = time.monotonic() + asked.seconds
-        memory: list[tuple[float, int]] = []
+        memory: list[tuple[int, int]] = []
         jobs: list[Callable[[], None]] = [
             *(partial(client, port, samples, n, deadline, tally) for n in range(asked.clients)),
             *(partial(slow_client, port, deadline, tally) for _ in range(4)),
@@ -240,19 +240,24 @@ def hostile_client(port: int, samples: Sequence[Sample], number: int, deadline: 
         time.sleep(0.5 if status == 503 else 0.1)
 
 
-def watch_memory(pid: int, deadline: float, memory: list[tuple[float, int]]) -> None:
+def watch_memory(pid: int, deadline: float, memory: list[tuple[int, int]]) -> None:
     """Bytes of the service and of its decoders, twice a second."""
     while time.monotonic() < deadline:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        total = 0
-        for each in (str(pid), *children):
-            with contextlib.suppress(OSError, IndexError):
-                total += int(Path(f"/proc/{each}/statm").read_text().split()[1]) * 4096
-        memory.append((time.monotonic(), total))
+        children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in read(task / "children").split()]
+        sizes = [int((read(Path(f"/proc/{each}/statm")) or "0 0").split()[1]) * 4096 for each in (pid, *children)]
+        memory.append((sizes[0], sum(sizes[1:])))
         time.sleep(0.5)
 
 
-def report(tally: Tally, memory: Sequence[tuple[float, int]], seconds: float, *, still_inside: int) -> None:
+def read(path: Path) -> str:
+    """Nothing where the process has ended."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def report(tally: Tally, memory: Sequence[tuple[int, int]], seconds: float, *, still_inside: int) -> None:
     print(
         f"answered {tally.counts['answered']} ({tally.counts['answered'] / seconds:.1f}/s), lost {tally.counts['lost']}"
     )
@@ -260,11 +265,10 @@ def report(tally: Tally, memory: Sequence[tuple[float, int]], seconds: float, *,
     for words, values in (("taken", tally.seconds), ("with waiting", tally.seconds_with_waiting)):
         p50, p95, p99 = np.percentile(values, [50, 95, 99])
         print(f"seconds, {words}: p50 {p50:.3f}, p95 {p95:.3f}, p99 {p99:.3f}, most {max(values):.3f}")
-    sizes = np.array([size for _, size in memory]) / 2**20
-    thirds = [part.mean() for part in np.array_split(sizes, 3)]
-    print(
-        "memory, MiB: mean of each third " + ", ".join(f"{mean:.0f}" for mean in thirds) + f", most {sizes.max():.0f}"
-    )
+    for words, column in (("the service", 0), ("its decoders", 1)):
+        sizes = np.array([sizes[column] for sizes in memory]) / 2**20
+        quarters = ", ".join(f"{part.mean():.0f}" for part in np.array_split(sizes, 4))
+        print(f"memory of {words}, MiB: mean of each quarter {quarters}, most {sizes.max():.0f}")
     print(f"uploads in the house at the end: {still_inside}")
     for what, count in sorted(tally.counts.items()):
         print(f"  {what}: {count}")

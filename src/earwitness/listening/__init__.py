@@ -1,7 +1,7 @@
 """What a trained model gives people: the object that `earwitness.load` makes, thousands of files tagged, timelines.
 
-**In Python.** `listener` is that object, `shared_batches` takes many inputs through the network together, `results` is
-what comes out of it.
+**In Python.** `listener` is that object, `sounds` what one may give it, `shared_batches` takes many of these through
+the network together, `results` is what comes out.
 
 **Timelines.** `timeline` turns patch scores at any hop into events by `timeline_settings`; `event_files` writes these
 as JSON, CSV and labels for Audacity, `captions` as WebVTT and SRT, `patch_score_files` what they were found in.

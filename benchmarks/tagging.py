@@ -5,10 +5,10 @@
     python benchmarks/tagging.py many [NUMBER]
 
 `rate`: the bare parts are decoding the folders with the same processes, frames thrown away, and the network over as
-many patches as they hold, in batches of 64, with nothing beside it. If nothing were lost between them, on processors that
-are all at work, tagging would take the sum of both: 1/(1/decode + 1/network). Aim: at least 90 % of it. Start-up of the
-decoding processes is part of both sides. Several rounds, taken in turn; beside the time on the wall stands that of the
-processors, which says what is lost on a machine that others use, too.
+many patches as they hold, in batches of 64, with nothing beside it. If nothing were lost between them, on processors
+that are all at work, tagging would take the sum of both: 1/(1/decode + 1/network). Aim: at least 90 % of it. Start-up
+of the decoding processes is part of both sides. Several rounds, taken in turn; beside the time on the wall stands that
+of the processors, which says what is lost on a machine that others use, too.
 
 `memory`: peak anonymous memory of the command with its decoding process, for 10 minutes and for 10 hours of AAC.
 
@@ -147,7 +147,7 @@ def measure_memory(model: Path, folder: Path) -> None:
     for path, copies in files.values():
         repeat_packets(folder / "original.mp4", path, copies=copies)
     print("| decoding | 10 min: peak MiB | 10 h: peak MiB | ratio | 10 h: seconds |\n|---|---|---|---|---|")
-    for title, options in (("in the process", []), ("--workers 1", ["--workers", "1"])):
+    for title, options in (("--workers 1", ["--workers", "1"]), ("in the process", [])):
         peaks, seconds = [], 0.0
         for path, _ in files.values():
             outputs = ["--out", str(folder / "tags.jsonl"), "--patch-scores", str(folder / "patches.csv"), *options]

@@ -13,17 +13,16 @@ rate (`audio.samples` says which arrays). The scores are those that `earwitness 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
-from io import TextIOBase
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from earwitness.audio.frames import FrameStream, media_frames
-from earwitness.audio.samples import Samples, samples_of
-from earwitness.audio.source import ByteRange, Source, source_name
+from earwitness.audio.samples import Samples
+from earwitness.audio.source import source_name
 from earwitness.errors import MediaError, SettingsError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.any_model import AnyModel, open_model, patch_embedder
@@ -35,13 +34,11 @@ from earwitness.inference.tagging import TagMaker
 from earwitness.labels import NO_LABELS, LabelSet
 from earwitness.listening.results import Embeddings, ScoredLabel, Tags, Timeline
 from earwitness.listening.shared_batches import Clip, in_shared_batches
+from earwitness.listening.sounds import Sound, source_of
 from earwitness.listening.timeline import TimelineMaker
 from earwitness.listening.timeline_settings import TimelineSettings, hop_frames
 
 Result = TypeVar("Result")
-
-Sound = Source | npt.NDArray[Any] | tuple[npt.NDArray[Any], float]
-"""What one listens to; a pair is an array of samples and its rate in Hz."""
 
 Failures = Literal["raise", "return"]
 """Of many inputs: raise the error of one that gives no sound, or put it in the place of the result and go on."""
@@ -332,7 +329,7 @@ def _through(
     def opened() -> Iterator[Clip[Result] | MediaError]:
         for sound, start, stop in asked:
             try:
-                source = _source(sound, sample_rate_hz)
+                source = source_of(sound, sample_rate_hz=sample_rate_hz)
                 name = source.name if isinstance(source, Samples) else source_name(source)
                 yield clip(
                     name, start, media_frames(source, front_end=front_end, start_seconds=start, stop_seconds=stop)
@@ -341,29 +338,6 @@ def _through(
                 yield error
 
     return in_shared_batches(opened(), runner=runner, front_end=front_end)
-
-
-def _source(sound: Any, sample_rate_hz: float | None) -> Any:
-    """What can be read, or what is wrong with it as one sentence."""
-    if isinstance(sound, tuple) and len(sound) == 2 and hasattr(sound[0], "__array__"):
-        return samples_of(sound[0], sample_rate_hz=sound[1])
-    if hasattr(sound, "__array__"):
-        return samples_of(sound, sample_rate_hz=sample_rate_hz)
-    if sample_rate_hz is not None:
-        raise SettingsError("sample_rate_hz is for arrays of samples; a file states its own rate")
-    if isinstance(sound, bytearray | memoryview):
-        return bytes(sound)
-    if isinstance(sound, TextIOBase):
-        raise SettingsError(
-            f"{getattr(sound, 'name', 'file object')}: the file is open as text; open it as binary, with 'rb'"
-        )
-    if isinstance(sound, str | PathLike | bytes | ByteRange) or hasattr(sound, "read"):
-        return sound
-    hint = "; numpy.asarray makes an array of it" if isinstance(sound, list | tuple) else ""
-    raise SettingsError(
-        "sound must be a path, a URL, bytes, a binary file object or an array of samples, not "
-        f"{type(sound).__name__}{hint}"
-    )
 
 
 def _only(results: Iterator[Result | MediaError]) -> Result:

@@ -159,7 +159,7 @@ def take_pictures(browser: Any, address: str, file: Path, folder: Path) -> None:
 
 def save(browser: Any, path: Path, width: int) -> None:
     """All of the page, in 128 colours."""
-    height = browser.execute_script("return document.documentElement.scrollHeight")
+    height = browser.execute_script("return Math.ceil(document.body.getBoundingClientRect().height)")
     dress(browser, width=width, height=min(height, 1_500))
     time.sleep(0.5)
     picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")

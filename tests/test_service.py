@@ -378,6 +378,14 @@ def test_errors_nobody_foresaw(service: Running, sound: Path, monkeypatch: pytes
     until(lambda: said.append(capsys.readouterr().err) or "secret words" in "".join(said))
 
 
+def test_what_takes_too_long_is_given_up(model: Path, sound: Path):
+    with running(model, decoders=1, answer_seconds=0.001) as service:
+        got = service.post("/v1/tag", sound.read_bytes())
+        assert (got.status, got.json["kind"], got.headers["retry-after"]) == (503, "too_late", "60")
+        assert got.problem.startswith("there was no answer within 0.001 s")
+        until(lambda: uploads_in_house(service) == 0)
+
+
 def test_the_end_finishes_or_refuses(model: Path, sound: Path):
     body = sound.read_bytes()
     with running(model, decoders=1) as service, service.connect() as half, service.connect() as whole:

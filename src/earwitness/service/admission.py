@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from earwitness.service.metrics import Metrics
-from earwitness.service.problems import busy, stopping
+from earwitness.service.problems import busy, stopping, too_late
 
 Answer = TypeVar("Answer")
 
@@ -21,9 +21,10 @@ _MEMORY = 0.9  # of the running mean of what an upload takes, at each upload
 class House:
     """Counts who is in. Whoever was let in is answered, or hears that the service stops."""
 
-    def __init__(self, *, max_uploads: int, metrics: Metrics) -> None:
-        """Open it."""
+    def __init__(self, *, max_uploads: int, answer_seconds: float, metrics: Metrics) -> None:
+        """Open it; see `ServiceSettings` for the limits."""
         self._max_uploads = max_uploads
+        self._answer_seconds = answer_seconds
         self._metrics = metrics
         self._usual_seconds = 1.0
         self._num_inside = 0
@@ -57,16 +58,18 @@ class House:
 
         Raises:
             ClientDisconnect: the client went away.
-            Problem: the service must end now.
+            Problem: the service must end now, or it takes too long.
         """
         task = asyncio.ensure_future(work)
         gone = asyncio.ensure_future(_gone(request))
         closed = asyncio.ensure_future(self.close.wait())
         try:
-            await asyncio.wait({task, gone, closed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, gone, closed}, timeout=self._answer_seconds, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise ClientDisconnect if gone.done() else stopping()
+            if gone.done():
+                raise ClientDisconnect
+            raise stopping() if closed.done() else too_late(self._answer_seconds)
         finally:
             for each in (task, gone, closed):
                 each.cancel()

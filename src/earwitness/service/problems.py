@@ -58,6 +58,16 @@ def busy(seconds: int) -> Problem:
     )
 
 
+def too_late(seconds: float) -> Problem:
+    """It was let in, and is given up."""
+    return Problem(
+        503,
+        f"there was no answer within {seconds:g} s: the file is long, or the service has much to do",
+        kind="too_late",
+        headers={"Retry-After": "60"},
+    )
+
+
 def stopping() -> Problem:
     """The service ends."""
     return Problem(503, "the service is being stopped; try again later", kind="stopping", headers={"Retry-After": "30"})

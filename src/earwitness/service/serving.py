@@ -60,7 +60,7 @@ def serve(
         model = open_model(model_path)
         metrics = Metrics()
         with Hearing(model, settings, metrics, device=device) as hearing:
-            house = House(max_uploads=settings.max_requests, metrics=metrics)
+            house = House(max_uploads=settings.max_requests, answer_seconds=settings.answer_seconds, metrics=metrics)
             app = make_app(hearing, house, metrics, settings, model_name=model_path.name)
             config = uvicorn.Config(
                 app,

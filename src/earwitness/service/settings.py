@@ -29,6 +29,8 @@ class ServiceSettings:
     """Processor time in which a file must be decoded."""
     decode_memory_mib: int = 1_024
     """Memory that decoding a file may take."""
+    answer_seconds: float = 900.0
+    """An upload that has arrived is given up when it has no answer by then."""
     max_requests: int = 32
     """Uploads in the house at a time, on their way or in work; further ones are told that the service is busy."""
     decoders: int = 2
@@ -42,7 +44,14 @@ class ServiceSettings:
         for name in ("max_requests", "decoders", "decode_memory_mib"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("max_megabytes", "max_minutes", "upload_seconds", "decode_seconds", "shutdown_seconds"):
+        for name in (
+            "max_megabytes",
+            "max_minutes",
+            "upload_seconds",
+            "decode_seconds",
+            "answer_seconds",
+            "shutdown_seconds",
+        ):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name):g} must be positive")
 

@@ -31,7 +31,7 @@ from earwitness.service.settings import ServiceSettings
 from earwitness.store.read import Store
 from in_process import run
 from made_media import encode, sweep, wav
-from made_models import untrained
+from made_models import deciding, untrained
 from media_bombs import silent_flac
 from running_service import Running, running
 
@@ -67,6 +67,32 @@ def test_tags_are_those_of_the_command_line(service: Running, model: Path, sound
         got = service.post(f"/v1/tag?name={sound.name}{parameters}", sound.read_bytes())
         assert got.status == 200
         assert got.json == {**wanted, "media": sound.name}
+
+
+def test_models_with_calibration_and_thresholds(made_store: Store, sound: Path, tmp_path: Path):
+    path = tmp_path / "deciding.safetensors"
+    save_model(deciding(made_store), path)
+    wanted = json.loads(run("tag", path, sound, "--json").stdout)
+    assert wanted["is_calibrated"]
+    assert wanted["has_own_thresholds"]
+    run("timeline", path, sound, "--out", tmp_path / "events.json")
+    with running(path, decoders=1) as service:
+        assert service.post(f"/v1/tag?name={sound.name}", sound.read_bytes()).json == {**wanted, "media": sound.name}
+        got = service.post("/v1/timeline?picture=true", sound.read_bytes()).json
+        assert got["events"] == json.loads((tmp_path / "events.json").read_text())["events"]
+        thresholds = [lane["threshold"] for lane in sorted(got["picture"]["lanes"], key=lambda lane: lane["id"])]
+        assert thresholds == pytest.approx([0.3, 0.45, 2.0])
+        assert service.get("/v1/labels").json["own_thresholds"] == pytest.approx([0.3, 0.45, 2.0])
+
+
+def test_exported_models(model: Path, sound: Path, tmp_path: Path):
+    run("export", model, tmp_path / "model.onnx", "--embeddings")
+    wanted = json.loads(run("tag", model, sound, "--json").stdout)
+    with running(tmp_path / "model.onnx", decoders=1) as service:
+        got = service.post("/v1/tag", sound.read_bytes()).json
+        scores = {tag["id"]: tag["score"] for tag in wanted["tags"]}
+        assert {tag["id"]: tag["score"] for tag in got["tags"]} == pytest.approx(scores, abs=1e-5)
+        assert service.post("/v1/embed", sound.read_bytes()).status == 200
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "txt", "vtt", "srt"])
@@ -210,6 +236,7 @@ def test_hostile_names(service: Running, name: str, shown: str | None):
         ("POST", "/v1/timeline?threshold=high", 400, "threshold='high': "),
         ("POST", "/v1/timeline?hop_seconds=0.005", 400, "hop_seconds=0.005 must be a multiple"),
         ("POST", "/v1/timeline?format=docx", 400, "format='docx': "),
+        ("POST", "/v1/timeline?format=vtt&picture=1", 400, "picture=true goes with format=json, not vtt"),
         ("POST", "/v1/embed?hop_seconds=inf", 400, "hop_seconds=inf must be a multiple"),
     ],
 )

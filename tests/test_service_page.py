@@ -14,7 +14,7 @@ from earwitness.models.model_file import save_model
 from earwitness.store.read import Store
 from in_process import run
 from made_media import encode, sweep
-from made_models import untrained
+from made_models import deciding, untrained
 from page_browser import SETTLED, barriers, choose, chromium, dress, open_page, slide, wait_for
 from running_service import Running, running
 
@@ -167,6 +167,23 @@ def test_downloads_are_those_of_the_command_line(
         time.sleep(0.05)
     run("timeline", model, sound, "--threshold", 0.4, "--out", tmp_path / f"x.{form}")
     assert written.read_text() == (tmp_path / f"x.{form}").read_text().replace(str(sound), sound.name)
+
+
+def test_the_models_own_thresholds(browser: Any, made_store: Store, sound: Path, tmp_path: Path) -> None:
+    save_model(deciding(made_store), tmp_path / "deciding.safetensors")
+    with running(tmp_path / "deciding.safetensors", decoders=1) as service:
+        open_page(browser, service.address)
+        choose(browser, sound)
+        own = browser.find_element("id", "own")
+        assert own.is_selected()
+        assert not browser.find_element("id", "threshold").is_enabled()
+        wanted = service.post("/v1/timeline", sound.read_bytes()).json["events"]
+        assert len(rows(browser)) == len(wanted) > 0
+        assert barriers(browser) == []
+        own.click()
+        slide(browser, "threshold", 0.02)
+        assert len(browser.find_elements("css selector", "#lanes li")) == 3
+    assert browser.get_log("browser") == []
 
 
 def test_dropped_files_and_things_that_are_none(page: Any, service: Running) -> None:

@@ -140,6 +140,8 @@ def _add_uploads(app: FastAPI, hearing: Hearing, house: House, settings: Service
             max_gap_seconds=asked.max_gap_seconds,
         )
         hop = hop_frames(asked.hop_seconds, front_end)
+        if asked.picture and asked.format != "json":
+            raise Problem(400, f"picture=true goes with format=json, not {asked.format}")
 
         def work(sound: Sound) -> bytes:
             return answers.timeline(sound, hearing.tagger, chosen, form=asked.format, with_picture=asked.picture)

@@ -274,6 +274,11 @@ def test_single_calls_fail_alone():
             called(pool, "disk")
 
 
+def test_single_calls_move_to_fresh_workers():
+    with CallPool(behave, workers=1, timeout_seconds=30.0, calls_per_worker=2) as pool:
+        assert len({called(pool, "pid") for _ in range(6)}) == 3
+
+
 def test_single_calls_go_on_after_a_worker_ended_idle():
     with CallPool(behave, workers=1, timeout_seconds=30.0) as pool:
         for _ in range(2):

@@ -156,8 +156,12 @@ class CallPool(Generic[Task, Value]):
         timeout_seconds: float,
         cpu_limit_seconds: float | None = None,
         memory_limit_bytes: int | None = DEFAULT_MEMORY_LIMIT_BYTES,
+        calls_per_worker: int = 0,
     ) -> None:
-        """See `run_tasks`. No process is started before the first call."""
+        """See `run_tasks`. After `calls_per_worker` calls another process takes a worker's place; 0: never. No process
+        is started before the first call.
+        """
+        self._calls_per_worker = calls_per_worker
         self._function = function
         self._workers = workers
         self._limits = TimeLimits(timeout_seconds, cpu_limit_seconds)
@@ -194,7 +198,7 @@ class CallPool(Generic[Task, Value]):
         return Outcome(task, value, failure)
 
     def _new_pool(self) -> "_Pool":
-        return _Pool(self._workers, self._worker_arguments)
+        return _Pool(self._workers, self._worker_arguments, tasks_per_worker=self._calls_per_worker)
 
 
 class _LastingLocks(SpawnContext):
@@ -214,10 +218,11 @@ class _LastingLocks(SpawnContext):
 class _Pool:
     """A pebble pool that hands finished futures over in the order in which they finish."""
 
-    def __init__(self, workers: int, worker_arguments: tuple[Any, ...]) -> None:
+    def __init__(self, workers: int, worker_arguments: tuple[Any, ...], *, tasks_per_worker: int = 0) -> None:
         self._done: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
         self._pool = ProcessPool(
             max_workers=workers,
+            max_tasks=tasks_per_worker,
             initializer=start_worker,
             initargs=worker_arguments,
             context=_LastingLocks(),

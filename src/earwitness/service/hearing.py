@@ -27,6 +27,10 @@ from earwitness.service.uploads import Upload
 
 Answer = TypeVar("Answer")
 
+_FILES_PER_DECODER = 500
+"""Then a fresh process takes over: FFmpeg and PyAV lose some memory with each file that fails (1.8 kB, measured on the
+media collection; nothing with those that do not)."""
+
 
 class AbandonedError(Exception):
     """Nobody waits for this any more."""
@@ -77,6 +81,7 @@ class Hearing:
             timeout_seconds=2 * settings.decode_seconds,
             cpu_limit_seconds=settings.decode_seconds,
             memory_limit_bytes=settings.decode_memory_mib * 2**20,
+            calls_per_worker=_FILES_PER_DECODER,
         )
         self._decoders = asyncio.Semaphore(settings.decoders)
         self._listener = ThreadPoolExecutor(1, thread_name_prefix="model")

@@ -134,6 +134,11 @@ def reliability(scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64],
     return Reliability(counts, sums, np.bincount(positive_bins, minlength=bins))
 
 
+def are_probabilities(scores: npt.NDArray[Any]) -> bool:
+    """Whether scores are floats in [0, 1]; there is at least one."""
+    return bool(scores.dtype.kind == "f" and scores.min() >= 0 and scores.max() <= 1)
+
+
 def calibration_error(scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64], *, bins: int = 15) -> float:
     """Expected calibration error of one label; arguments and errors as for `reliability`."""
     return reliability(scores, positive_clips, bins=bins).calibration_error

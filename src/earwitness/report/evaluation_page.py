@@ -64,7 +64,7 @@ _LISTED_CONFUSIONS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class _Card:
-    """A headline measure."""
+    """A headline measure; its bars go from 0 to 1 on all cards."""
 
     name: str
     explanation: str
@@ -72,12 +72,6 @@ class _Card:
     interval: Interval | None
     baseline: float | None
     chance: float | None
-
-    @property
-    def whole(self) -> float:
-        """What a full bar is."""
-        ends = [self.value, self.baseline, self.chance, self.interval.high if self.interval else None]
-        return max(1e-9, *(end for end in ends if end is not None and math.isfinite(end)))
 
 
 @dataclass(frozen=True, kw_only=True)

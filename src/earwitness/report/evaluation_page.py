@@ -318,9 +318,9 @@ def _reliability_words(look: CloserLook | None) -> str:
     return (
         "All scores of all labels, by their height: a dot is how many of the scores about there are true. On the "
         "dashed line a score is a probability: of the clips scored 0.7, seven in ten have the label. Below it, scores "
-        "claim too much, above it too little. Upright bands are 95 % intervals (Wilson's). The bars count the scores, on "
-        "a logarithmic scale. The calibration "
-        f"error of all pairs pooled is {look.reliability.calibration_error:.4f}. "
+        "claim too much, above it too little. Upright bands are 95 % intervals (Wilson's). The bars count the "
+        "scores, on a logarithmic scale. The calibration error "
+        f"of all pairs pooled is {look.reliability.calibration_error:.4f}. "
         "`earwitness calibrate` makes scores probabilities and finds thresholds."
     )
 

@@ -190,7 +190,7 @@ def _write_tfrecord(out: Path, written: Written, label_set: LabelSet, shards: in
     clips = list(written.clips())
     paths = [out] if shards == 1 else [out.with_stem(f"{out.stem}-{n:05d}-of-{shards:05d}") for n in range(shards)]
     borders = np.linspace(0, len(clips), shards + 1).astype(int).tolist()
-    for path, first, stop in zip(paths, borders, borders[1:], strict=True):
+    for path, first, stop in zip(paths, borders[:-1], borders[1:], strict=True):
         write_embedded_clips(path, (_record(clip, names, written, label_set) for clip, names in clips[first:stop]))
     if label_set == NO_LABELS:
         return paths

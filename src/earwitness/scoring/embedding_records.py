@@ -173,10 +173,10 @@ def _require_once(clip_ids: Sequence[str], files: Sequence[Path]) -> None:
 def _require_whitening(vggish: Model) -> None:
     is_whitened, size = vggish.architecture.arguments.get("whiten", False), vggish.network.embedding_size
     if vggish.architecture.name != "vggish" or not is_whitened or size != EMBEDDING_SIZE:
+        whitened = "" if is_whitened else ", not whitened,"
         raise ModelError(
-            f"a {vggish.architecture.name} that gives {size} numbers{'' if is_whitened else ', not whitened,'} does not "
-            "make such embeddings; it takes VGGish as "
-            "published, with its whitening: earwitness import vggish_model.ckpt --pca vggish_pca_params.npz"
+            f"a {vggish.architecture.name} that gives {size} numbers{whitened} does not make such embeddings; it takes "
+            "VGGish as published, with its whitening: earwitness import vggish_model.ckpt --pca vggish_pca_params.npz"
         )
 
 

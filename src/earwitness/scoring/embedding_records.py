@@ -176,7 +176,8 @@ def _require_whitening(vggish: Model) -> None:
         whitened = "" if is_whitened else ", not whitened,"
         raise ModelError(
             f"a {vggish.architecture.name} that gives {size} numbers{whitened} does not make such embeddings; it takes "
-            "VGGish as published, with its whitening: earwitness import vggish_model.ckpt --as vggish --pca vggish_pca_params.npz"
+            "VGGish as published, with its whitening: earwitness import vggish_model.ckpt --as vggish "
+            "--pca vggish_pca_params.npz"
         )
 
 

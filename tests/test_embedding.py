@@ -297,9 +297,10 @@ def test_interrupted_work_goes_on(model_path: Path, made_sounds: MadeSounds, tmp
     assert not folder.exists()
 
 
-def test_bad_words(model_path: Path, media: Path, made_store: Store, tmp_path: Path, data_dir: Path) -> None:
+def test_bad_words(model_path: Path, media: Path, made_store: Store, tmp_path: Path) -> None:
     good, out = media / "good.wav", tmp_path / "o"
-    pca = data_dir / "reference" / "vggish_pca_params.npz"
+    pca = tmp_path / "pca.npz"
+    np.savez(pca, pca_eigen_vectors=np.eye(128), pca_means=np.zeros(128))
     refused("embed", model_path, good, saying="1 names are given after the model; name what to embed")
     refused("embed", model_path, good, media / "new.wav", saying="the last name says where embeddings go")
     refused("embed", model_path, good, f"{out}.csv", saying="embeddings are not written so; it is a folder, or ends in")

@@ -38,7 +38,7 @@ from earwitness.store.files import replacing_npy
 Form = Literal["parquet", "npy", "tfrecord", "folder"]
 
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".npy": "npy", ".tfrecord": "tfrecord"}
-_OTHER_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".npz", ".h5", ".pt", ".safetensors", ".onnx", ".txt"})
+_OTHER_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".npz", ".h5", ".pt", ".txt", ".tfrecords"})
 _GROUP_ROWS = 1 << 14
 
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.uint8]

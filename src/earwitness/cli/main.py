@@ -29,6 +29,7 @@ from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
 from earwitness.cli.pull import Pull
 from earwitness.cli.recipe_option import recipe_asked_for
+from earwitness.cli.records import Records
 from earwitness.cli.score import Score
 from earwitness.cli.store import StoreCare
 from earwitness.cli.subset import Subset
@@ -37,7 +38,7 @@ from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score", "pull"})
+_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score", "pull", "embed"})
 
 
 def command_line(arguments: Sequence[str]) -> Any:
@@ -61,6 +62,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Tag, subcommand("tag")]
         | Annotated[Embed, subcommand("embed")]
+        | Annotated[Records, subcommand("records")]
         | Annotated[Export, subcommand("export")]
         | Annotated[Models, subcommand("models")]
         | Annotated[Pull, subcommand("pull")]

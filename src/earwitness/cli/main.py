@@ -35,6 +35,7 @@ from earwitness.cli.store import StoreCare
 from earwitness.cli.subset import Subset
 from earwitness.cli.synth import Synth
 from earwitness.cli.tag import Tag
+from earwitness.cli.timeline import Timeline
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
@@ -61,6 +62,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Tag, subcommand("tag")]
+        | Annotated[Timeline, subcommand("timeline")]
         | Annotated[Embed, subcommand("embed")]
         | Annotated[Records, subcommand("records")]
         | Annotated[Export, subcommand("export")]

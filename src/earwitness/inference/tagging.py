@@ -65,7 +65,11 @@ class TagMaker:
         if self._has_own_thresholds:
             threshold = model.thresholds_or(_USUAL_THRESHOLD)
             self._least = np.maximum(threshold, settings.min_score)
-        self._finder = EventFinder(threshold=threshold, patch_seconds=model.front_end.patch_seconds)
+        self._finder = EventFinder(
+            threshold=threshold,
+            patch_seconds=model.front_end.patch_seconds,
+            hop_seconds=model.front_end.patch_hop_seconds,
+        )
         self._events: list[Event] = []
 
     def take(self, patches: PatchScores) -> None:

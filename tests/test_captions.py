@@ -114,16 +114,14 @@ def test_captions_never_overlap_and_show_what_sounds(rows: list[tuple[str, int, 
     shown = captions(events)
     for one, other in pairwise(shown):
         assert one.start_ms < one.stop_ms <= other.start_ms < other.stop_ms
-    for number in range(0, 12_000, 50):
-        lines = {line for c in shown if c.start_ms <= number < c.stop_ms for line in c.lines}
-        sounding = {
-            f"[{' '.join(e.name.split())}]" for e in events if e.start_seconds * 1000 <= number < e.stop_seconds * 1000
-        }
-        lately = {
-            f"[{' '.join(e.name.split())}]"
-            for e in events
-            if e.start_seconds <= number / 1000 < max(e.stop_seconds, e.start_seconds + LEAST_SECONDS)
-        }
+    spans = [
+        (f"[{' '.join(e.name.split())}]", round(e.start_seconds * 1000), round(e.stop_seconds * 1000)) for e in events
+    ]
+    least = round(LEAST_SECONDS * 1000)
+    for time in range(0, 32_000, 50):
+        lines = {line for c in shown if c.start_ms <= time < c.stop_ms for line in c.lines}
+        sounding = {line for line, start, stop in spans if start <= time < stop}
+        lately = {line for line, start, stop in spans if start <= time < max(stop, start + least)}
         assert sounding <= lines <= lately
     text = webvtt(events)
     assert len(re.findall("-->", text)) == len(shown) == len(re.findall("-->", srt(events)))

@@ -99,7 +99,8 @@ def main() -> None:
     except EarwitnessError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        again = "; the same command goes on from there" if arguments[:1] and arguments[0] in _RESUMABLE else ""
+        is_resumable = arguments[0] in _RESUMABLE or (arguments[0] == "tag" and "--out" in arguments)
+        again = "; the same command goes on from there" if is_resumable else ""
         print(f"\nearwitness: stopped{again}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, `head` for example, has gone

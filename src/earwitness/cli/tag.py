@@ -148,6 +148,8 @@ class Tag:
                     output=self._output(),
                 )
         if recorder is not None and self.plot is not None and not progress.num_failed:
+            if progress.num_resumed:
+                raise SettingsError(f"{self.plot}: not drawn, for the file was tagged before; give the command again")
             [given] = inputs.rows
             title = Path(given.media).name
             recorder.draw(self.plot, front_end=model.front_end, names=model.label_set.names, title=title)
@@ -181,8 +183,8 @@ class Tag:
             settings=self.settings,
             limits=self.limits,
             has_all_scores=self.all_scores,
-            on_frames=recorder.push_frames if recorder is not None else None,
-            on_patches=(lambda patches: recorder.push_scores(patches.start_seconds, patches.scores))
+            draw_frames=recorder.push_frames if recorder is not None else None,
+            draw_patches=(lambda patches: recorder.push_scores(patches.start_seconds, patches.scores))
             if recorder is not None
             else None,
         )

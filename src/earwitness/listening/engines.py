@@ -39,10 +39,10 @@ def local_engine(
     settings: TagSettings,
     limits: DecodeLimits,
     has_all_scores: bool = False,
-    on_frames: Callable[[npt.NDArray[Any]], None] | None = None,
-    on_patches: Callable[[PatchScores], None] | None = None,
+    draw_frames: Callable[[npt.NDArray[Any]], None] | None = None,
+    draw_patches: Callable[[PatchScores], None] | None = None,
 ) -> Engine:
-    """This machine. `on_frames` and `on_patches` are for the picture of a single input, which is decoded here."""
+    """This machine. `draw_frames` and `draw_patches` are for the picture of a single input, which is decoded here."""
 
     def rows(
         inputs: Iterable[Numbered],
@@ -54,24 +54,23 @@ def local_engine(
             tagger=tagger,
             settings=settings,
             has_all_scores=has_all_scores,
-            on_patches=_both(on_patches, for_picture),
+            on_patches=_both(on_patches, draw_patches),
         )
-        if on_frames is not None or (num_inputs < FEW and limits.workers is None):
-            yield from tag_here(hearing, inputs, on_frames=on_frames)
+        if draw_frames is not None or (num_inputs < FEW and limits.workers is None):
+            yield from tag_here(hearing, inputs, on_frames=draw_frames)
             return
         with _folder(spool_folder) as folder:
             yield from tag_in_parallel(hearing, inputs, limits=limits, spool_folder=folder)
 
-    for_picture = on_patches
     return rows
 
 
-def _both(keep: OnPatches | None, for_picture: Callable[[PatchScores], None] | None) -> OnPatches | None:
-    if for_picture is None:
+def _both(keep: OnPatches | None, draw: Callable[[PatchScores], None] | None) -> OnPatches | None:
+    if draw is None:
         return keep
 
     def take(number: int, media: str, patches: PatchScores) -> None:
-        for_picture(patches)
+        draw(patches)
         if keep is not None:
             keep(number, media, patches)
 

@@ -29,6 +29,7 @@ from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
 from earwitness.cli.pull import Pull
 from earwitness.cli.recipe_option import recipe_asked_for
+from earwitness.cli.records import Records
 from earwitness.cli.score import Score
 from earwitness.cli.serve import Serve
 from earwitness.cli.store import StoreCare
@@ -39,7 +40,7 @@ from earwitness.cli.timeline import Timeline
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score", "pull"})
+_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score", "pull", "embed"})
 
 
 def command_line(arguments: Sequence[str]) -> Any:
@@ -65,6 +66,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Timeline, subcommand("timeline")]
         | Annotated[Serve, subcommand("serve")]
         | Annotated[Embed, subcommand("embed")]
+        | Annotated[Records, subcommand("records")]
         | Annotated[Export, subcommand("export")]
         | Annotated[Models, subcommand("models")]
         | Annotated[Pull, subcommand("pull")]

@@ -29,7 +29,8 @@ class TextOutput:
         for tag in row["tags"]:
             print(f"  {tag['score']:6.3f}  {tag['label']}")
         if row["has_own_thresholds"] and not row["tags"]:
-            print("  no label reaches its own threshold; --threshold 0.5 shows the best ones all the same")
+            over = " over the whole file, only for a time" if row.get("events") else ""
+            print(f"  no label reaches its own threshold{over}; --threshold 0.5 shows the best ones all the same")
         for event in row.get("events", ()):
             span = f"{clock(event['start_seconds'])} - {clock(event['stop_seconds'])}"
             print(f"  {span:>19}  {event['label']} (up to {event['peak_score']:.3f})")

@@ -268,7 +268,7 @@ def _fitted(spool: EmbeddingSpool, *, size: int | None, model: AnyModel, per: Pe
 
 
 def _beside(form: Form, out: Path, suffix: str) -> Path:
-    return out / suffix.removeprefix(".") if form == "folder" else out.with_name(out.stem + suffix)
+    return out / suffix.removeprefix(".") if form == "folder" else out.with_name(out.name + suffix)
 
 
 def _finished(form: Form, out: Path, made: dict[str, Any]) -> MediaSummary | None:

@@ -1,14 +1,14 @@
 """Embeddings as files: what the name's suffix asks for.
 
     OUT.parquet        a row each: clip_id, media, start_seconds, stop_seconds, embedding (a list of fixed length)
-    OUT.npy            float32 or uint8 [rows, size], and OUT.rows.parquet with the other columns, row for row
+    OUT.npy            float32 or uint8 [rows, size], and OUT.npy.rows.parquet with the other columns, row for row
     OUT.tfrecord       Audio Set's layout, 8 bits: a record a clip (see `datasets.audioset_embeddings`), and
-                       OUT.labels.csv, which says what its label numbers mean; with shards OUT-00000-of-00004.tfrecord
+                       OUT.tfrecord.labels.csv, which says what its label numbers mean. With shards,
+                       OUT-00000-of-00004.tfrecord and so on
     OUT (a folder)     what `train` learns from; see `embedding_folder`
 
-Beside files lies OUT.made.json, put in place last: which model and settings made them, and what it came to.
-OUT.failures.csv is there where clips failed. In these names, OUT is without its suffix. Clips stand in the order of
-the manifest, rows in that of time.
+Beside OUT lies OUT.made.json, put in place last: which model and settings made it, and what it came to.
+OUT.failures.csv is there where clips failed. Clips stand in the order of the manifest, rows in that of time.
 """
 
 import csv
@@ -38,7 +38,7 @@ from earwitness.store.files import replacing_npy
 Form = Literal["parquet", "npy", "tfrecord", "folder"]
 
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".npy": "npy", ".tfrecord": "tfrecord"}
-_OTHER_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".npz", ".h5", ".pt", ".safetensors", ".onnx", ".txt"})
+_OTHER_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".npz", ".h5", ".pt", ".txt", ".tfrecords"})
 _GROUP_ROWS = 1 << 14
 
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
@@ -130,7 +130,7 @@ def write_files(
     if form == "parquet":
         _write_parquet(out, written, about)
         return [out]
-    rows_path = out.with_suffix(".rows.parquet")
+    rows_path = out.with_name(f"{out.name}.rows.parquet")
     size = written.finish.size_of(written.spool.embedding_size)
     dtype = "|u1" if written.finish.quantised else "<f4"
     with replacing_npy(out, dtype=dtype, row_shape=(size,)) as append:
@@ -190,11 +190,11 @@ def _write_tfrecord(out: Path, written: Written, label_set: LabelSet, shards: in
     clips = list(written.clips())
     paths = [out] if shards == 1 else [out.with_stem(f"{out.stem}-{n:05d}-of-{shards:05d}") for n in range(shards)]
     borders = np.linspace(0, len(clips), shards + 1).astype(int).tolist()
-    for path, first, stop in zip(paths, borders, borders[1:], strict=True):
+    for path, first, stop in zip(paths, borders[:-1], borders[1:], strict=True):
         write_embedded_clips(path, (_record(clip, names, written, label_set) for clip, names in clips[first:stop]))
     if label_set == NO_LABELS:
         return paths
-    labels_path = out.with_suffix(".labels.csv")
+    labels_path = out.with_name(f"{out.name}.labels.csv")
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(["index", "mid", "display_name"])

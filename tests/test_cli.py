@@ -192,9 +192,7 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
     assert [row["status"] for row in rows] == ["ok", "failed", "failed", "ok"]
     assert [row["media"] for row in rows] == list(map(str, files))
     scores = [[tag["score"] for tag in row["tags"]] for row in (rows[0], rows[3])]
-    assert scores[0] == pytest.approx(scores[1], abs=1e-6), (
-        "same file, same scores, but for rounding: a batch is shared"
-    )
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6), "but for rounding: they share a batch"
     assert rows[1]["kind"] == "undecodable"
     assert "2 of 4 files gave no sound" in result.stderr
     heard = [event for event in rows[0]["events"] if event["label"] == "tone"]

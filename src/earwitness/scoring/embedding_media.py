@@ -228,14 +228,14 @@ def _embedded(
         return
     sounds = sounds_of(clips, but_for=frozenset(spool.clips))
     limits = replace(limits, workers=min(limits.workers or usable_cpus(), len(clips)))
-    stream = decoded(sounds, front_end=embedder.front_end, limits=limits, spool_folder=spool.frames_folder)
-    with closing(stream):
-        for sound, frames in stream:
+    arriving = decoded(sounds, front_end=embedder.front_end, limits=limits, spool_folder=spool.frames_folder)
+    with closing(arriving):
+        for sound, frames in arriving:
             if isinstance(frames, Failure):
                 spool.fail(sound.key, frames.kind, frames.message)
             else:
-                of_clip = embedder.embed_frames(frames, start_seconds=sound.start_seconds)
-                spool.add(sound.key, of_clip, embedding_rows(of_clip, per=per))
+                stream = embedder.embed_frames(frames, start_seconds=sound.start_seconds)
+                spool.add(sound.key, stream, embedding_rows(stream, per=per))
             yield len(spool.clips)
 
 

@@ -225,7 +225,7 @@ class EmbeddingSpool:
 
 def _write(file: BinaryIO, array: npt.NDArray[Any]) -> None:
     """All of it: one call may write a part, as where the disk is full, and say so by the number of bytes alone."""
-    remaining = memoryview(array.reshape(-1).view(np.uint8))
+    remaining = array.reshape(-1).view(np.uint8).data
     while remaining:
         remaining = remaining[file.write(remaining) :]
 

@@ -21,6 +21,7 @@ import pytest
 import torch
 from scipy.io import wavfile
 
+from earwitness.audio.decoding_pool import temporary_spool_folder
 from earwitness.cli.main import main
 from earwitness.errors import SettingsError
 from earwitness.files import locked
@@ -50,7 +51,7 @@ class Said:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """What it printed as JSON Lines."""
-        return [json.loads(line) for line in self.stdout.splitlines()]
+        return [json.loads(line) for line in self.stdout.split("\n")[:-1]]
 
 
 def tag(*arguments: object, status: int = 0, stdin: bytes = b"") -> Said:
@@ -303,6 +304,20 @@ def test_hostile_and_slow_files_cost_nobody_else(model: Path, sounds: Path, tmp_
     rows = tag(model, tmp_path / "long.wav", sounds / "short/00.wav", *options, status=1).rows
     assert rows[0]["kind"] == "time_limit"
     assert rows[1]["status"] == "ok"
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("spool-left", "spool-busy", "other"):
+        (tmp_path / f"earwitness-{name}").mkdir()
+        (tmp_path / f"earwitness-{name}/.lock").touch()
+    with locked(tmp_path / "earwitness-spool-busy", busy=None), temporary_spool_folder() as folder:
+        (folder / "frames").touch()
+        with temporary_spool_folder() as another:
+            assert folder.is_dir()
+            names = {path.name for path in tmp_path.iterdir()}
+        assert names == {folder.name, another.name, "earwitness-spool-busy", "earwitness-other"}
+    assert not folder.exists()
 
 
 def test_bad_words(model: Path, sounds: Path, tmp_path: Path) -> None:

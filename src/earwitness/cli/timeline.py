@@ -3,7 +3,6 @@
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
@@ -88,18 +87,18 @@ class Timeline:
         self, files: "Sequence[str]", tagger: "Tagger", maker: "TimelineMaker", places: "Places"
     ) -> "Iterator[tuple[int, HeardEvents | Failure]]":
         """Listen to the files as they are decoded, by processes of their own; give what came of them in their order."""
-        from earwitness.audio.decoding_pool import Sound, decoded
+        from earwitness.audio.decoding_pool import Sound, decoded, temporary_spool_folder
         from earwitness.parallel import Failure, usable_cpus
 
         limits = replace(self.limits, workers=min(self.limits.workers or usable_cpus(), len(files)))
         early: dict[int, HeardEvents | Failure] = {}
         next_number = 0
-        with TemporaryDirectory(prefix="earwitness-") as folder:
+        with temporary_spool_folder() as folder:
             stream = decoded(
                 (Sound(number, file) for number, file in enumerate(files)),
                 front_end=tagger.front_end(maker.patch_hop_frames),
                 limits=limits,
-                spool_folder=Path(folder),
+                spool_folder=folder,
             )
             with closing(stream):
                 for sound, frames in stream:

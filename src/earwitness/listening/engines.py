@@ -1,10 +1,9 @@
 """Who makes the rows: this machine, in one process or several, or a Ray cluster."""
 
-import contextlib
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from earwitness.audio.decode_limits import DecodeLimits
+from earwitness.audio.decoding_pool import temporary_spool_folder
 from earwitness.inference.any_model import AnyModel
 from earwitness.inference.tag_settings import TagSettings
 from earwitness.inference.tagger import PatchScores, Tagger
@@ -52,7 +52,7 @@ def local_engine(
             on_patches=_both(on_patches, draw_patches),
             on_frames=draw_frames,
         )
-        with _folder(spool_folder) as folder:
+        with temporary_spool_folder() if spool_folder is None else nullcontext(spool_folder) as folder:
             yield from tag_in_parallel(hearing, inputs, limits=limits, spool_folder=folder)
 
     return rows
@@ -68,12 +68,3 @@ def _both(keep: OnPatches | None, draw: Callable[[PatchScores], None] | None) ->
             keep(number, media, patches)
 
     return take
-
-
-@contextlib.contextmanager
-def _folder(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="earwitness-") as name:
-        yield Path(name)

@@ -227,7 +227,7 @@ def _embedded(
                     yield len(spool.clips)
         return
     sounds = sounds_of(clips, but_for=frozenset(spool.clips))
-    limits = replace(limits, workers=min(limits.workers or usable_cpus(), len(clips)))
+    limits = replace(limits, workers=min(limits.workers or usable_cpus(), max(1, len(clips))))
     arriving = decoded(sounds, front_end=embedder.front_end, limits=limits, spool_folder=spool.frames_folder)
     with closing(arriving):
         for sound, frames in arriving:

@@ -1,9 +1,11 @@
 """`embed` of media, in all its forms: against the store, against the network by hand, and with bad files."""
 
+import io
 import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +30,7 @@ from earwitness.labels import NO_LABELS, LabelSet
 from earwitness.manifest import write_manifest
 from earwitness.models.description import Architecture
 from earwitness.models.model_file import Model, load_model, save_model
-from earwitness.scoring import embedding_records
+from earwitness.scoring import embedding_records, embedding_spool
 from earwitness.scoring.embedding_clips import manifest_of_sources
 from earwitness.scoring.embedding_media import embed_clips
 from earwitness.store.read import Store
@@ -287,14 +289,35 @@ def test_interrupted_work_goes_on(model_path: Path, made_sounds: MadeSounds, tmp
     with pytest.raises(KeyboardInterrupt):
         embed("o.npy", stop)
     folder = tmp_path / "o.npy.unfinished"
+    (folder / "frames/of a process that was killed").mkdir(parents=True)
+    (folder / "frames/of a process that was killed/0").write_bytes(bytes(1_000))
+
+    def see(num_done: int, _: int) -> None:
+        assert [path for path in folder.rglob("*") if "killed" in path.name] == []
+
     with (folder / "rows.f32").open("ab") as rows, (folder / "clips.jsonl").open("ab") as lines:
         rows.write(os.urandom(1_001))
         lines.write(b'{"clip": 9, "first_row"')
     with pytest.raises(StoreError, match=r"unfinished work of another kind .*per: second there, clip now"):
         embed_clips(model, clips, tmp_path / "o.npy", settings=EmbedSettings(per="clip"), limits=ONE_WORKER)
-    assert embed("o.npy").num_resumed == 5
+    assert embed("o.npy", see).num_resumed == 5
     assert (tmp_path / "o.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
     assert not folder.exists()
+
+
+def test_a_write_of_a_part_is_gone_on_with() -> None:
+    """A file may take fewer bytes than it was given, and a full disk takes none of the rest."""
+
+    class Slow(io.RawIOBase):
+        written = b""
+
+        def write(self, content: Any) -> int:
+            self.written += bytes(content[:3])
+            return min(3, len(content))
+
+    file, numbers = Slow(), np.arange(5, dtype="<f4").reshape(1, 5)
+    embedding_spool._write(file, numbers)  # type: ignore[arg-type]
+    assert file.written == numbers.tobytes()
 
 
 def test_bad_words(model_path: Path, media: Path, made_store: Store, tmp_path: Path) -> None:
@@ -319,6 +342,8 @@ def test_bad_words(model_path: Path, media: Path, made_store: Store, tmp_path: P
     refused("embed", model_path, good, good, saying="the last name says where embeddings go")
     (tmp_path / "none").mkdir()
     refused("embed", model_path, tmp_path / "none", f"{out}.npy", saying="no media file lies in this folder")
+    odd = os.fsdecode(b"\xff.wav")
+    refused("embed", model_path, odd, f"{out}.npy", saying="\\xff.wav: the name is no UTF-8 text, as names of clips")
     (tmp_path / "taken.npy").write_bytes(b"")
     refused("embed", model_path, good, tmp_path / "taken.npy", saying="or another file, are there already")
     shutil.copytree(media / "below", tmp_path / "full")

@@ -1,6 +1,7 @@
 """Tagging: the stream against the whole, and events against a plain reading of the scores."""
 
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from earwitness.audio.patches import cut_patches
 from earwitness.errors import NoSamplesError, SettingsError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.events import Event, EventFinder
+from earwitness.inference.probabilities import exact_float32
 from earwitness.inference.tag_settings import TagSettings
 from earwitness.inference.tagger import PatchScores, Tagger
 from earwitness.inference.tagging import tag_media
@@ -158,3 +160,30 @@ def test_events_cover_just_the_patches_above_the_threshold(rows: list[list[float
         if first > 0:
             assert scores[first - 1, event.label] < 0.5, "two events never touch"
     np.testing.assert_array_equal(covered, scores >= 0.5)
+
+
+def test_threads_share_exactness() -> None:
+    """The first one out does not undo it for the other, and the last one puts back what was."""
+    settings = torch.backends.cudnn
+    before = settings.allow_tf32
+    try:
+        settings.allow_tf32 = True
+        entered, may_go = threading.Event(), threading.Event()
+        seen: list[bool] = []
+
+        def second() -> None:
+            with exact_float32():
+                entered.set()
+                may_go.wait(10)
+                seen.append(settings.allow_tf32)
+
+        thread = threading.Thread(target=second)
+        with exact_float32():
+            thread.start()
+            entered.wait(10)
+        may_go.set()
+        thread.join()
+        assert seen == [False]
+        assert settings.allow_tf32
+    finally:
+        settings.allow_tf32 = before

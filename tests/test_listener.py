@@ -220,6 +220,8 @@ BAD_ARRAYS = {
     "of three axes": (np.zeros((2, 3, 4)), r"its shape is \(2, 3, 4\)"),
     "square": (np.zeros((80, 90)), "shorter axis is the channels, and up to 64"),
     "empty": (np.zeros(0), "empty, without a single sample"),
+    "a tensor with a gradient": (torch.zeros(16_000, requires_grad=True), "NumPy cannot see it as an array"),
+    "a tensor of another kind": (torch.zeros(16_000, dtype=torch.bfloat16), "NumPy cannot see it as an array"),
     "empty stereo": (np.zeros((0, 2)), "empty, without a single sample"),
 }
 
@@ -308,17 +310,23 @@ def test_bad_files_in_every_route(folder: Path, tmp_path: Path, capsys: pytest.C
     assert [type(result) for result in results] == [f[1] for f in files.values()]
     with pytest.raises(UndecodableError, match="no such file"):
         list(listeners[0].tag_many([f[0] for f in files.values()]))
-    good = folder / "sound.wav"
+    files.pop("a folder")  # the command takes those for what is in them
+    sounds = tmp_path / "sounds/deep"
+    sounds.mkdir(parents=True)
+    (sounds / "sound.wav").write_bytes((folder / "sound.wav").read_bytes())
     out = tmp_path / "out"
-    status, said, remarks = command(
-        capsys, "timeline", folder / "fitted.onnx", *[f[0] for f in files.values()], good, "--out", out, "--json"
-    )
+    named = [*[f[0] for f in files.values()], tmp_path / "sounds"]
+    status, said, remarks = command(capsys, "timeline", folder / "fitted.onnx", *named, "--out", out, "--json")
     assert status == 1
     rows = [json.loads(line) for line in said.splitlines()]
+    assert [row["media"] for row in rows] == list(map(str, [*named[:-1], sounds / "sound.wav"]))
     assert [row["status"] for row in rows] == ["failed"] * len(files) + ["ok"]
     assert [row["kind"] for row in rows[:-1]] == [f[1].kind for f in files.values()]
     assert [path.name for path in out.iterdir()] == ["sound.json"]
-    assert "7 of 8 files gave no sound" in remarks
+    assert "6 of 7 files gave no sound" in remarks
+    long = ("timeline", folder / "plain.safetensors", sounds / "sound.wav", "--cpu-limit-seconds", 1e-6, "--json")
+    status, said, _ = command(capsys, *long)
+    assert (status, json.loads(said)["kind"]) == (1, "time_limit"), "one file is held to limits, too"
 
 
 def test_odd_sounds_are_heard(listener: earwitness.Listener, tmp_path: Path) -> None:
@@ -365,6 +373,14 @@ def test_refused(folder: Path, tmp_path: Path) -> None:
         listener.tag(np.zeros(9), sample_rate_hz=16_000, start_seconds=3.0, stop_seconds=1.0)
     with pytest.raises(NoSamplesError, match=r"the sound ends at 1\.000 s"):
         listener.tag(np.zeros(16_000), sample_rate_hz=16_000, start_seconds=3.0)
+    for sound in (np.ones(16_000), folder / "sound.wav"):
+        rate = 16_000 if isinstance(sound, np.ndarray) else None
+        with pytest.raises(NoSamplesError, match=r"the range 0.5 to 0.50001 s holds not one sample"):
+            listener.tag(sound, sample_rate_hz=rate, start_seconds=0.5, stop_seconds=0.50001)
+    for one in (str(folder / "sound.wav"), folder / "sound.wav", b"", np.ones(9), (np.ones(9), 16_000), io.BytesIO()):
+        for many in (listener.tag_many, listener.timeline_many, listener.embed_many):
+            with pytest.raises(SettingsError, match="one sound came where many are taken"):
+                many(one)  # type: ignore[operator]
     with pytest.raises(SettingsError, match="exported models run on the CPU"):
         earwitness.load(folder / "fitted.onnx", device="cuda")
     with pytest.raises(SettingsError, match="unknown device 'gpu'"):

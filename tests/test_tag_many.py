@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 import torch
 from scipy.io import wavfile
 
+from earwitness.audio.decoding_pool import temporary_spool_folder
 from earwitness.cli.main import main
 from earwitness.errors import SettingsError
 from earwitness.files import locked
@@ -49,7 +51,7 @@ class Said:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """What it printed as JSON Lines."""
-        return [json.loads(line) for line in self.stdout.splitlines()]
+        return [json.loads(line) for line in self.stdout.split("\n")[:-1]]
 
 
 def tag(*arguments: object, status: int = 0, stdin: bytes = b"") -> Said:
@@ -191,6 +193,18 @@ def test_lists_and_other_forms_say_the_same(model: Path, sounds: Path, by_folder
     assert {line["failure_kind"] for line in lines} == {"", *KINDS.values()}
 
 
+def test_names_of_every_kind(model: Path, sounds: Path, tmp_path: Path) -> None:
+    """Only an end of line ends a name in a list, whatever Unicode takes for one; nor is a name too long for a row."""
+    content = (sounds / "short/00.wav").read_bytes()
+    names = [b"\xe2\x80\xa8.wav", b"\xc2\x85.wav", b"\x0b\x1c.wav", b"not UTF-8 \xff.wav", b" spaces .wav"]
+    for name in names:
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))).write_bytes(content)
+    listed = [os.fsencode(tmp_path) + b"/" + name for name in names]
+    rows = tag(model, "--files-from", "-", "--json", stdin=b"\r\n".join([*listed, b"x" * 300]) + b"\n", status=1).rows
+    assert [os.fsencode(row["media"]) for row in rows[:-1]] == listed
+    assert [row["status"] for row in rows] == ["ok"] * len(names) + ["failed"]
+
+
 def test_manifest_with_ranges(model: Path, sounds: Path, tmp_path: Path) -> None:
     long = str(sounds / "deep/er/long.wav")
     starts = [None, *(float(start) for start in range(0, 60, 6))]
@@ -257,6 +271,11 @@ def test_journal_forgets_a_torn_line(tmp_path: Path) -> None:
         journal.add([(0, {"row": 0}), (1, {"row": 1})])
     folder = tmp_path / f"rows.jsonl{SUFFIX}"
     content = (folder / "rows.jsonl").read_bytes()
+    first = content.index(b"\n") + 1
+    (folder / "rows.jsonl").write_bytes(content[:first] + bytes(len(content) - first - 1) + b"\n")
+    with open_journal(out, inputs, depends_on={"top": 5}) as journal:
+        assert journal.num_done == 1, "what a power cut left"
+        journal.add_patches(0, b"zero, ")
     (folder / "rows.jsonl").write_bytes(content[:-1])
     with open_journal(out, inputs, depends_on={"top": 5}) as journal:
         assert [journal.is_done(number) for number in range(4)] == [False, False, True, False]
@@ -278,12 +297,27 @@ def test_journal_forgets_a_torn_line(tmp_path: Path) -> None:
 
 
 def test_hostile_and_slow_files_cost_nobody_else(model: Path, sounds: Path, tmp_path: Path) -> None:
-    """A limit that a long file passes is the reason in its row."""
-    options = ("--workers", 1, "--cpu-limit-seconds", 0.03, "--json")
+    """A limit that a long file passes is the reason in its row, of few files as of many."""
+    options = ("--cpu-limit-seconds", 0.03, "--json")
     write_wav(tmp_path / "long.wav", 900.0)
+    assert tag(model, tmp_path / "long.wav", *options, status=1).rows[0]["kind"] == "time_limit"
     rows = tag(model, tmp_path / "long.wav", sounds / "short/00.wav", *options, status=1).rows
     assert rows[0]["kind"] == "time_limit"
     assert rows[1]["status"] == "ok"
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("spool-left", "spool-busy", "other"):
+        (tmp_path / f"earwitness-{name}").mkdir()
+        (tmp_path / f"earwitness-{name}/.lock").touch()
+    with locked(tmp_path / "earwitness-spool-busy", busy=None), temporary_spool_folder() as folder:
+        (folder / "frames").touch()
+        with temporary_spool_folder() as another:
+            assert folder.is_dir()
+            names = {path.name for path in tmp_path.iterdir()}
+        assert names == {folder.name, another.name, "earwitness-spool-busy", "earwitness-other"}
+    assert not folder.exists()
 
 
 def test_bad_words(model: Path, sounds: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def decode(
 
     Raises:
         NoAudioError: no audio stream.
-        NoSamplesError: raised while iterating; not one sample, or none in the range.
+        NoSamplesError: the range is shorter than a sample; raised while iterating, where none lies in it, or at all.
         UndecodableError: missing, no media, refused; raised while iterating where decoding fails before any sample.
         TooLargeError: there is not the memory that it asks for; also raised while iterating.
         TransientError: its disk or network failed; also raised while iterating, at the latest at the end.
@@ -107,6 +107,9 @@ class WaveformStream(BlockStream[np.float32]):
         self._start_seconds = start
         self._start = round(start * sample_rate_hz)
         self._stop = None if stop_seconds is None else round(stop_seconds * sample_rate_hz)
+        if self._start == self._stop:
+            name = source_name(source)
+            raise NoSamplesError(f"{name}: the range {start:g} to {stop_seconds:g} s holds not one sample")
         self.num_samples = 0
         """Samples given out so far."""
         self._listener = listener

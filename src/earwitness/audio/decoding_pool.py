@@ -29,11 +29,14 @@ from earwitness.audio.frames import GATHER_FRAMES, media_frames
 from earwitness.audio.source import ByteRange, Source
 from earwitness.audio.transient import trying_again
 from earwitness.errors import EarwitnessError
+from earwitness.files import LOCK_FILE, locked
 from earwitness.front_end import FrontEnd
 from earwitness.parallel import Failure, run_tasks, usable_cpus
 
 SPOOLS_PER_WORKER = 4
 """Files that a worker may be ahead of the reader."""
+
+_TEMPORARY_PREFIX = "earwitness-spool-"
 
 Key = TypeVar("Key")
 
@@ -122,6 +125,31 @@ def decoded(
                 Path(outcome.task.spool_path).unlink(missing_ok=True)
     finally:
         shutil.rmtree(own, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary_spool_folder() -> Iterator[Path]:
+    """A folder for `decoded` where TMPDIR says, gone in the end. What processes that were killed left there goes, too.
+
+    Raises:
+        EarwitnessError: it cannot be made.
+    """
+    place = Path(tempfile.gettempdir())
+    busy = EarwitnessError("a living process holds it")
+    for left in place.glob(f"{_TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(OSError, EarwitnessError):
+            if left.lstat().st_uid == os.getuid() and (left / LOCK_FILE).exists():
+                with locked(left, busy=busy):
+                    shutil.rmtree(left, ignore_errors=True)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX))
+    except OSError as error:
+        raise _not_writable(place, error) from error
+    try:
+        with locked(folder, busy=None):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _not_writable(path: Path, error: OSError) -> EarwitnessError:

@@ -23,6 +23,7 @@ from earwitness.audio.resample import FILTER_SECONDS, MonoResampler, grid_period
 from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SourceInfo
 from earwitness.errors import NoSamplesError, SettingsError, UndecodableError
+from earwitness.table_files import first_line
 
 BLOCK_SAMPLES = 65_536
 
@@ -63,7 +64,10 @@ def samples_of(array: Any, *, sample_rate_hz: float | None) -> Samples:
         NoSamplesError: it is empty.
     """
     rate = _checked_rate(sample_rate_hz)
-    samples = np.asarray(array)
+    try:
+        samples = np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:  # as tensors of a GPU, or with a gradient, raise
+        raise UndecodableError(f"array: NumPy cannot see it as an array ({first_line(error)})") from error
     if samples.ndim not in (1, 2):
         raise UndecodableError(
             f"array: its shape is {samples.shape}; sound is [samples], [samples, channels] or [channels, samples]"
@@ -129,7 +133,7 @@ class SamplesStream(BlockStream[np.float32]):
 
     Raises:
         SettingsError: the range is empty or negative.
-        NoSamplesError: raised while iterating; the range begins behind the end.
+        NoSamplesError: the range holds not one sample; raised while iterating, where it begins behind the end.
     """
 
     def __init__(
@@ -143,6 +147,8 @@ class SamplesStream(BlockStream[np.float32]):
         self._start_seconds = start
         self._start = round(start * sample_rate_hz)
         self._stop = math.inf if math.isinf(stop) else round(stop * sample_rate_hz)
+        if self._start == self._stop:
+            raise NoSamplesError(f"{samples.name}: the range {start:g} to {stop:g} s holds not one sample")
         self.num_samples = 0
         """Samples given out so far."""
         self.info = SourceInfo(

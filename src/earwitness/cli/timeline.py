@@ -1,21 +1,26 @@
 """`earwitness timeline`: what is heard when, as tables, labels and captions."""
 
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
+from earwitness.audio.decode_limits import DecodeLimits
 from earwitness.cli.output import remark
-from earwitness.errors import MediaError, SettingsError
+from earwitness.errors import SettingsError
 from earwitness.listening.timeline_settings import TimelineSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from earwitness.audio.decoding_pool import Sound, SpooledFrames
     from earwitness.cli.timeline_output import Places
     from earwitness.inference.tagger import PatchScores, Tagger
     from earwitness.listening.results import HeardEvents
     from earwitness.listening.timeline import TimelineMaker
+    from earwitness.parallel import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +30,8 @@ class Timeline:
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
     """A model file (model.safetensors of a run), or an exported model (.onnx)."""
     files: Annotated[Positional[tuple[str, ...]], arg(metavar="FILES")]
-    """Media files: any video or audio; URLs too."""
+    """Media files, any video or audio, URLs too; folders, of which all media files are taken at any depth, by their
+    suffix."""
     settings: Annotated[TimelineSettings, arg(name="")] = field(default_factory=TimelineSettings)
     out: tuple[Path, ...] = ()
     """Write the events here: .json, .csv, .txt (labels for Audacity), .vtt or .srt (captions), or several of them; or a
@@ -41,36 +47,70 @@ class Timeline:
     """Print JSON Lines: one object a file."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..., mps."""
+    limits: Annotated[DecodeLimits, arg(name="")] = field(default_factory=DecodeLimits)
 
     def run(self) -> int:
         """Listen to every file; 1 if any of them gave no sound."""
         from earwitness.cli.timeline_output import Places, print_failure, print_heard
-
-        if not self.files:
-            raise SettingsError("timeline: no file is given; name at least one media file after the model")
-        places = Places(self.files, out=self.out, formats=self.formats, patch_scores=self.patch_scores, plot=self.plot)
         from earwitness.inference.any_model import open_model
         from earwitness.inference.tagger import Tagger
         from earwitness.listening.timeline import TimelineMaker
+        from earwitness.parallel import Failure
 
+        files = self._files()
+        places = Places(files, out=self.out, formats=self.formats, patch_scores=self.patch_scores, plot=self.plot)
         model = open_model(self.model)
         maker = TimelineMaker(model, self.settings)
-        tagger = Tagger(model, device=self.device)
         num_failed = 0
-        for number, file in enumerate(self.files):
-            try:
-                heard = self._listen(number, file, tagger, maker, places)
-            except MediaError as error:
-                print_failure(file, error, as_json=self.json)
+        for number, heard in self._heard(files, Tagger(model, device=self.device), maker, places):
+            if isinstance(heard, Failure):
+                print_failure(files[number], heard, as_json=self.json)
                 num_failed += 1
             else:
                 print_heard(heard, places.events(number), as_json=self.json)
         if num_failed:
-            remark(f"{num_failed} of {len(self.files)} files gave no sound")
+            remark(f"{num_failed} of {len(files)} files gave no sound")
         return 1 if num_failed else 0
 
+    def _files(self) -> list[str]:
+        if not self.files:
+            raise SettingsError("timeline: no file is given; name at least one media file after the model")
+        from earwitness.datasets.media import media_named
+        from earwitness.table_files import TABLE_SUFFIXES
+
+        for name in self.files:
+            if name.lower().endswith(TABLE_SUFFIXES):
+                raise SettingsError(f"{name}: timelines are of whole files; `tag --timeline` takes manifests")
+        return [file for name in self.files for file in media_named(name)]
+
+    def _heard(
+        self, files: "Sequence[str]", tagger: "Tagger", maker: "TimelineMaker", places: "Places"
+    ) -> "Iterator[tuple[int, HeardEvents | Failure]]":
+        """Listen to the files as they are decoded, by processes of their own; give what came of them in their order."""
+        from earwitness.audio.decoding_pool import Sound, decoded, temporary_spool_folder
+        from earwitness.parallel import Failure, usable_cpus
+
+        limits = replace(self.limits, workers=min(self.limits.workers or usable_cpus(), len(files)))
+        early: dict[int, HeardEvents | Failure] = {}
+        next_number = 0
+        with temporary_spool_folder() as folder:
+            stream = decoded(
+                (Sound(number, file) for number, file in enumerate(files)),
+                front_end=tagger.front_end(maker.patch_hop_frames),
+                limits=limits,
+                spool_folder=folder,
+            )
+            with closing(stream):
+                for sound, frames in stream:
+                    early[sound.key] = (
+                        frames if isinstance(frames, Failure) else self._listen(sound, frames, tagger, maker, places)
+                    )
+                    while next_number in early:
+                        yield next_number, early.pop(next_number)
+                        next_number += 1
+
     def _listen(
-        self, number: int, file: str, tagger: "Tagger", maker: "TimelineMaker", places: "Places"
+        self, sound: "Sound[int]", frames: "SpooledFrames", tagger: "Tagger", maker: "TimelineMaker", places: "Places"
     ) -> "HeardEvents":
         """Listen to one file, and write what is asked for."""
         from earwitness.listening.event_files import write_events
@@ -78,6 +118,7 @@ class Timeline:
         from earwitness.report.timeline_plot import TrueEvent
         from earwitness.report.timeline_recorder import TimelineRecorder
 
+        number, file = sound.key, sound.media
         front_end = tagger.front_end(maker.patch_hop_frames)
         scores_path, picture_path = places.patch_scores(number), places.picture(number)
         recorder = TimelineRecorder() if picture_path is not None else None
@@ -102,8 +143,8 @@ class Timeline:
                     recorder.push_scores(patches.start_seconds, maker.chosen(patches.scores))
 
             maker.begin()
-            clip = tagger.score(
-                file,
+            clip = tagger.score_frames(
+                frames,
                 patch_hop_frames=maker.patch_hop_frames,
                 on_frames=recorder.push_frames if recorder is not None else None,
                 on_patches=take,

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from earwitness.cli.output import clock, counted, require_separate_files
-from earwitness.errors import MediaError, SettingsError
+from earwitness.errors import SettingsError
 from earwitness.listening.event_files import FORMATS, SCHEMA_VERSION, events_as_json, require_format
 from earwitness.listening.patch_score_files import require_scores_format
 from earwitness.listening.results import HeardEvents
+from earwitness.parallel import Failure
 from earwitness.places import is_url
 from earwitness.report.figure import require_picture_path
 from earwitness.report.words import duration
@@ -101,19 +102,19 @@ def print_heard(heard: HeardEvents, places: Sequence[Path], *, as_json: bool) ->
         print("  no label reaches its threshold at any time; --threshold sets it")
 
 
-def print_failure(media: str, error: MediaError, *, as_json: bool) -> None:
+def print_failure(media: str, failure: Failure, *, as_json: bool) -> None:
     """One line with the reason."""
     if as_json:
         row = {
             "schema_version": SCHEMA_VERSION,
             "media": media,
             "status": "failed",
-            "kind": error.kind,
-            "reason": str(error),
+            "kind": failure.kind,
+            "reason": failure.message,
         }
         print(json.dumps(row, ensure_ascii=False), flush=True)
         return
-    print(f"{media}  failed: {str(error).removeprefix(f'{media}: ')}", flush=True)
+    print(f"{media}  failed: {failure.message.removeprefix(f'{media}: ')}", flush=True)
 
 
 def _is_folder(path: Path) -> bool:

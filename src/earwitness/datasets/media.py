@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from earwitness.errors import ManifestError
+from earwitness.errors import ManifestError, SettingsError
 from earwitness.manifest import RANGE_COLUMNS, Manifest
 from earwitness.places import is_url
 
@@ -46,6 +46,24 @@ def missing_media(manifest: Manifest) -> list[str]:
     return list(table["clip_id"].filter(pa.array(is_missing)).to_pylist())
 
 
+def media_named(name: str) -> list[str]:
+    """What a name that people give stands for: of a folder all media files at any depth, in order of their names; of
+    all else, file or URL, itself.
+
+    Raises:
+        SettingsError: no media file lies in the folder.
+        ManifestError: the folder cannot be read.
+    """
+    if is_url(name) or not os.path.isdir(name):  # noqa: PTH112 - a name that is too long or forbidden is none
+        return [name]
+    if not (found := media_below(Path(name))):
+        raise SettingsError(
+            f"{name}: no media file lies in this folder, at any depth (files are known by their suffix: .wav, .mp4 and "
+            "the like; others are taken where they are named)"
+        )
+    return [f"{name.rstrip('/')}/{below}" for below in found]
+
+
 def media_below(folder: Path) -> list[str]:
     """Paths below `folder`, with `/`, of all media files at any depth, sorted; hidden files and folders are left out,
     and so are names that are no UTF-8 text. Links are followed, each folder is entered once.
@@ -57,10 +75,19 @@ def media_below(folder: Path) -> list[str]:
         reason = "this is a file" if folder.exists() else "there is no such folder"
         raise ManifestError(f"{folder}: {reason}; a folder of media files is needed")
     try:
-        found = [path for path in _files_below(str(folder), "", set()) if _is_text(path)]
+        found = [path for path in _files_below(str(folder), "", set()) if is_text(path)]
     except OSError as error:
         raise ManifestError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
     return sorted(found)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is UTF-8, as names in tables must be; those of files need not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _files_below(folder: str, prefix: str, entered: set[tuple[int, int]]) -> Iterator[str]:
@@ -77,14 +104,6 @@ def _files_below(folder: str, prefix: str, entered: set[tuple[int, int]]) -> Ite
                 yield from _files_below(entry.path, f"{prefix}{entry.name}/", entered)
             elif os.path.splitext(entry.name)[1].lower() in MEDIA_SUFFIXES:  # noqa: PTH122
                 yield prefix + entry.name
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _size(media: str) -> int:

@@ -3,6 +3,7 @@
 Scores that people compare are float32 without TF32.
 """
 
+import threading
 from abc import abstractmethod
 from typing import Any
 
@@ -70,11 +71,26 @@ class PatchEmbedder(_NetworkRunner):
 
 
 class exact_float32:  # noqa: N801 (reads as a statement)
-    """Within it, float32 products on a GPU are float32, not TF32."""
+    """Within it, float32 products on a GPU are float32, not TF32.
+
+    The setting is one of the whole process: the first thread within changes it, and the last one out puts it back.
+    """
+
+    _lock = threading.Lock()
+    _num_within = 0
+    _before = (False, False)
 
     def __enter__(self) -> None:
-        self._before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        own = exact_float32
+        with own._lock:
+            if not own._num_within:
+                own._before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+                torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            own._num_within += 1
 
     def __exit__(self, *_: object) -> None:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = self._before
+        own = exact_float32
+        with own._lock:
+            own._num_within -= 1
+            if not own._num_within:
+                torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = own._before

@@ -1,29 +1,23 @@
 """Who makes the rows: this machine, in one process or several, or a Ray cluster."""
 
-import contextlib
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from earwitness.audio.decode_limits import DecodeLimits
+from earwitness.audio.decoding_pool import temporary_spool_folder
 from earwitness.inference.any_model import AnyModel
 from earwitness.inference.tag_settings import TagSettings
 from earwitness.inference.tagger import PatchScores, Tagger
-from earwitness.listening.tag_sounds import (
-    FEW,
-    Hearing,
-    Numbered,
-    NumberedRow,
-    OnPatches,
-    tag_here,
-    tag_in_parallel,
-)
+from earwitness.listening.tag_sounds import Hearing, Numbered, NumberedRow, OnPatches, tag_in_parallel
 from earwitness.listening.work import Engine
+from earwitness.parallel import usable_cpus
 
 
 def digest_of(model: AnyModel) -> str:
@@ -42,7 +36,8 @@ def local_engine(
     draw_frames: Callable[[npt.NDArray[Any]], None] | None = None,
     draw_patches: Callable[[PatchScores], None] | None = None,
 ) -> Engine:
-    """This machine. `draw_frames` and `draw_patches` are for the picture of a single input, which is decoded here."""
+    """This machine. `draw_frames` and `draw_patches` are for the picture of a single input."""
+    limits = replace(limits, workers=min(limits.workers or usable_cpus(), num_inputs))
 
     def rows(
         inputs: Iterable[Numbered],
@@ -55,11 +50,9 @@ def local_engine(
             settings=settings,
             has_all_scores=has_all_scores,
             on_patches=_both(on_patches, draw_patches),
+            on_frames=draw_frames,
         )
-        if draw_frames is not None or (num_inputs < FEW and limits.workers is None):
-            yield from tag_here(hearing, inputs, on_frames=draw_frames)
-            return
-        with _folder(spool_folder) as folder:
+        with temporary_spool_folder() if spool_folder is None else nullcontext(spool_folder) as folder:
             yield from tag_in_parallel(hearing, inputs, limits=limits, spool_folder=folder)
 
     return rows
@@ -75,12 +68,3 @@ def _both(keep: OnPatches | None, draw: Callable[[PatchScores], None] | None) ->
             keep(number, media, patches)
 
     return take
-
-
-@contextlib.contextmanager
-def _folder(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="earwitness-") as name:
-        yield Path(name)

@@ -8,14 +8,12 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from earwitness.audio.decoding_pool import Sound
-from earwitness.datasets.media import media_below
+from earwitness.datasets.media import media_named
 from earwitness.errors import SettingsError
 from earwitness.manifest import RANGE_COLUMNS, read_manifest
-from earwitness.places import is_url, place
+from earwitness.places import place
 from earwitness.selection import select_rows
-
-MANIFEST_SUFFIXES = frozenset({".parquet", ".csv", ".tsv", ".jsonl"})
-"""Names that end so are manifests: no media file is called so."""
+from earwitness.table_files import TABLE_SUFFIXES
 
 STANDARD_INPUT = "-"
 
@@ -76,15 +74,15 @@ def gather_inputs(items: Iterable[str], *, files_from: str | None = None, where:
     notes: list[str] = []
     has_manifest = False
     for item in [*items, *(_listed(files_from) if files_from is not None else ())]:
-        if Path(item).suffix.lower() in MANIFEST_SUFFIXES:
+        if item.lower().endswith(TABLE_SUFFIXES):  # a manifest: no media file is called so
             has_manifest = True
             of_item = list(_of_manifest(item, where))
             notes.append(f"{item}: {len(of_item):,} clips")
-        elif not is_url(item) and Path(item).is_dir():
-            of_item = [Input(f"{item.rstrip('/')}/{name}") for name in media_below(Path(item))]
-            notes.append(_of_folder(item, of_item))
         else:
-            of_item = [Input(item)]
+            media = media_named(item)
+            of_item = [Input(name) for name in media]
+            if media != [item]:
+                notes.append(_of_folder(item, media))
         rows += of_item
     if where is not None and not has_manifest:
         raise SettingsError(f"--where {where}: it chooses rows of a manifest, and none is given")
@@ -100,9 +98,9 @@ def _listed(path: str) -> list[str]:
         raise SettingsError(f"--files-from {path}: it cannot be read ({error.strerror or error})") from error
     if b"\0" in content:
         raise SettingsError(f"--files-from {path}: this is no text with the name of a file in each line")
-    # names of files need not be UTF-8
-    lines = content.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape").splitlines()
-    names = [line for line in lines if line.strip()]
+    # names of files need not be UTF-8, and may hold what Unicode calls the end of a line
+    lines = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").split(b"\n")
+    names = [line.decode(errors="surrogateescape") for line in lines if line.strip()]
     if not names:
         raise SettingsError(f"--files-from {path}: it is empty; the name of a file in each line is needed")
     return names
@@ -117,12 +115,7 @@ def _of_manifest(path: str, where: str | None) -> Iterator[Input]:
             yield Input(**row)
 
 
-def _of_folder(folder: str, found: Sequence[Input]) -> str:
-    if not found:
-        raise SettingsError(
-            f"{folder}: no media file lies in this folder (files are known by their suffix: .wav, .mp4 and the like; "
-            "others are taken where they are named)"
-        )
-    kinds = Counter(Path(row.media).suffix.lower() for row in found).most_common()
+def _of_folder(folder: str, media: Sequence[str]) -> str:
+    kinds = Counter(Path(name).suffix.lower() for name in media).most_common()
     said = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds)
-    return f"{folder}: {len(found):,} media files ({said}); files of other suffixes are left out"
+    return f"{folder}: {len(media):,} media files ({said}); files of other suffixes are left out"

@@ -4,8 +4,8 @@ Beside the result `OUT` lies, while it is made, the folder `OUT.unfinished`:
 
 - `work.json`: what the rows depend on, model and settings; a work with others is refused;
 - `inputs.jsonl`: the inputs, a line each;
-- `rows.jsonl`: rows in the order in which they were done, in a line those that belong together; a last line without its
-  end is forgotten;
+- `rows.jsonl`: rows in the order in which they were done, in a line those that belong together; a line that is torn or
+  damaged is forgotten, and what lies behind it;
 - `patches.csv`: lines of patches, if they are asked for; a row says where its own lie;
 - `spool/`: frames on their way from the decoding processes to the network.
 
@@ -117,9 +117,13 @@ class Journal:
     def _read(self) -> None:
         self._rows.seek(0)
         for line in self._rows:
-            if not line.endswith(b"\n"):
+            try:
+                entries = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:  # a power cut leaves what it likes
+                entries = None
+            if entries is None:
                 break
-            for entry in json.loads(line):
+            for entry in entries:
                 self._places[entry["input"]] = self._rows_end
                 self._patches_end = max(self._patches_end, entry["patches"][1])
             self._rows_end += len(line)

@@ -131,7 +131,7 @@ class Listener:
         gives no sound raises its error, or with failures="return" the error stands in the place of the result.
         """
         settings = TagSettings(top=top, min_score=min_score, threshold=threshold)
-        return _raising(self._tags(((sound, None, None) for sound in sounds), sample_rate_hz, settings), failures)
+        return _raising(self._tags(_whole(sounds), sample_rate_hz, settings), failures)
 
     def timeline(
         self,
@@ -175,8 +175,7 @@ class Listener:
         failures: Failures = "raise",
     ) -> Iterator[Timeline | MediaError]:
         """Say what is heard when in many inputs; see `tag_many`."""
-        asked = ((sound, None, None) for sound in sounds)
-        return _raising(self._timelines(asked, sample_rate_hz, settings or TimelineSettings()), failures)
+        return _raising(self._timelines(_whole(sounds), sample_rate_hz, settings or TimelineSettings()), failures)
 
     def embed(
         self,
@@ -206,8 +205,7 @@ class Listener:
         failures: Failures = "raise",
     ) -> Iterator[Embeddings | MediaError]:
         """The embeddings of many inputs; see `tag_many`."""
-        asked = ((sound, None, None) for sound in sounds)
-        return _raising(self._embeddings(asked, sample_rate_hz, hop_seconds), failures)
+        return _raising(self._embeddings(_whole(sounds), sample_rate_hz, hop_seconds), failures)
 
     @cached_property
     def _tagger(self) -> Tagger:
@@ -316,6 +314,20 @@ class Listener:
 
 _Asked = tuple[Sound, float | None, float | None]
 """A sound, where to begin in it and where to end."""
+
+
+def _whole(sounds: Iterable[Sound]) -> Iterator[_Asked]:
+    """Each from its beginning to its end.
+
+    Raises:
+        SettingsError: it is one sound, whose letters, lines or samples nobody wants to hear.
+    """
+    is_array = getattr(sounds, "ndim", None) == 1 or (
+        isinstance(sounds, tuple) and len(sounds) == 2 and hasattr(sounds[0], "ndim") and not hasattr(sounds[1], "ndim")
+    )
+    if is_array or isinstance(sounds, str | bytes | bytearray | PathLike) or hasattr(sounds, "read"):
+        raise SettingsError("one sound came where many are taken: put it in a list, or use the method for one")
+    return ((sound, None, None) for sound in sounds)
 
 
 def _through(

@@ -12,11 +12,11 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from earwitness import __version__
 from earwitness.audio.decode_limits import DecodeLimits
+from earwitness.audio.decoding_pool import temporary_spool_folder
 from earwitness.errors import ClusterError, EarwitnessError, SettingsError
 from earwitness.inference.any_model import AnyModel, open_model
 from earwitness.inference.tag_settings import TagSettings
@@ -112,9 +112,9 @@ def _hear_group(
     try:
         require_versions(_versions(work.model_path), versions)
         hearing = Hearing(tagger=_opened(work), settings=work.settings, has_all_scores=work.has_all_scores)
-        with TemporaryDirectory(prefix="earwitness-") as folder, bare_main():
+        with temporary_spool_folder() as folder, bare_main():
             limits = replace(work.limits, workers=1)
-            return list(tag_in_parallel(hearing, group, limits=limits, spool_folder=Path(folder)))
+            return list(tag_in_parallel(hearing, group, limits=limits, spool_folder=folder))
     except EarwitnessError as error:
         return error
 

@@ -1,7 +1,7 @@
 """Inputs to rows on this machine.
 
-Many inputs are decoded by limited processes while the network runs in this one; few are decoded here, which is sooner
-done than starting processes.
+All are decoded by limited processes while the network runs in this one: whatever a file does to its decoder, there is
+a row for it.
 
 Inputs shorter than a batch share batches, or half of every batch would be filling. Who shares them shows in the last
 digits of a score, so it depends on nothing but the inputs: the short ones of a group, which are some inputs in a row,
@@ -20,18 +20,13 @@ import numpy.typing as npt
 
 from earwitness.audio.decode_limits import DecodeLimits
 from earwitness.audio.decoding_pool import Sound, SpooledFrames, decoded
-from earwitness.audio.frames import media_frames
 from earwitness.audio.patches import cut_patches
-from earwitness.errors import MediaError
 from earwitness.inference.tag_settings import TagSettings
 from earwitness.inference.tagger import ClipTally, FrameBlocks, PatchScores, Tagger
 from earwitness.inference.tagging import TagMaker
 from earwitness.listening.inputs import Input
 from earwitness.listening.rows import Row, failed_row, tagged_row
 from earwitness.parallel import Failure
-
-FEW = 8
-"""Fewer inputs than this are decoded in this process, unless a number of workers is asked for."""
 
 _GROUP_INPUTS = 32
 
@@ -50,35 +45,14 @@ class Hearing:
     on_patches: OnPatches | None = None
     """Given number and media of an input, and its patches' scores as they come; one input after the other, before
     their rows."""
+    on_frames: Callable[[npt.NDArray[Any]], None] | None = None
+    """Given the frames [frames, bands] as they are scored: for the picture of a single input."""
 
 
 def groups(inputs: Iterable[Numbered]) -> Iterator[list[Numbered]]:
     """Inputs that share batches, by their ascending numbers."""
     for _, group in groupby(inputs, key=lambda numbered: numbered[0] // _GROUP_INPUTS):
         yield list(group)
-
-
-def tag_here(
-    hearing: Hearing, inputs: Iterable[Numbered], *, on_frames: Callable[[npt.NDArray[Any]], None] | None = None
-) -> Iterator[list[NumberedRow]]:
-    """Decode in this process, one input after the other. `on_frames` is for pictures.
-
-    Yields: numbers of inputs with their rows.
-    """
-    for number, given in inputs:
-        sound = given.sound(number)
-        try:
-            stream = media_frames(
-                sound.source,
-                front_end=hearing.tagger.front_end(),
-                start_seconds=sound.start_seconds,
-                stop_seconds=sound.stop_seconds,
-            )
-            with stream:
-                row = _score_alone(hearing, number, given, stream, on_frames)
-        except MediaError as error:
-            row = failed_row(given, error.kind, str(error))
-        yield [(number, row)]
 
 
 def tag_in_parallel(
@@ -140,19 +114,13 @@ class _Group:
         self.clips: dict[int, _ShortClip] = {}
 
 
-def _score_alone(
-    hearing: Hearing,
-    number: int,
-    given: Input,
-    frames: FrameBlocks,
-    on_frames: Callable[[npt.NDArray[Any]], None] | None = None,
-) -> Row:
+def _score_alone(hearing: Hearing, number: int, given: Input, frames: FrameBlocks) -> Row:
     """The row of an input whose frames are read block by block."""
     maker = TagMaker(hearing.tagger.model, hearing.settings)
     clip = hearing.tagger.score_frames(
         frames,
         start_seconds=given.start_seconds,
-        on_frames=on_frames,
+        on_frames=hearing.on_frames,
         on_patches=_taker(hearing, number, given, maker),
     )
     tagging = maker.finish(given.media, clip, start_seconds=given.start_seconds)
@@ -169,6 +137,8 @@ def _score_together(hearing: Hearing, group: _Group) -> list[NumberedRow]:
     first = 0
     for (number, clip), patches in zip(clips, patches_of, strict=True):
         given = clip.given
+        if hearing.on_frames is not None:
+            hearing.on_frames(clip.frames)
         maker = TagMaker(model, hearing.settings)
         on_patches = _taker(hearing, number, given, maker)
         tally = ClipTally(scorer, front_end, start_seconds=given.start_seconds, on_patches=on_patches)

@@ -1,15 +1,15 @@
 """What is to be embedded, as a manifest: media files and folders of them, a manifest, or the clips of a store."""
 
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
 from earwitness.audio.decoding_pool import Sound
-from earwitness.datasets.media import media_below
+from earwitness.datasets.media import is_text, media_named
 from earwitness.errors import SettingsError
 from earwitness.manifest import RANGE_COLUMNS, Manifest, read_manifest
-from earwitness.places import is_url, place
+from earwitness.places import place
 from earwitness.table_files import TABLE_SUFFIXES
 
 _TIME_COLUMNS = ("start_seconds", "stop_seconds")
@@ -30,15 +30,11 @@ def manifest_of_sources(sources: Sequence[str]) -> Manifest:
             named = sources[is_manifest.index(True)]
             raise SettingsError(f"{named}: a manifest is embedded by itself; {len(sources)} sources are given")
         return read_manifest(place(sources[0]))
-    media: list[str] = []
-    for source in sources:
-        path = None if is_url(source) else Path(source)
-        if path is None or not path.is_dir():
-            media.append(source)
-        elif found := media_below(path):
-            media += [str(path / name) for name in found]
-        else:
-            raise SettingsError(f"{source}: no media file lies in this folder, at any depth")
+    media = [name for source in sources for name in media_named(source)]
+    for name in media:
+        if not is_text(name):
+            shown = os.fsencode(name).decode(errors="backslashreplace")
+            raise SettingsError(f"{shown}: the name is no UTF-8 text, as names of clips must be; rename the file")
     if len(set(media)) < len(media):
         seen: set[str] = set()
         twice = next(name for name in media if name in seen or seen.add(name))  # type: ignore[func-returns-value]

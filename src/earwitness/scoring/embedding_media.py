@@ -6,8 +6,9 @@ whichever came first. A clip that cannot be decoded is a line among the failures
 """
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from earwitness.inference.embedding_rows import embedding_rows
 from earwitness.inference.whitening import Whitening, WhiteningFit, save_whitening
 from earwitness.labels import NO_LABELS, LabelSet
 from earwitness.manifest import Manifest
-from earwitness.parallel import Failure
+from earwitness.parallel import Failure, usable_cpus
 from earwitness.scoring.clip_scores import patches_of, require_same_frames
 from earwitness.scoring.embedding_clips import sounds_of
 from earwitness.scoring.embedding_folder import write_spooled
@@ -135,9 +136,10 @@ def embed_clips(
             return there
         with EmbeddingSpool(spool_folder, work=work, embedding_size=embedder.embedding_size) as spool:
             num_resumed = len(spool.clips)
-            for num_done in _embedded(embedder, clips, spool, settings.per, limits, spool_folder):
-                if progress is not None:
-                    progress(num_done, len(spool.failed()))
+            with closing(_embedded(embedder, clips, spool, settings.per, limits)) as done:
+                for num_done in done:
+                    if progress is not None:
+                        progress(num_done, spool.num_failed)
             finish = Finish(whitening=whitening, quantised=settings.quantise)
             files: list[Path] = []
             if spool.num_rows and settings.pca == "fit":
@@ -214,8 +216,7 @@ def _embedded(
     spool: EmbeddingSpool,
     per: Per,
     limits: DecodeLimits,
-    spool_folder: Path,
-) -> Iterator[int]:
+) -> Generator[int]:
     """Embed what is not there yet; gives the number of clips done after each."""
     if isinstance(clips, Store):
         with FrameReader(clips) as reader:
@@ -226,13 +227,16 @@ def _embedded(
                     yield len(spool.clips)
         return
     sounds = sounds_of(clips, but_for=frozenset(spool.clips))
-    for sound, frames in decoded(sounds, front_end=embedder.front_end, limits=limits, spool_folder=spool_folder):
-        if isinstance(frames, Failure):
-            spool.fail(sound.key, frames.kind, frames.message)
-        else:
-            stream = embedder.embed_frames(frames, start_seconds=sound.start_seconds)
-            spool.add(sound.key, stream, embedding_rows(stream, per=per))
-        yield len(spool.clips)
+    limits = replace(limits, workers=min(limits.workers or usable_cpus(), max(1, len(clips))))
+    arriving = decoded(sounds, front_end=embedder.front_end, limits=limits, spool_folder=spool.frames_folder)
+    with closing(arriving):
+        for sound, frames in arriving:
+            if isinstance(frames, Failure):
+                spool.fail(sound.key, frames.kind, frames.message)
+            else:
+                stream = embedder.embed_frames(frames, start_seconds=sound.start_seconds)
+                spool.add(sound.key, stream, embedding_rows(stream, per=per))
+            yield len(spool.clips)
 
 
 def _start(store: Store, clip: int) -> float | None:

@@ -5,6 +5,7 @@
         rows.f32        embeddings, clip after clip in the order in which they came
         times.f64       start and stop of each
         clips.jsonl     a line for each clip that is done: where its rows lie, or why there are none
+        frames/         frames on their way from the processes that decode
 
 A clip counts once its line is whole and its rows are there; what lies behind is cut off when work goes on.
 """
@@ -72,12 +73,14 @@ class EmbeddingSpool:
         self.clips: dict[int, SpooledClip] = {}
         """Those that are done."""
         self.num_rows = 0
+        self._num_failed = 0
         self._open = contextlib.ExitStack()
         folder.mkdir(parents=True, exist_ok=True)
         busy = StoreError(f"{folder}: another process is embedding there; wait for it to end")
         self._open.enter_context(locked(folder, busy=busy))
         try:
             self._require_own(dict(work))
+            shutil.rmtree(self.frames_folder, ignore_errors=True)  # of processes that were killed
             self._rows = self._file("rows.f32")
             self._times = self._file("times.f64")
             self._journal = self._file("clips.jsonl")
@@ -93,6 +96,11 @@ class EmbeddingSpool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    @property
+    def frames_folder(self) -> Path:
+        """For frames on their way from the processes that decode."""
+        return self._folder / "frames"
 
     def remove(self) -> None:
         """Remove the folder: what was in it is written elsewhere now."""
@@ -110,8 +118,8 @@ class EmbeddingSpool:
         try:
             for block in rows:
                 times = np.stack([block.start_seconds, block.stop_seconds], axis=1)
-                self._rows.write(np.ascontiguousarray(block.embeddings, "<f4").data)
-                self._times.write(np.ascontiguousarray(times, "<f8").data)
+                _write(self._rows, np.ascontiguousarray(block.embeddings, "<f4"))
+                _write(self._times, np.ascontiguousarray(times, "<f8"))
                 num_rows += len(times)
         except BaseException:
             self._cut(first)
@@ -149,6 +157,11 @@ class EmbeddingSpool:
     def embedded(self) -> Iterator[SpooledClip]:
         """The clips that have embeddings, by number."""
         return (self.clips[clip] for clip in sorted(self.clips) if self.clips[clip].failure_kind is None)
+
+    @property
+    def num_failed(self) -> int:
+        """How many clips have none."""
+        return self._num_failed
 
     def failed(self) -> list[SpooledClip]:
         """The clips that have none, by number."""
@@ -188,8 +201,7 @@ class EmbeddingSpool:
                 break  # the last line, of which a part was written
             if not line.endswith(b"\n") or done.first_row + done.num_rows > num_there:
                 break
-            self.clips[done.clip] = done
-            self.num_rows = max(self.num_rows, done.first_row + done.num_rows)
+            self._take(done)
             num_bytes += len(line)
         self._journal.truncate(num_bytes)
         self._journal.seek(num_bytes)
@@ -201,10 +213,21 @@ class EmbeddingSpool:
             file.seek(num_rows * row_bytes)
 
     def _note(self, done: SpooledClip) -> SpooledClip:
-        self._journal.write(json.dumps(asdict(done), ensure_ascii=True).encode() + b"\n")
+        _write(self._journal, np.frombuffer(json.dumps(asdict(done), ensure_ascii=True).encode() + b"\n", np.uint8))
+        self._take(done)
+        return done
+
+    def _take(self, done: SpooledClip) -> None:
         self.clips[done.clip] = done
         self.num_rows = max(self.num_rows, done.first_row + done.num_rows)
-        return done
+        self._num_failed += done.failure_kind is not None
+
+
+def _write(file: BinaryIO, array: npt.NDArray[Any]) -> None:
+    """All of it: one call may write a part, as where the disk is full, and say so by the number of bytes alone."""
+    remaining = array.reshape(-1).view(np.uint8).data
+    while remaining:
+        remaining = remaining[file.write(remaining) :]
 
 
 def _read(file: BinaryIO, dtype: str, first: int, count: int) -> npt.NDArray[Any]:

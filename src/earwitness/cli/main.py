@@ -19,6 +19,7 @@ from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
 from earwitness.cli.evaluate import Evaluate
+from earwitness.cli.experiment import Experiment
 from earwitness.cli.export import Export
 from earwitness.cli.grid import Grid
 from earwitness.cli.import_model import ImportModel
@@ -37,7 +38,7 @@ from earwitness.cli.tag import Tag
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score", "pull"})
+_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "experiment", "score", "pull"})
 
 
 def command_line(arguments: Sequence[str]) -> Any:
@@ -59,6 +60,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Calibrate, subcommand("calibrate")]
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
+        | Annotated[Experiment, subcommand("experiment")]
         | Annotated[Tag, subcommand("tag")]
         | Annotated[Embed, subcommand("embed")]
         | Annotated[Export, subcommand("export")]

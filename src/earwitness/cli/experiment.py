@@ -1,0 +1,213 @@
+"""`earwitness experiment`: the paper's experiments, each ending in a table beside the paper's."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg, subcommand
+
+from earwitness.cli.output import counted, print_json, progress_bar, remark
+from earwitness.cli.training_bar import begin_training, show_training
+from earwitness.errors import SettingsError
+from earwitness.paper.presets import PRESETS, PresetName
+
+if TYPE_CHECKING:
+    from earwitness.paper.plan import Plan
+    from earwitness.paper.running import Told
+    from earwitness.paper.sizing import Sizing
+    from earwitness.store.read import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Common:
+    """What all experiments have in common."""
+
+    store: Annotated[Positional[str | None], arg(metavar="STORE")] = None
+    """Made by `earwitness prepare`. None: a corpus is made, and its store."""
+    folder: Path | None = None
+    """Takes a folder for each experiment, and what is made. None: earwitness-experiments/ and the preset's name."""
+    preset: PresetName = "cpu"
+    """How large: smoke in miniature; cpu for two cores, at most 90 minutes a table; paper for GPUs, full size."""
+    where: str | None = None
+    """SQL condition: the clips to learn from. None: by the store's own split or folds."""
+    test_where: str | None = None
+    """SQL condition: the clips to evaluate on. None: by the store's own split or folds, or the rest."""
+    width: float | None = None
+    """Of all networks; 1 is the paper's. None: the preset's."""
+    steps: int | None = None
+    """Of a training (paper: 5 to 16 million). None: the preset's."""
+    batch_size: int | None = None
+    """Patches of an update (paper: 128). None: the preset's."""
+    seed: int = 1
+    """Decides the first weights and every draw."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ... The same command on another GPU at the same time shares the work."""
+    threads: int | None = None
+    """Processor threads. None: as many as torch chooses."""
+    only: tuple[str, ...] = ()
+    """Do some parts now, such as resnet50, and what they need; the names are those of the folders in cells/."""
+    json: bool = False
+    """Report as JSON."""
+
+    def run(self) -> int:
+        """Run it; 130 if stopped before the end."""
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise SettingsError(
+                "experiment is not run under torchrun: start the same command once for each GPU, with --device cuda:0, "
+                "cuda:1 ..., and they share the work"
+            )
+        from earwitness.paper.experiment import run_experiment
+        from earwitness.paper.sizing import choose_sides, size
+
+        store = self._store()
+        sides = choose_sides(store, where=self.where, test_where=self.test_where)
+        name = self._name()
+        sizing = size(
+            self.preset,
+            experiment=name,
+            sides=sides,
+            seed=self.seed,
+            width=self.width,
+            steps=self.steps,
+            batch_size=self.batch_size,
+        )
+        plan = self._plan(sizing, store)
+        folder = self._folder() / name
+        with _bars() as told:
+            outcome = run_experiment(
+                plan, store, folder, device=self.device, threads=self.threads, only=self.only, told=told
+            )
+        if not outcome.is_finished:
+            remark("stopped; the same command goes on from there")
+            return 130
+        if self.json:
+            print_json({**outcome.table.to_dict(), "files": [str(path) for path in outcome.paths]})
+            return 0
+        print(outcome.table.to_markdown())
+        print(", ".join(str(path) for path in outcome.paths))
+        return 0
+
+    def _name(self) -> str:
+        raise NotImplementedError
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        raise NotImplementedError
+
+    def _folder(self) -> Path:
+        return self.folder if self.folder is not None else Path("earwitness-experiments") / self.preset
+
+    def _store(self) -> "Store":
+        from earwitness.store.embeddings import open_store
+
+        if self.store is not None:
+            return open_store(self.store)
+        from earwitness.paper.made_corpus import made_store
+
+        corpus = PRESETS[self.preset].corpus
+        with progress_bar(total=corpus.clips, unit="clip", title="corpus") as bar:
+
+            def show(what: str, done: int, _of: int) -> None:
+                if bar.desc != f"{what}: ":
+                    bar.reset()
+                    bar.set_description(what, refresh=False)
+                bar.update(done - bar.n)
+
+            return made_store(self._folder(), corpus, on_clips=show)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architectures(_Common):
+    """The five networks at equal steps, in equal time, and ResNet-50 trained long: the paper's table 2."""
+
+    networks: tuple[str, ...] = ("fully_connected", "alexnet", "vgg", "inception_v3", "resnet50")
+    """Which; equal time is that of resnet50, or of the last."""
+
+    def _name(self) -> str:
+        return "architectures"
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        from earwitness.paper.architectures import plan
+
+        return plan(sizing, networks=self.networks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSetSize(_Common):
+    """All labels, many and few, with and without a bottleneck, evaluated on the few: the paper's table 3."""
+
+    many: int | None = None
+    """The K most frequent labels (paper: 3,087 of 30,871). None: the preset's."""
+    few: int | None = None
+    """The k most frequent, on which all are evaluated (paper: 400). None: the preset's."""
+    bottleneck: int | None = None
+    """Its units. None: the paper's 128 times the width."""
+    network: str = "resnet50"
+    """Of all trainings."""
+
+    def _name(self) -> str:
+        return "label-set-size"
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        from earwitness.paper.label_set_size import plan
+
+        return plan(sizing, store, many=self.many, few=self.few, bottleneck=self.bottleneck, network=self.network)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetSize(_Common):
+    """The same network and steps on ever fewer clips, and where it begins to overfit: the paper's table 4."""
+
+    shares: tuple[float, ...] = ()
+    """Of the clips to learn from; the smaller lie in the larger. None named: the preset's."""
+    network: str = "resnet50"
+    """Of all trainings."""
+
+    def _name(self) -> str:
+        return "training-set-size"
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        from earwitness.paper.training_set_size import plan
+
+        return plan(sizing, store, shares=self.shares, network=self.network)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One of the paper's experiments on a store of yours or a made one, ending in its table beside the paper's."""
+
+    kind: Annotated[
+        Annotated[Architectures, subcommand("architectures")]
+        | Annotated[LabelSetSize, subcommand("label-set-size")]
+        | Annotated[TrainingSetSize, subcommand("training-set-size")],
+        arg(name=""),
+    ]
+
+    def run(self) -> int:
+        """Run the chosen one."""
+        return self.kind.run()
+
+
+@contextmanager
+def _bars() -> Iterator["Told"]:
+    """A progress bar for each training."""
+    from earwitness.paper.running import Told
+
+    waited_for = 0
+    with progress_bar(total=None, unit="step", title="") as bar:
+
+        def begin(name: str, number: int, num_cells: int, steps: int) -> None:
+            begin_training(bar, num_steps=steps, title=f"{name} ({number + 1} of {num_cells})")
+
+        def progress(now: Any) -> None:
+            show_training(bar, now)
+
+        def wait(num_cells: int) -> None:
+            nonlocal waited_for
+            if num_cells != waited_for:
+                remark(f"nothing is left to begin; waiting for {counted(num_cells, 'training')} of other processes")
+            waited_for = num_cells
+
+        yield Told(cell=begin, progress=progress, wait=wait)

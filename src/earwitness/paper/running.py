@@ -1,0 +1,285 @@
+"""The work of a plan: cell after cell, those done before left out, shared by as many processes as come."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from earwitness.errors import DivergedError, ModelError, RunError, SelectionError, SettingsError
+from earwitness.models.costs import count_multiply_adds
+from earwitness.models.description import Architecture
+from earwitness.models.precision import choose_device, choose_precision, is_lack_of_memory
+from earwitness.paper.measuring import measure_model
+from earwitness.paper.memory import held_to_free_memory, let_go_of_memory
+from earwitness.paper.plan import Cell, Plan
+from earwitness.paper.study import Result, Study, TakenError
+from earwitness.store.embeddings import open_reader
+from earwitness.store.most_frequent import most_frequent_labels, with_labels
+from earwitness.store.read import Store
+from earwitness.training.clips import num_shared_groups
+from earwitness.training.distributed import Processes
+from earwitness.training.loop import TrainProgress, TrainSummary, train
+from earwitness.training.measurements import read_measurements
+from earwitness.training.run_folder import RunFolder
+from earwitness.training.settings import TrainSettings
+from earwitness.training.setup import set_up
+
+_WAIT_SECONDS = 2.0
+"""Between looks at whether the cells of other processes have ended."""
+_LAST_SHARE = 0.1
+"""Of the measurements of a training, over which its last loss is a mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """Who is told how it goes."""
+
+    cell: Callable[[str, int, int, int], None]
+    """Name, number from 0, number of cells, steps: as a training begins or is taken up."""
+    progress: Callable[[TrainProgress], None]
+    """After every training step."""
+    wait: Callable[[int], None]
+    """So many cells of other processes are waited for, once nothing else is left to do."""
+
+
+def run_plan(
+    plan: Plan,
+    store: Store,
+    study: Study,
+    *,
+    device: str,
+    threads: int | None,
+    only: Collection[str] = (),
+    told: Told,
+) -> bool:
+    """Do what is not done; False where it was stopped before the end, and can be taken up.
+
+    Args:
+        plan: what to do.
+        store: all clips.
+        study: the folder.
+        device: where to compute.
+        threads: of the processor; None: as the experiment was begun with, or as many as torch chooses.
+        only: the cells to do now; none named: all.
+        told: hears of it.
+
+    Raises:
+        SettingsError, SelectionError, LabelError, StoreError: the store does not fit the plan.
+        RunError: the folder holds another experiment, or cannot be written.
+    """
+    for name in only:
+        plan.cell(name)
+    views = _Views(plan, store)
+    _require_fit(plan, views)
+    chosen = choose_device(device)
+    machine: dict[str, Any] = {
+        "device": chosen.type,
+        "arithmetic": choose_precision("auto", chosen),
+        "threads": threads if study.record_path.exists() or threads is not None else torch.get_num_threads(),
+    }
+    machine = study.take_up(plan, store=str(store.folder), store_fingerprint=store.fingerprint, machine=machine)
+    wanted = _with_what_they_need(plan, only)
+    while True:
+        missing = [cell for cell in wanted if study.result(cell.name) is None]
+        if not missing:
+            return True
+        num_taken = 0
+        for cell in missing:
+            needed = {name: study.result(name) for name in cell.needs}
+            if any(result is None for result in needed.values()):
+                continue
+            try:
+                with study.held(cell.name):
+                    if study.result(cell.name) is not None:
+                        break
+                    now = _Run(cell, study, views, chosen, device=device, threads=machine["threads"])
+                    result = now.do({k: v for k, v in needed.items() if v is not None}, told, plan.cells.index(cell))
+                    if result is None:
+                        return False
+                    study.write_result(cell.name, result)
+                    break
+            except TakenError:
+                num_taken += 1
+        else:
+            told.wait(num_taken)
+            time.sleep(_WAIT_SECONDS)
+
+
+class _Views:
+    """The store with as many labels as a cell learns or is evaluated on."""
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self.plan, self.store = plan, store
+        self.of = cache(self._of)
+
+    def _of(self, num_labels: int | None) -> Store:
+        if num_labels is None:
+            return self.store
+        learnt = self.store.select(self.plan.cells[0].settings.where)
+        return with_labels(self.store, most_frequent_labels(self.store, num_labels, among=learnt))
+
+    @property
+    def evaluated(self) -> Store:
+        """With the labels that all cells are evaluated on."""
+        return self.of(self.plan.evaluated_labels)
+
+
+def _require_fit(plan: Plan, views: _Views) -> None:
+    """Refuse a plan that the store has too few labels or clips for, before anything is trained."""
+    store = views.store
+    test = store.select(plan.test_where, option="--test-where")
+    for where in {cell.settings.where for cell in plan.cells}:
+        both = np.intersect1d(test, store.select(where))
+        if len(both):
+            raise SelectionError(
+                f"{len(both):,} clips are both among those to learn from and those to evaluate on; choose others by "
+                "--where and --test-where"
+            )
+    targets = views.evaluated.label_pairs(test)[1]
+    if not len(targets):
+        raise SelectionError(
+            f"none of the {len(test):,} clips of --test-where carries one of the {len(views.evaluated.label_set):,} "
+            "labels to evaluate on"
+        )
+    with open_reader(store) as reader:
+        for settings in _differing_in_clips(plan):
+            set_up(reader, settings=settings, processes=Processes())
+
+
+def _differing_in_clips(plan: Plan) -> list[TrainSettings]:
+    """One of each kind of choice of clips among the cells, the smallest share first."""
+    kinds: dict[Any, TrainSettings] = {}
+    for cell in plan.cells:
+        kept = cell.settings
+        kinds.setdefault((kept.where, kept.train_share, kept.batch_size, kept.validation_share), kept)
+    return sorted(kinds.values(), key=lambda settings: settings.train_share)
+
+
+def _with_what_they_need(plan: Plan, only: Collection[str]) -> list[Cell]:
+    wanted = set(only) or {cell.name for cell in plan.cells}
+    for cell in reversed(plan.cells):  # what is needed comes before
+        if cell.name in wanted:
+            wanted |= set(cell.needs)
+    return [cell for cell in plan.cells if cell.name in wanted]
+
+
+class _Run:
+    """One cell at work."""
+
+    def __init__(
+        self, cell: Cell, study: Study, views: _Views, chosen: torch.device, *, device: str, threads: int
+    ) -> None:
+        self.cell, self.study, self.views, self.chosen = cell, study, views, chosen
+        self.store = views.of(cell.num_labels)
+        self.settings = replace(cell.settings, device=device, threads=threads)
+
+    def do(self, needed: Mapping[str, Result], told: Told, number: int) -> Result | None:
+        """What came of it; None where it was stopped."""
+        cell, folder = self.cell, self.study.run_folder(self.cell.name)
+        for name, result in needed.items():
+            if result["state"] == "failed":
+                return self._failed(f"{name}, whose time it shall take or whose speed it shall have, failed")
+        settings = _paced(cell, self.settings, needed)
+        if reason := self._impossible(settings):
+            return self._failed(reason)
+        told.cell(cell.name, number, len(self.views.plan.cells), settings.steps)
+        try:
+            with held_to_free_memory(self.chosen):
+                summary = train(self.store, folder, settings=settings, on_progress=told.progress)
+        except RunError as error:
+            if not (isinstance(error, DivergedError) or is_lack_of_memory(error.__cause__)):
+                raise
+            reason = str(error).removeprefix(f"{folder}: ")
+        else:
+            return self._finished(summary, settings) if summary.is_finished else None
+        let_go_of_memory()
+        return self._failed(reason)
+
+    def _impossible(self, settings: TrainSettings) -> str | None:
+        """Why there is no such network; None where there is."""
+        try:
+            _network_costs(self.store, settings)
+        except (SettingsError, ModelError) as error:
+            return str(error)
+        return None
+
+    def _failed(self, reason: str) -> Result:
+        return {"state": "failed", "reason": reason}
+
+    def _finished(self, summary: TrainSummary, settings: TrainSettings) -> Result:
+        evaluation = measure_model(
+            summary.model_path,
+            self.store,
+            self.views.evaluated,
+            where=self.views.plan.test_where,
+            device=settings.device,
+        )
+        run = RunFolder(self.study.run_folder(self.cell.name))
+        shared = num_shared_groups(
+            self.store, self.store.select(settings.where), self.store.select(self.views.plan.test_where)
+        )
+        return {
+            "state": "finished",
+            "steps": summary.step,
+            "seconds": _learning_seconds(run, settings.batch_size),
+            "num_train_clips": summary.num_train_clips,
+            "num_validation_clips": summary.num_validation_clips,
+            "num_patches": summary.num_patches,
+            "num_labels": len(self.store.label_set),
+            "num_shared_groups": shared,
+            **_network_costs(self.store, settings),
+            "learning_rate": settings.effective_learning_rate,
+            "last_loss": _last_loss(run),
+            "best_step": summary.best_step,
+            "best_validation": _validation_at(run, summary.best_step),
+            "last_validation": summary.last_validation,
+            "evaluation": evaluation,
+            "environment": run.environments()[-1],
+        }
+
+
+def _paced(cell: Cell, settings: TrainSettings, needed: Mapping[str, Result]) -> TrainSettings:
+    """With the steps that take as long as another cell's training, for which it is paced by a third."""
+    if cell.as_long_as is None or cell.paced_by is None:
+        return settings
+    pace = needed[cell.paced_by]
+    steps = max(1, round(needed[cell.as_long_as]["seconds"] * pace["steps"] / pace["seconds"]))
+    validations = max(1, settings.steps // settings.validation_every)
+    return replace(settings, steps=steps, validation_every=max(1, steps // validations))
+
+
+def _network_costs(store: Store, settings: TrainSettings) -> dict[str, int]:
+    with open_reader(store) as reader:
+        architecture: Architecture = set_up(reader, settings=settings, processes=Processes()).architecture
+    with torch.device("meta"):  # shapes without numbers
+        network = architecture.build()
+        patch = torch.empty(1, store.front_end.patch_frames, store.front_end.num_bands)
+    return {"num_weights": network.num_weights, "num_multiply_adds": count_multiply_adds(network, patch)}
+
+
+def _learning_seconds(run: RunFolder, batch_size: int) -> float:
+    """Of a training, without its looks at the clips watched, which weigh more on a quick network."""
+    seconds, before = 0.0, 0
+    for row in read_measurements(run.metrics_path):
+        if row["kind"] == "train" and row["patches_per_second"]:
+            seconds += (int(row["step"]) - before) * batch_size / float(row["patches_per_second"])
+            before = int(row["step"])
+    return seconds
+
+
+def _last_loss(run: RunFolder) -> float | None:
+    """Of the training, as a mean over its last tenth."""
+    losses = [float(row["loss"]) for row in read_measurements(run.metrics_path) if row["loss"]]
+    return float(np.mean(losses[-max(1, round(len(losses) * _LAST_SHARE)) :])) if losses else None
+
+
+def _validation_at(run: RunFolder, step: int | None) -> dict[str, float]:
+    for row in read_measurements(run.metrics_path):
+        if row["kind"] == "validation" and int(row["step"]) == step:
+            names = ("mean_average_precision", "one_best_accuracy")
+            return {name: float(row[name]) for name in names if row[name]}
+    return {}

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from earwitness.errors import SettingsError
 from earwitness.paper.presets import PRESETS, PresetName
 
 if TYPE_CHECKING:
+    from earwitness.paper.experiment import Outcome
     from earwitness.paper.plan import Plan
     from earwitness.paper.running import Told
     from earwitness.paper.sizing import Sizing
@@ -54,6 +55,17 @@ class _Common:
 
     def run(self) -> int:
         """Run it; 130 if stopped before the end."""
+        outcome = self.do()
+        if outcome is None:
+            return 130
+        if self.json:
+            print_json(_as_json(outcome))
+        else:
+            _print(outcome)
+        return 0
+
+    def do(self) -> "Outcome | None":
+        """The outcome; None if it was stopped before the end."""
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise SettingsError(
                 "experiment is not run under torchrun: start the same command once for each GPU, with --device cuda:0, "
@@ -63,32 +75,30 @@ class _Common:
         from earwitness.paper.sizing import choose_sides, size
 
         store = self._store()
-        sides = choose_sides(store, where=self.where, test_where=self.test_where)
         name = self._name()
         sizing = size(
             self.preset,
             experiment=name,
-            sides=sides,
+            sides=choose_sides(store, where=self.where, test_where=self.test_where),
             seed=self.seed,
             width=self.width,
             steps=self.steps,
             batch_size=self.batch_size,
         )
-        plan = self._plan(sizing, store)
-        folder = self._folder() / name
         with _bars() as told:
             outcome = run_experiment(
-                plan, store, folder, device=self.device, threads=self.threads, only=self.only, told=told
+                self._plan(sizing, store),
+                store,
+                self._folder() / name,
+                device=self.device,
+                threads=self.threads,
+                only=self.only,
+                told=told,
             )
         if not outcome.is_finished:
             remark("stopped; the same command goes on from there")
-            return 130
-        if self.json:
-            print_json({**outcome.table.to_dict(), "files": [str(path) for path in outcome.paths]})
-            return 0
-        print(outcome.table.to_markdown())
-        print(", ".join(str(path) for path in outcome.paths))
-        return 0
+            return None
+        return outcome
 
     def _name(self) -> str:
         raise NotImplementedError
@@ -175,19 +185,55 @@ class TrainingSetSize(_Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class All(_Common):
+    """All of them, one after the other, each as it is by default."""
+
+    def __post_init__(self) -> None:
+        if self.only:
+            raise SettingsError(
+                f"--only {' '.join(self.only)}: parts are those of one experiment; name it instead of all"
+            )
+
+    def run(self) -> int:
+        """Run them; 130 if stopped before the end."""
+        common = {field.name: getattr(self, field.name) for field in fields(self)}
+        outcomes = []
+        for kind in (Architectures, LabelSetSize, TrainingSetSize):
+            outcome = kind(**common).do()
+            if outcome is None:
+                return 130
+            outcomes.append(outcome)
+            if not self.json:
+                _print(outcome)
+        if self.json:
+            print_json({"schema_version": 1, "experiments": [_as_json(outcome) for outcome in outcomes]})
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One of the paper's experiments on a store of yours or a made one, ending in its table beside the paper's."""
 
     kind: Annotated[
         Annotated[Architectures, subcommand("architectures")]
         | Annotated[LabelSetSize, subcommand("label-set-size")]
-        | Annotated[TrainingSetSize, subcommand("training-set-size")],
+        | Annotated[TrainingSetSize, subcommand("training-set-size")]
+        | Annotated[All, subcommand("all")],
         arg(name=""),
     ]
 
     def run(self) -> int:
         """Run the chosen one."""
         return self.kind.run()
+
+
+def _as_json(outcome: "Outcome") -> dict[str, Any]:
+    return {**outcome.table.to_dict(), "files": [str(path) for path in outcome.paths]}
+
+
+def _print(outcome: "Outcome") -> None:
+    print(outcome.table.to_markdown())
+    print("\n".join(str(path) for path in outcome.paths))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.selected_scores import SelectedScores
@@ -21,7 +22,13 @@ MEASURES = ("mean_auc", "dprime", "mean_average_precision", "one_best_accuracy")
 
 
 def measure_model(
-    model_path: Path, store: Store, evaluated: Store, *, where: str, device: str = "auto"
+    model_path: Path,
+    store: Store,
+    evaluated: Store,
+    *,
+    where: str,
+    clips: npt.NDArray[np.int64],
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Score clips and evaluate the scores, means over patches as in the paper.
 
@@ -30,12 +37,12 @@ def measure_model(
         store: of the clips.
         evaluated: the same clips with the labels that count, all of them among those of `store`.
         where: SQL condition: the clips to evaluate on.
+        clips: those that it selects.
         device: where to compute.
 
     Returns:
         Plain values: the measures, `intervals` (95 %, by measure), `chance`, and counts.
     """
-    clips = store.select(where)
     with tempfile.TemporaryDirectory(prefix="earwitness-scores-") as folder:
         scores_path = Path(folder)
         score_store(load_model(model_path), store, scores_path, settings=ScoreSettings(where=where), device=device)

@@ -57,7 +57,7 @@ class Plan:
 
     experiment: str
     cells: tuple[Cell, ...]
-    """In the order in which they are done."""
+    """In the order in which they are done; all choose from the same clips, those of their settings' `where`."""
     test_where: str
     """SQL condition over the manifest's columns: the clips that all cells are evaluated on."""
     evaluated_labels: int | None = None

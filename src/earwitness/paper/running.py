@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import torch
 
 from earwitness.errors import DivergedError, ModelError, RunError, SelectionError, SettingsError
 from earwitness.models.costs import count_multiply_adds
-from earwitness.models.description import Architecture
 from earwitness.models.precision import choose_device, choose_precision, is_lack_of_memory
 from earwitness.paper.measuring import measure_model
 from earwitness.paper.memory import held_to_free_memory, let_go_of_memory
@@ -26,7 +25,7 @@ from earwitness.training.loop import TrainProgress, TrainSummary, train
 from earwitness.training.measurements import read_measurements
 from earwitness.training.run_folder import RunFolder
 from earwitness.training.settings import TrainSettings
-from earwitness.training.setup import set_up
+from earwitness.training.setup import new_architecture, set_up
 
 _WAIT_SECONDS = 2.0
 """Between looks at whether the cells of other processes have ended."""
@@ -114,13 +113,20 @@ class _Views:
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan, self.store = plan, store
+        self.learnt = store.select(plan.cells[0].settings.where)
+        """What all cells choose from."""
+        self.test = store.select(plan.test_where, option="--test-where")
         self.of = cache(self._of)
 
     def _of(self, num_labels: int | None) -> Store:
         if num_labels is None:
             return self.store
-        learnt = self.store.select(self.plan.cells[0].settings.where)
-        return with_labels(self.store, most_frequent_labels(self.store, num_labels, among=learnt))
+        return with_labels(self.store, most_frequent_labels(self.store, num_labels, among=self.learnt))
+
+    @cached_property
+    def num_shared_groups(self) -> int:
+        """How many groups have clips on both sides."""
+        return num_shared_groups(self.store, self.learnt, self.test)
 
     @property
     def evaluated(self) -> Store:
@@ -130,15 +136,13 @@ class _Views:
 
 def _require_fit(plan: Plan, views: _Views) -> None:
     """Refuse a plan that the store has too few labels or clips for, before anything is trained."""
-    store = views.store
-    test = store.select(plan.test_where, option="--test-where")
-    for where in {cell.settings.where for cell in plan.cells}:
-        both = np.intersect1d(test, store.select(where))
-        if len(both):
-            raise SelectionError(
-                f"{len(both):,} clips are both among those to learn from and those to evaluate on; choose others by "
-                "--where and --test-where"
-            )
+    store, test = views.store, views.test
+    both = np.intersect1d(test, views.learnt)
+    if len(both):
+        raise SelectionError(
+            f"{len(both):,} clips are both among those to learn from and those to evaluate on; choose others by "
+            "--where and --test-where"
+        )
     targets = views.evaluated.label_pairs(test)[1]
     if not len(targets):
         raise SelectionError(
@@ -155,7 +159,7 @@ def _differing_in_clips(plan: Plan) -> list[TrainSettings]:
     kinds: dict[Any, TrainSettings] = {}
     for cell in plan.cells:
         kept = cell.settings
-        kinds.setdefault((kept.where, kept.train_share, kept.batch_size, kept.validation_share), kept)
+        kinds.setdefault((kept.train_share, kept.batch_size, kept.validation_share), kept)
     return sorted(kinds.values(), key=lambda settings: settings.train_share)
 
 
@@ -216,12 +220,10 @@ class _Run:
             self.store,
             self.views.evaluated,
             where=self.views.plan.test_where,
+            clips=self.views.test,
             device=settings.device,
         )
         run = RunFolder(self.study.run_folder(self.cell.name))
-        shared = num_shared_groups(
-            self.store, self.store.select(settings.where), self.store.select(self.views.plan.test_where)
-        )
         return {
             "state": "finished",
             "steps": summary.step,
@@ -230,7 +232,7 @@ class _Run:
             "num_validation_clips": summary.num_validation_clips,
             "num_patches": summary.num_patches,
             "num_labels": len(self.store.label_set),
-            "num_shared_groups": shared,
+            "num_shared_groups": self.views.num_shared_groups,
             **_network_costs(self.store, settings),
             "learning_rate": settings.effective_learning_rate,
             "last_loss": _last_loss(run),
@@ -253,10 +255,8 @@ def _paced(cell: Cell, settings: TrainSettings, needed: Mapping[str, Result]) ->
 
 
 def _network_costs(store: Store, settings: TrainSettings) -> dict[str, int]:
-    with open_reader(store) as reader:
-        architecture: Architecture = set_up(reader, settings=settings, processes=Processes()).architecture
     with torch.device("meta"):  # shapes without numbers
-        network = architecture.build()
+        network = new_architecture(settings, store).build()
         patch = torch.empty(1, store.front_end.patch_frames, store.front_end.num_bands)
     return {"num_weights": network.num_weights, "num_multiply_adds": count_multiply_adds(network, patch)}
 

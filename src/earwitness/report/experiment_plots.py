@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from earwitness.errors import RunError
-from earwitness.report.figure import BLUE, GREY, ORANGE, draw_light_grid, drawing
+from earwitness.report.figure import BLUE, ORANGE, draw_light_grid, drawing
 from earwitness.report.words import shorten
 
 _LINES = ("-", "--", ":", "-.")
@@ -92,21 +92,21 @@ def plot_courses(courses: Mapping[str, Course], path: str | Path) -> None:
                 if axes is not panels[0]:
                     best = max(pairs, key=lambda pair: pair[1])
                     axes.plot(*best, marker="o", markersize=4, color=look["color"])
-        panels[0].set_ylabel("training loss")
-        panels[0].set_yscale("log")
-        panels[0].set_xlabel("step")
-        if is_watched:
-            panels[1].set_ylabel("mAP of clips watched")
-            panels[1].set_xlabel("step")
-            panels[2].set_ylabel("mAP of clips watched")
-            panels[2].set_xlabel("training time in seconds")
-        for axes in panels:
+        loss = panels[0]
+        loss.set_ylabel("training loss")
+        if all((line.get_ydata() > 0).all() for line in loss.lines):
+            loss.set_yscale("log")
+            loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
+            loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            loss.yaxis.set_minor_locator(NullLocator())
+        for axes, by in zip(panels, ("step", "step", "training time in seconds"), strict=False):
+            axes.set_xlabel(by)
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=8))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             draw_light_grid(axes)
-            axes.spines["left"].set_color(GREY)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-            if axes.lines:
-                axes.legend(loc="best")
+            if axes is not loss:
+                axes.set_ylabel("mAP of clips watched")
+        figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 def read_course(metrics_csv: Path) -> Course | None:

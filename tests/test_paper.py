@@ -3,8 +3,10 @@
 import copy
 import csv
 import json
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import MadeSounds
 from earwitness.cli.main import main
 from earwitness.errors import LabelError, RunError, SelectionError, StoreError
 from earwitness.evaluation.metrics import auc_to_dprime
 from earwitness.experiments.evaluating import evaluate_model
+from earwitness.inference.tagger import Tagger
 from earwitness.models.costs import network_costs
 from earwitness.models.model_file import load_model
 from earwitness.models.precision import is_lack_of_memory
@@ -366,6 +370,69 @@ class TestSides:
         bare.__dict__["clips_schema"] = schema.remove(schema.get_field_index("fold"))
         with pytest.raises(SelectionError, match="column fold; give --where and --test-where"):
             choose_sides(bare, where=None, test_where=None)
+
+
+class TestQualitative:
+    def test_peaks_by_hand(self, made_store: Store, made_sounds: MadeSounds, labels_done: Path, tmp_path: Path) -> None:
+        path = labels_done / "cells" / "plain-all" / "run" / "model.safetensors"
+        more = ("--model", path, "--clips", "clip-03", "clip-01", "--hop-frames", 24, "--labels", 2)
+        folder = ("--folder", tmp_path, "--device", "cpu")
+        said = run("experiment", "qualitative", made_store.folder, *more, *folder, "--json")
+        table = json.loads(said.stdout)
+        assert [(row["clip_id"], row["rank"]) for row in table["rows"]] == [
+            (clip, rank) for clip in ("clip-03", "clip-01") for rank in (1, 2)
+        ]
+        for name in ("clip-03", "clip-01"):
+            assert (tmp_path / "qualitative" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+            assert (tmp_path / "qualitative" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        model = load_model(path)
+        model = replace(model, front_end=replace(model.front_end, patch_hop_frames=24))
+        pieces: list[Any] = []
+        Tagger(model, device="cpu").score(
+            str(made_sounds.folder / "03.wav"), on_patches=lambda patches: pieces.append(patches.scores)
+        )
+        scores = np.concatenate(pieces)
+        for row in table["rows"][:2]:
+            column = scores[:, made_store.label_set.index_of[row["label"]]]
+            assert row["peak"] == pytest.approx(column.max(), abs=1e-5)
+            assert row["peak_seconds"] == pytest.approx(0.24 * column.argmax() + 0.48)
+            assert row["is_given"] == (row["label"] in ("click", "tone"))
+
+    def test_refused(
+        self,
+        made_store: Store,
+        labels_done: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
+        ours = ("qualitative", made_store.folder, "--folder", tmp_path)
+        error = refused(capsys, monkeypatch, *ours)
+        assert "no network has been trained there; name a model by --model" in error
+        model = ("--model", labels_done / "cells" / "plain-all" / "run" / "model.safetensors")
+        assert "no clip 'x'; its first is 'clip-00'" in refused(capsys, monkeypatch, *ours, *model, "--clips", "x")
+        assert "has 5 to 120 seconds; name some by --clips" in refused(capsys, monkeypatch, *ours, *model)
+        assert "labels=0 must be at least 1" in refused(capsys, monkeypatch, *ours, *model, "--labels", 0)
+
+
+@pytest.mark.slow
+def test_all_of_it_in_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From nothing: the corpus is made, too. Within six minutes on two cores."""
+    more = ("experiment", "all", "--preset", "smoke", "--folder", tmp_path, "--device", "cpu", "--json")
+    started = time.monotonic()
+    tables = json.loads(run(*more).stdout)["experiments"]
+    assert time.monotonic() - started < 360
+    assert [table["experiment"] for table in tables] == [
+        "architectures",
+        "label-set-size",
+        "training-set-size",
+        "qualitative",
+    ]
+    for table in tables[:3]:
+        assert [row["state"] for row in table["rows"]] == ["finished"] * (len(table["rows"]) - 1) + [None]
+        assert all(row["remark"] is None for row in table["rows"])
+    no_training(monkeypatch)
+    assert json.loads(run(*more).stdout)["experiments"] == tables
 
 
 def _raising(error: Exception) -> Callable[..., None]:

@@ -17,13 +17,14 @@ from earwitness.paper.presets import PRESETS, PresetName
 if TYPE_CHECKING:
     from earwitness.paper.experiment import Outcome
     from earwitness.paper.plan import Plan
+    from earwitness.paper.qualitative import Pictures
     from earwitness.paper.running import Told
     from earwitness.paper.sizing import Sizing
     from earwitness.store.read import Store
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Common:
+class _OnStore:
     """What all experiments have in common."""
 
     store: Annotated[Positional[str | None], arg(metavar="STORE")] = None
@@ -32,10 +33,41 @@ class _Common:
     """Takes a folder for each experiment, and what is made. None: earwitness-experiments/ and the preset's name."""
     preset: PresetName = "cpu"
     """How large: smoke in miniature; cpu for two cores, at most 90 minutes a table; paper for GPUs, full size."""
-    where: str | None = None
-    """SQL condition: the clips to learn from. None: by the store's own split or folds."""
     test_where: str | None = None
     """SQL condition: the clips to evaluate on. None: by the store's own split or folds, or the rest."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ... Where networks are trained, the same command on another GPU shares the work."""
+    json: bool = False
+    """Report as JSON."""
+
+    def _folder(self) -> Path:
+        return self.folder if self.folder is not None else Path("earwitness-experiments") / self.preset
+
+    def _store(self) -> "Store":
+        from earwitness.store.embeddings import open_store
+
+        if self.store is not None:
+            return open_store(self.store)
+        from earwitness.paper.made_corpus import made_store
+
+        corpus = PRESETS[self.preset].corpus
+        with progress_bar(total=corpus.clips, unit="clip", title="corpus") as bar:
+
+            def show(what: str, done: int, _of: int) -> None:
+                if bar.desc != f"{what}: ":
+                    bar.reset()
+                    bar.set_description(what, refresh=False)
+                bar.update(done - bar.n)
+
+            return made_store(self._folder(), corpus, on_clips=show)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Training(_OnStore):
+    """What those have in common that train networks."""
+
+    where: str | None = None
+    """SQL condition: the clips to learn from. None: by the store's own split or folds, or the rest."""
     width: float | None = None
     """Of all networks; 1 is the paper's. None: the preset's."""
     steps: int | None = None
@@ -44,14 +76,10 @@ class _Common:
     """Patches of an update (paper: 128). None: the preset's."""
     seed: int = 1
     """Decides the first weights and every draw."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1 ... The same command on another GPU at the same time shares the work."""
     threads: int | None = None
     """Processor threads. None: as many as torch chooses."""
     only: tuple[str, ...] = ()
     """Do some parts now, such as resnet50, and what they need; the names are those of the folders in cells/."""
-    json: bool = False
-    """Report as JSON."""
 
     def run(self) -> int:
         """Run it; 130 if stopped before the end."""
@@ -106,30 +134,9 @@ class _Common:
     def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
         raise NotImplementedError
 
-    def _folder(self) -> Path:
-        return self.folder if self.folder is not None else Path("earwitness-experiments") / self.preset
-
-    def _store(self) -> "Store":
-        from earwitness.store.embeddings import open_store
-
-        if self.store is not None:
-            return open_store(self.store)
-        from earwitness.paper.made_corpus import made_store
-
-        corpus = PRESETS[self.preset].corpus
-        with progress_bar(total=corpus.clips, unit="clip", title="corpus") as bar:
-
-            def show(what: str, done: int, _of: int) -> None:
-                if bar.desc != f"{what}: ":
-                    bar.reset()
-                    bar.set_description(what, refresh=False)
-                bar.update(done - bar.n)
-
-            return made_store(self._folder(), corpus, on_clips=show)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Architectures(_Common):
+class Architectures(_Training):
     """The five networks at equal steps, in equal time, and ResNet-50 trained long: the paper's table 2."""
 
     networks: tuple[str, ...] = ("fully_connected", "alexnet", "vgg", "inception_v3", "resnet50")
@@ -145,7 +152,7 @@ class Architectures(_Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelSetSize(_Common):
+class LabelSetSize(_Training):
     """All labels, many and few, with and without a bottleneck, evaluated on the few: the paper's table 3."""
 
     many: int | None = None
@@ -167,7 +174,7 @@ class LabelSetSize(_Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSetSize(_Common):
+class TrainingSetSize(_Training):
     """The same network and steps on ever fewer clips, and where it begins to overfit: the paper's table 4."""
 
     shares: tuple[float, ...] = ()
@@ -185,7 +192,65 @@ class TrainingSetSize(_Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class All(_Common):
+class Qualitative(_OnStore):
+    """The spectrogram of clips above what is heard in them patch by patch: the paper's figure 3."""
+
+    model: Path | None = None
+    """A trained model. None: the best of `architectures` in the same folder."""
+    clips: tuple[str, ...] = ()
+    """Their ids. None named: held-out clips with the most labels."""
+    number: int = 3
+    """How many, where none is named."""
+    labels: int = 16
+    """Of the highest peaks, so many are drawn (paper: 16)."""
+    hop_frames: int | None = None
+    """Frames of 10 ms from one scored patch to the next. None: half a patch."""
+    events: Path | None = None
+    """A table of what truly sounds when, to be drawn below. None: of a made corpus its own."""
+
+    def run(self) -> int:
+        """Draw."""
+        outcome = self.do()
+        if self.json:
+            print_json(_as_json(outcome))
+        else:
+            _print(outcome)
+        return 0
+
+    def do(self) -> "Pictures":
+        """What was drawn."""
+        from earwitness.errors import SelectionError
+        from earwitness.inference.any_model import open_model
+        from earwitness.paper.qualitative import NAME, best_model, draw_clips
+        from earwitness.paper.sizing import choose_sides
+
+        store = self._store()
+        where, events = self.test_where, self.events
+        if where is None and not self.clips:
+            try:
+                where = choose_sides(store, where=None, test_where=None).test_where
+            except SelectionError:
+                remark("the store has no split of its own: clips are chosen from all, learnt from or not")
+        if self.store is None and events is None:
+            from earwitness.synth.truth import EVENTS_FILE
+
+            events = self._folder() / "corpus" / EVENTS_FILE
+        return draw_clips(
+            open_model(self.model if self.model is not None else best_model(self._folder())),
+            store,
+            self._folder() / NAME,
+            clip_ids=self.clips,
+            number=self.number,
+            where=where,
+            labels=self.labels,
+            patch_hop_frames=self.hop_frames,
+            events_path=events,
+            device=self.device,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class All(_Training):
     """All of them, one after the other, each as it is by default."""
 
     def __post_init__(self) -> None:
@@ -197,7 +262,7 @@ class All(_Common):
     def run(self) -> int:
         """Run them; 130 if stopped before the end."""
         common = {field.name: getattr(self, field.name) for field in fields(self)}
-        outcomes = []
+        outcomes: list[Outcome | Pictures] = []
         for kind in (Architectures, LabelSetSize, TrainingSetSize):
             outcome = kind(**common).do()
             if outcome is None:
@@ -205,7 +270,10 @@ class All(_Common):
             outcomes.append(outcome)
             if not self.json:
                 _print(outcome)
-        if self.json:
+        outcomes.append(Qualitative(**{field.name: getattr(self, field.name) for field in fields(_OnStore)}).do())
+        if not self.json:
+            _print(outcomes[-1])
+        else:
             print_json({"schema_version": 1, "experiments": [_as_json(outcome) for outcome in outcomes]})
         return 0
 
@@ -218,6 +286,7 @@ class Experiment:
         Annotated[Architectures, subcommand("architectures")]
         | Annotated[LabelSetSize, subcommand("label-set-size")]
         | Annotated[TrainingSetSize, subcommand("training-set-size")]
+        | Annotated[Qualitative, subcommand("qualitative")]
         | Annotated[All, subcommand("all")],
         arg(name=""),
     ]
@@ -227,11 +296,11 @@ class Experiment:
         return self.kind.run()
 
 
-def _as_json(outcome: "Outcome") -> dict[str, Any]:
+def _as_json(outcome: "Outcome | Pictures") -> dict[str, Any]:
     return {**outcome.table.to_dict(), "files": [str(path) for path in outcome.paths]}
 
 
-def _print(outcome: "Outcome") -> None:
+def _print(outcome: "Outcome | Pictures") -> None:
     print(outcome.table.to_markdown())
     print("\n".join(str(path) for path in outcome.paths))
 

@@ -188,8 +188,10 @@ class _Run:
             if result["state"] == "failed":
                 return self._failed(f"{name}, whose time it shall take or whose speed it shall have, failed")
         settings = _paced(cell, self.settings, needed)
-        if reason := self._impossible(settings):
-            return self._failed(reason)
+        try:
+            costs = _network_costs(self.store, settings)
+        except (SettingsError, ModelError) as error:  # there is no such network
+            return self._failed(str(error))
         told.cell(cell.name, number, len(self.views.plan.cells), settings.steps)
         try:
             with held_to_free_memory(self.chosen):
@@ -199,22 +201,14 @@ class _Run:
                 raise
             reason = str(error).removeprefix(f"{folder}: ")
         else:
-            return self._finished(summary, settings) if summary.is_finished else None
+            return self._finished(summary, settings, costs) if summary.is_finished else None
         let_go_of_memory()
         return self._failed(reason)
-
-    def _impossible(self, settings: TrainSettings) -> str | None:
-        """Why there is no such network; None where there is."""
-        try:
-            _network_costs(self.store, settings)
-        except (SettingsError, ModelError) as error:
-            return str(error)
-        return None
 
     def _failed(self, reason: str) -> Result:
         return {"state": "failed", "reason": reason}
 
-    def _finished(self, summary: TrainSummary, settings: TrainSettings) -> Result:
+    def _finished(self, summary: TrainSummary, settings: TrainSettings, costs: Mapping[str, int]) -> Result:
         evaluation = measure_model(
             summary.model_path,
             self.store,
@@ -233,7 +227,7 @@ class _Run:
             "num_patches": summary.num_patches,
             "num_labels": len(self.store.label_set),
             "num_shared_groups": self.views.num_shared_groups,
-            **_network_costs(self.store, settings),
+            **costs,
             "learning_rate": settings.effective_learning_rate,
             "last_loss": _last_loss(run),
             "best_step": summary.best_step,

@@ -312,8 +312,9 @@ class TestWhatDoesNotFit:
         table = experiment("architectures", made_store, tmp_path, *more)
         remarks = [row["remark"] for row in table["rows"]]
         assert remarks[0] == "failed: the training does not fit into the memory"
-        assert remarks[2].startswith("failed: alexnet, whose time it shall take")
+        assert remarks[2] == "failed: alexnet at equal steps, whose speed it shall have, failed"
         assert [remarks[place] for place in (1, 3, 4, 5)] == [None] * 4
+        assert table["rows"][3]["steps"] == 2  # the time is that of the other one now
         assert "does not fit" in (tmp_path / "architectures" / "table.md").read_text()
         no_training(monkeypatch)  # what failed has been tried
         experiment("architectures", made_store, tmp_path, *more)

@@ -30,7 +30,8 @@ from earwitness.training.settings import LearningRatePlan
 
 NAME = "architectures"
 _REFERENCE = "resnet50"
-"""All are given the time that its equal steps take, and it is trained long."""
+"""All are given the time that its equal steps take, and it is trained long; where it fails, the time of the last that
+does not."""
 
 
 def plan(sizing: Sizing, *, networks: Sequence[str] = tuple(paper.ARCHITECTURES)) -> Plan:
@@ -53,12 +54,11 @@ def plan(sizing: Sizing, *, networks: Sequence[str] = tuple(paper.ARCHITECTURES)
         Cell(
             name=f"{network}-equal-time",
             settings=sizing.settings(NAME, network=network),
-            as_long_as=reference,
+            as_long_as=(reference, *(other for other in reversed(networks) if other != reference)),
             paced_by=network,
             facts={"network": network, "run": "time"},
         )
         for network in networks
-        if network != reference
     ]
     steps = round(sizing.preset.steps[NAME] * paper.LONG_RUN_STEPS)
     drop = max(1, round(steps * paper.LONG_RUN_DROP))
@@ -71,15 +71,13 @@ def plan(sizing: Sizing, *, networks: Sequence[str] = tuple(paper.ARCHITECTURES)
 
 
 def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
-    """Equal steps, equal time (the network that sets it comes again), the long run, chance."""
+    """Equal steps, equal time, the long run, chance."""
     by_run: dict[str, list[Row]] = {"steps": [], "time": [], "long": []}
     reference = next(cell.facts["network"] for cell in plan.cells if cell.facts["run"] == "long")
     for cell in plan.cells:
         by_run[cell.facts["run"]].append(_row(cell, cell.facts["run"], results[cell.name]))
-    if len(by_run["steps"]) > 1:
-        again = _row(plan.cell(reference), "time", results[reference])
-        place = [row.values["network"] for row in by_run["steps"]].index(reference)
-        by_run["time"].insert(place, again)
+    failed = [name for name, result in results.items() if result is not None and result["state"] == "failed"]
+    timed_by = next(cell.timed_by(failed) for cell in plan.cells if cell.as_long_as)
     rows = [row for run in by_run.values() for row in run]
     in_order = list(results.values())
     settings = plan.cells[0].settings
@@ -103,8 +101,8 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
         findings=_findings(by_run),
         notes=[
             *common_notes(in_order, settings=vars(settings)),
-            f"Equal time: the steps that fit the time {reference} takes for its equal steps, by each network's own "
-            "speed here. They follow from measured times, so another machine, or another day, has others.",
+            f"Equal time: the steps that fit the time {timed_by or reference} takes for its equal steps, by each "
+            "network's own speed here. They follow from measured times, so another machine, or day, has others.",
             f"Long: {long.settings.steps:,} steps, the learning rate a tenth after {long.facts['drop_step']:,}; the "
             "paper's 17 M steps and drop after 13 M, to scale. It does not print its factor.",
             "The paper's weights and multiply-adds are for its full width and 3,087 labels; its hours are on 10 to 40 "

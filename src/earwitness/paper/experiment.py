@@ -81,7 +81,7 @@ def _draw(table: Table, study: Study, plan: Plan) -> list[Path]:
         plot_bars(bars, paths[-1], title=table.title)
     courses: dict[str, Course] = {}
     for row in table.rows:
-        if row.cell is None or plan.cell(row.cell).as_long_as is not None or row.label.endswith("equal time"):
+        if row.cell is None or plan.cell(row.cell).as_long_as:
             continue
         course = read_course(RunFolder(study.run_folder(row.cell)).metrics_path)
         if course is not None:

@@ -5,7 +5,7 @@ the same. What is not known before the work, the steps of a training that shall 
 rule.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,17 +22,22 @@ class Cell:
     settings: TrainSettings
     num_labels: int | None = None
     """It learns so many labels, the most frequent of the clips learnt from. None: all."""
-    as_long_as: str | None = None
-    """The cell whose training time this one shall take; the steps of its settings are then those of `paced_by`."""
+    as_long_as: tuple[str, ...] = ()
+    """It shall take the training time of the first of these cells that has not failed. None named: its settings say how
+    many steps it takes."""
     paced_by: str | None = None
-    """The cell of the same network, whose speed says how many steps that is."""
+    """The cell of the same network, whose speed says how many steps that is; where it is the one whose time is taken,
+    this one is the same and is not trained again."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the table needs to know of it; plain values."""
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The cells that must be done before."""
-        return tuple(name for name in (self.as_long_as, self.paced_by) if name is not None)
+    def timed_by(self, failed: Collection[str]) -> str | None:
+        """The cell whose time it takes, where some have failed; None where it takes that of none, or all have."""
+        return next((name for name in self.as_long_as if name not in failed), None)
+
+    def needs(self, failed: Collection[str]) -> tuple[str, ...]:
+        """The cells that must be done before, where some have failed."""
+        return tuple(name for name in (self.timed_by(failed), self.paced_by) if name is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -40,7 +45,7 @@ class Cell:
             "name": self.name,
             "settings": self.settings.to_dict(),
             "num_labels": self.num_labels,
-            "as_long_as": self.as_long_as,
+            "as_long_as": list(self.as_long_as),
             "paced_by": self.paced_by,
             "facts": dict(self.facts),
         }
@@ -48,7 +53,8 @@ class Cell:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Cell":
         """The inverse of `to_dict`."""
-        return cls(**{**values, "settings": TrainSettings.from_dict(values["settings"])})
+        settings = TrainSettings.from_dict(values["settings"])
+        return cls(**{**values, "settings": settings, "as_long_as": tuple(values["as_long_as"])})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,22 +81,23 @@ def run_plan(
         "threads": threads if study.record_path.exists() or threads is not None else torch.get_num_threads(),
     }
     machine = study.take_up(plan, store=str(store.folder), store_fingerprint=store.fingerprint, machine=machine)
-    wanted = _with_what_they_need(plan, only)
     while True:
-        missing = [cell for cell in wanted if study.result(cell.name) is None]
+        results = {cell.name: study.result(cell.name) for cell in plan.cells}
+        failed = {name for name, result in results.items() if result is not None and result["state"] == "failed"}
+        missing = [cell for cell in _with_what_they_need(plan, only, failed) if results[cell.name] is None]
         if not missing:
             return True
         num_taken = 0
         for cell in missing:
-            needed = {name: study.result(name) for name in cell.needs}
-            if any(result is None for result in needed.values()):
+            if any(results[name] is None for name in cell.needs(failed)):
                 continue
             try:
                 with study.held(cell.name):
                     if study.result(cell.name) is not None:
                         break
                     now = _Run(cell, study, views, chosen, device=device, threads=machine["threads"])
-                    result = now.do({k: v for k, v in needed.items() if v is not None}, told, plan.cells.index(cell))
+                    done = {name: result for name, result in results.items() if result is not None}
+                    result = now.do(done, failed, told)
                     if result is None:
                         return False
                     study.write_result(cell.name, result)
@@ -163,11 +164,11 @@ def _differing_in_clips(plan: Plan) -> list[TrainSettings]:
     return sorted(kinds.values(), key=lambda settings: settings.train_share)
 
 
-def _with_what_they_need(plan: Plan, only: Collection[str]) -> list[Cell]:
+def _with_what_they_need(plan: Plan, only: Collection[str], failed: Collection[str]) -> list[Cell]:
     wanted = set(only) or {cell.name for cell in plan.cells}
     for cell in reversed(plan.cells):  # what is needed comes before
         if cell.name in wanted:
-            wanted |= set(cell.needs)
+            wanted |= set(cell.needs(failed))
     return [cell for cell in plan.cells if cell.name in wanted]
 
 
@@ -181,18 +182,28 @@ class _Run:
         self.store = views.of(cell.num_labels)
         self.settings = replace(cell.settings, device=device, threads=threads)
 
-    def do(self, needed: Mapping[str, Result], told: Told, number: int) -> Result | None:
-        """What came of it; None where it was stopped."""
-        cell, folder = self.cell, self.study.run_folder(self.cell.name)
-        for name, result in needed.items():
-            if result["state"] == "failed":
-                return self._failed(f"{name}, whose time it shall take or whose speed it shall have, failed")
-        settings = _paced(cell, self.settings, needed)
+    def do(self, done: Mapping[str, Result], failed: Collection[str], told: Told) -> Result | None:
+        """What came of it; None where it was stopped.
+
+        Args:
+            done: what came of others.
+            failed: those of them that failed.
+            told: hears of it.
+        """
+        cell, folder, settings = self.cell, self.study.run_folder(self.cell.name), self.settings
+        if cell.paced_by is not None:
+            timed_by = cell.timed_by(failed)
+            if cell.paced_by in failed or timed_by is None:
+                return self._failed(f"{cell.paced_by} at equal steps, whose speed it shall have, failed")
+            if timed_by == cell.paced_by:
+                return done[timed_by]
+            settings = _paced(settings, pace=done[cell.paced_by], seconds=done[timed_by]["seconds"])
         try:
             costs = _network_costs(self.store, settings)
         except (SettingsError, ModelError) as error:  # there is no such network
             return self._failed(str(error))
-        told.cell(cell.name, number, len(self.views.plan.cells), settings.steps)
+        cells = self.views.plan.cells
+        told.cell(cell.name, cells.index(cell), len(cells), settings.steps)
         try:
             with held_to_free_memory(self.chosen):
                 summary = train(self.store, folder, settings=settings, on_progress=told.progress)
@@ -238,12 +249,9 @@ class _Run:
         }
 
 
-def _paced(cell: Cell, settings: TrainSettings, needed: Mapping[str, Result]) -> TrainSettings:
-    """With the steps that take as long as another cell's training, for which it is paced by a third."""
-    if cell.as_long_as is None or cell.paced_by is None:
-        return settings
-    pace = needed[cell.paced_by]
-    steps = max(1, round(needed[cell.as_long_as]["seconds"] * pace["steps"] / pace["seconds"]))
+def _paced(settings: TrainSettings, *, pace: Result, seconds: float) -> TrainSettings:
+    """With the steps that take so long at the pace of a training that is done."""
+    steps = max(1, round(seconds * pace["steps"] / pace["seconds"]))
     validations = max(1, settings.steps // settings.validation_every)
     return replace(settings, steps=steps, validation_every=max(1, steps // validations))
 

@@ -3,7 +3,8 @@
     python benchmarks/bootstrap.py [--clips 1000000] [--resamples 200] [--trials 400]
 
 The first table has milliseconds of processor time per label: AUC and average precision by `rank_label`, and all their
-replicates by `Resampling.label` (which is given the measures). Making the weights is timed once: labels share them.
+replicates by `Resampling.label` (which is given the measures), and those of the answers at a threshold. Making the
+weights is timed once: labels share them.
 
 The second draws `--trials` test sets of 3,000 clips, from two unit normals `shift` apart, and counts how many of the
 95 % intervals hold the truth: the AUC that such normals have, and the mean AP of all trials.
@@ -44,8 +45,8 @@ def print_cost(num_clips: int, resamples: int, repeats: int) -> None:
     resampling = Resampling(num_clips, resamples=resamples, seed=0)
     seconds = time.process_time() - started
     print(f"{num_clips:,} clips, {resamples} resamples; making the weights takes {1000 * seconds:.0f} ms\n")
-    print("| positives | ranking, ms | replicates and intervals, ms | ratio |")
-    print("|---|---|---|---|")
+    print("| positives | ranking, ms | replicates and intervals, ms | ratio | those of answers, ms |")
+    print("|---|---|---|---|---|")
     rng = np.random.default_rng(0)
     for num_positives in (33, 1_000, num_clips // 10):
         scores, positive_clips = draw_label(rng, num_clips, num_positives, shift=2.0)
@@ -58,10 +59,13 @@ def print_cost(num_clips: int, resamples: int, repeats: int) -> None:
         def replicate(scores: Any = scores, clips: Any = positive_clips, measures: Any = measures) -> None:
             resampling.label(scores, clips, measures=measures)
 
+        def answer(scores: Any = scores, clips: Any = positive_clips) -> None:
+            resampling.answers(scores, clips, 0.5)
+
         # by turns, so that both meet the same machine
-        times = [(milliseconds(rank), milliseconds(replicate)) for _ in range(repeats)]
-        ranking, replicates = (min(column) for column in zip(*times, strict=True))
-        print(f"| {num_positives:,} | {ranking:.1f} | {replicates:.1f} | {replicates / ranking:.1f} |")
+        times = [(milliseconds(rank), milliseconds(replicate), milliseconds(answer)) for _ in range(repeats)]
+        ranking, replicates, answers = (min(column) for column in zip(*times, strict=True))
+        print(f"| {num_positives:,} | {ranking:.1f} | {replicates:.1f} | {replicates / ranking:.1f} | {answers:.1f} |")
 
 
 def print_coverage(trials: int, resamples: int) -> None:

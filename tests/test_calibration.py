@@ -355,6 +355,31 @@ class TestCommand:
         assert "thresholds for F1: 2 labels with one; 1 with too few clips, which go by 0.5" in said
         assert load_model(out).calibration is None
 
+    def test_what_is_not_worth_having_is_said(self, trained: Path, made_store: Store, tmp_path: Path) -> None:
+        """What `_doubts` says, held against the figures of the same report."""
+        out = tmp_path / "fitted.safetensors"
+        fit = ("calibrate", trained, made_store.folder, out, "--overwrite", "--json", "--where")
+        for where in ("fold = 2", "fold <= 2", "fold = 1", "fold = 1 and list_contains(labels, 'tone')"):
+            report = json.loads(run(*fit, where).stdout)
+            said, raw, fitted = " ".join(report["notes"]), report["raw"], report["fitted"]
+            for name, sign, words in (
+                ("log_loss", 1, "log loss"),
+                ("calibration_error", 1, "calibration error"),
+                ("mean_f1", -1, "mean f1"),
+            ):
+                pair = (raw[name], fitted[name]) if fitted is not None else (None, None)
+                is_worse = None not in pair and sign * (pair[1] - pair[0]) > 0
+                assert is_worse == (f"{words} {pair[0]:.4f}, then {pair[1]:.4f}" in said if is_worse else False), words
+                assert is_worse or f"{words} " not in said
+            bare = sum(row["num_positives"] in (0, report["num_clips"]) for row in report["labels"])
+            assert (f"{bare} of the 3 labels are carried by none of these clips, or by all" in said) == (bare > 0)
+            compared = [row for row in report["labels"] if row["raw"]["f1"] is not None]
+            with_yes = [row for row in compared if row["raw"]["precision"] is not None]
+            if fitted is not None and all(row["fitted"]["f1"] is not None for row in compared):
+                assert report["num_labels_in"]["raw"]["mean_precision"] == len(with_yes)
+                assert report["num_labels_in"]["raw"]["mean_f1"] == len(compared)
+        assert "over labels" in run(*fit[:-2], "--where", "fold = 2").stdout
+
     def test_scores_by_another_calibration_are_not_mixed(
         self, trained: Path, made_store: Store, tmp_path: Path
     ) -> None:
@@ -388,6 +413,7 @@ class TestCommand:
         refused(*fit, out, "--where", "fold = 9", saying="true for none")
         refused(*fit, trained, *where, saying=["this is the model itself", "--overwrite"])
         refused(*fit, tmp_path, *where, saying="this is a folder")
+        refused(*fit, tmp_path / "out.txt", *where, saying="the name of a model file ends in .safetensors")
         refused(*fit, "/proc/out.safetensors", *where, saying="cannot be written")
         refused(*fit, out, *where, "--device", "abacus", saying="unknown device 'abacus'")
         refused("calibrate", trained, made_tiny / "labels", out, saying="only in the store: whistle")

@@ -531,7 +531,7 @@ class TestBadInput:
         refused("tag", model, saying="no file is given")
         refused("tag", model, tone, tone, "--plot", tmp_path / "x.png", saying="draws one file")
         refused("tag", model, tone, "--plot", tmp_path / "x.xyz", saying="x.xyz")
-        refused("tag", model, tone, "--out", tmp_path / "x.txt", saying=".jsonl or .csv")
+        refused("tag", model, tone, "--out", tmp_path / "x.txt", saying=".jsonl, .csv or .parquet")
 
     def test_sizes_of_networks(self) -> None:
         refused("models", "--width", 1e-4, saying=["width=0.0001", "use at least"])

@@ -8,11 +8,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve as sklearn_curve
 
 from earwitness.errors import ScoreError
 from earwitness.evaluation.cells import cells, search_many
-from earwitness.evaluation.curves import calibration_error, precision_recall_curve, reliability
+from earwitness.evaluation.curves import Reliability, calibration_error, precision_recall_curve, reliability
 from earwitness.evaluation.metrics import average_precision
 
 EXACT = 1e-12
@@ -118,3 +119,14 @@ def test_cells_keep_the_order(values: list[float], bits: int) -> None:
     assert np.all(np.diff(own) >= 0)
     assert np.all(np.diff(own)[ranked[1:] == ranked[:-1]] == 0)
     assert own.max() < 2**bits
+
+
+def test_intervals_of_a_reliability_curve_are_wilsons() -> None:
+    counts, positives = np.array([0, 1, 7, 40, 1_000]), np.array([0, 1, 0, 13, 990])
+    low, high = Reliability(counts, np.zeros(5), positives).share_positive_ends
+    assert np.isnan([low[0], high[0]]).all()
+    for place in range(1, 5):
+        own = binomtest(int(positives[place]), int(counts[place])).proportion_ci(0.95, method="wilson")
+        assert (low[place], high[place]) == pytest.approx((own.low, own.high), abs=1e-12)
+    # by hand, for none of 7: 0 to z^2 / (7 + z^2)
+    assert high[2] == pytest.approx(1.959963984540054**2 / (7 + 1.959963984540054**2), abs=1e-12)

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    label_ranking_average_precision_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from earwitness.errors import ScoreError
+from earwitness.evaluation.bootstrap import Resampling, interval
 from earwitness.evaluation.metrics import auc_to_dprime, average_precision, one_best_accuracy, roc_auc
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ArrayScores
@@ -86,7 +92,7 @@ def test_to_dict_is_strict_json() -> None:
     scores, targets = made_up()
     evaluation = evaluate(scores, targets, label_set=LABELS)
     values = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
-    assert values["schema_version"] == 2
+    assert values["schema_version"] == 3
     assert values["mean_auc"] == evaluation.mean_auc
     assert values["accuracy"] is None
     assert values["chance"]["mean_auc"] == 0.5
@@ -213,6 +219,77 @@ def test_measures_over_labels_equal_scikit_learn() -> None:
         expected = precision_recall_fscore_support(targets[:, table], answered[:, table], average=average)
         for measure, value in zip(("precision", "recall", "f1"), expected, strict=False):
             assert getattr(evaluation, f"{name}_{measure}") == pytest.approx(value, abs=EXACT), (name, measure)
+
+
+def test_intervals_of_all_measures_equal_a_slow_bootstrap() -> None:
+    """Every measure of summary, of tables in which clips are repeated as often as they were drawn, by scikit-learn."""
+    scores, targets, label_set = many_labels()
+    scores, targets = scores[:300], targets[:300]
+    targets[:, 22] = True  # undefined, but its yeses count among all
+    limits = np.linspace(0.05, 0.4, 23)
+    limits[[3, 20]] = np.nan
+    found = evaluate(scores, targets, label_set=label_set, thresholds=limits, resamples=30, seed=5)
+    resampling = Resampling(300, resamples=30, seed=5)
+    drawn: dict[str, list[float]] = {}
+    for column in range(1, 31):
+        clips = np.repeat(np.arange(300), resampling.weights[:, column].astype(int))
+        own, true = scores[clips], targets[clips]
+        is_labelled = true.any(axis=1)
+        values = {
+            "one_best_accuracy": one_best_accuracy(own, true),
+            "lwlrap": label_ranking_average_precision_score(
+                true[is_labelled], own[is_labelled], sample_weight=true[is_labelled].sum(axis=1)
+            ),
+        }
+        has_limit = ~np.isnan(limits)
+        yes, asked = own >= limits, true[:, has_limit]
+        micro = precision_recall_fscore_support(asked, yes[:, has_limit], average="micro")
+        each = precision_recall_fscore_support(true, yes, average=None, zero_division=np.nan)
+        is_defined = true.any(axis=0) & ~true.all(axis=0) & has_limit & targets.any(axis=0) & ~targets.all(axis=0)
+        for name, pooled, of_labels in zip(("precision", "recall", "f1"), micro, each, strict=False):
+            values[f"micro_{name}"] = pooled
+            values[f"mean_{name}"] = np.nanmean(of_labels[is_defined])
+        for name, value in values.items():
+            drawn.setdefault(name, []).append(value)
+    assert found.intervals is not None
+    assert set(drawn) <= set(found.intervals)
+    for name, replicates in drawn.items():
+        expected = interval(np.array(replicates), getattr(found, name), is_share=True)
+        assert expected is not None
+        ends = found.intervals[name]
+        assert (ends.low, ends.high) == pytest.approx((expected.low, expected.high), abs=1e-9), name
+        assert ends.low < getattr(found, name) < ends.high, name
+
+
+def test_it_is_said_over_how_many_labels_each_measure_is() -> None:
+    scores, targets = made_up()
+    evaluation = evaluate(scores, targets, label_set=LABELS, thresholds=[1.0, np.inf, np.nan, 0.0])
+    assert dict(evaluation.num_labels_in) == {
+        **dict.fromkeys(("mean_auc", "dprime", "mean_label_dprime", "mean_average_precision"), 2),
+        "mean_precision": 1,  # no clip is answered with b
+        **dict.fromkeys(("mean_recall", "mean_f1"), 2),
+        "calibration_error": 0,
+        **dict.fromkeys(("one_best_accuracy", "lwlrap", "micro_auc", "micro_average_precision"), 4),
+        **dict.fromkeys(("micro_precision", "micro_recall", "micro_f1"), 3),  # all but c, which has no threshold
+    }
+    assert evaluation.to_dict()["num_labels_in"] == evaluation.num_labels_in
+    own = scores[:, 0] >= 1
+    assert evaluation.mean_precision == pytest.approx((own & targets[:, 0]).sum() / own.sum(), abs=EXACT)
+
+
+def test_thresholds_are_of_probabilities_unless_given() -> None:
+    scores, targets, label_set = many_labels()
+    probable = evaluate(scores, targets, label_set=label_set, thresholds=None, resamples=10)
+    assert probable.to_dict() == evaluate(scores, targets, label_set=label_set, resamples=10).to_dict()
+    assert probable.has_answers
+    logits = evaluate(scores * 100, targets, label_set=label_set, thresholds=None, resamples=10)
+    assert not logits.has_answers
+    assert all(math.isnan(getattr(row, name)) for row in logits.labels for name in ("threshold", "precision", "f1"))
+    for name in ("mean_precision", "mean_recall", "mean_f1", "micro_precision", "micro_recall", "micro_f1"):
+        assert math.isnan(getattr(logits, name))
+        assert logits.num_labels_in[name] == 0
+        assert name not in (logits.intervals or {})
+    assert logits.mean_auc == probable.mean_auc
 
 
 def test_labels_without_a_threshold_or_an_answer() -> None:

@@ -23,12 +23,15 @@ from earwitness.labels import LabelSet
 from earwitness.report.evaluation_facts import EvaluationFacts, Evidence, ModelFacts, PatchScores
 from earwitness.report.evaluation_listening import CLIPS_PER_SIDE, Listening, telling_labels
 from earwitness.report.evaluation_page import labels_with_curves, write_evaluation_page
+from earwitness.report.evaluation_report import write_evaluation_report
 from earwitness.report.evaluation_summary import quick_look
-from earwitness.report.label_columns import label_columns_shown, share_text
-from earwitness.report.label_data import UNITS, confused_columns, embedded_json, label_columns
+from earwitness.report.evaluation_tables import ANSWERS, RANKING, headline_rows
+from earwitness.report.label_columns import label_columns_shown, share_text, threshold_text
+from earwitness.report.label_data import UNITS, confused_columns, embedded_json, label_columns, rounded
 from earwitness.report.label_ends import label_ends
 from earwitness.report.model_card import model_card
 from earwitness.report.scatter import COLOURS, label_scatter
+from earwitness.report.words import fixed
 from made_evaluations import made_evaluation
 from test_doctor_page import assert_offline
 from test_page import HOSTILE, Reader
@@ -309,7 +312,59 @@ def test_a_threshold_that_no_score_reaches() -> None:
     (column,) = [column for column in label_columns_shown(["threshold"]) if column.name == "threshold"]
     assert column.text(label) == "never"
     never, *others = label_columns(evaluation, None)["threshold"]
-    assert never == 2_000_000 > max(others), "sorted above all others"
+    assert never == 1e300 > max(others), "sorted above all others"
+
+
+@pytest.mark.parametrize(("unit", "digits"), [(1e-4, 3), (1e-3, 2)])
+def test_numbers_are_rounded_once(unit: float, digits: int) -> None:
+    """What the script shows of a number with one decimal more is the number itself, rounded by Python."""
+    rng = np.random.default_rng(0)
+    values = [*rng.normal(size=3_000), *(k / 2_000 for k in range(-40, 40)), 0.44449, 0.44451, 0.3125, -0.0004, 0.0]
+    for value, number in zip(values, rounded(values, unit), strict=True):
+        assert number is not None
+        shown = (number + 5) // 10  # as `fixed` in explorer.js
+        assert f"{shown / 10**digits:.{digits}f}".replace("-", "−") == fixed(value, digits)
+        assert abs(number * unit - value) <= 1.0001 * unit
+    assert rounded([math.nan, math.inf], unit) == [None, None]
+    assert [fixed(x, 3) for x in (-0.0004, -0.0006, 0.0004)] == ["0.000", "−0.001", "0.000"]
+
+
+def test_rows_say_over_how_many_labels_a_mean_is() -> None:
+    rng = np.random.default_rng(0)
+    targets = np.eye(4, dtype=bool)[np.arange(40) % 4]
+    scores = rng.random((40, 4)) * 0.5 + 0.4 * targets
+    scores[:, 3] = np.minimum(scores[:, 3], 0.49)  # no clip is answered with the last label
+    evaluation = evaluate(scores, targets, label_set=LabelSet.of("abcd"), resamples=20)
+    answering = evaluate(scores + 0.01, targets, label_set=LabelSet.of("abcd"))
+    everything = (*RANKING, *ANSWERS)
+    rows = {row[0]: row[1:] for row in headline_rows(evaluation, None, measures=everything)}
+    assert rows["precision, mean of 3 labels"][0] == f"{evaluation.mean_precision:.4f}"
+    assert "recall, mean of labels" in rows
+    names = [row[0] for row in headline_rows(evaluation, answering, measures=ANSWERS)]
+    assert names[1] == "precision, mean of 3 labels (baseline 4)"
+    assert len(headline_rows(evaluation, None, measures=ANSWERS)[0]) == 3, "the model, and its intervals"
+    without = replace(evaluation, intervals={})
+    assert "95 %" not in headline_rows(without, None, measures=ANSWERS)[0]
+    logits = evaluate(scores * 9, targets, label_set=LabelSet.of("abcd"), thresholds=None)
+    names = [row[0] for row in headline_rows(logits, None, measures=everything)[1:]]
+    assert names == [row[0] for row in headline_rows(logits, None, measures=RANKING)[1:]]
+
+
+def test_thresholds_are_shown_as_they_are_embedded() -> None:
+    shown = [threshold_text(x) for x in (0.5, 0.12345, 0.0999, 0.00084, 1.26e-5, 1e-7, 0.0, 1.0, math.inf, math.nan)]
+    assert shown == ["0.5", "0.12", "0.1", "0.00084", "1.3e-5", "1e-7", "0", "1", "never", "–"]
+
+
+def test_nothing_confused_is_said(tmp_path: Path) -> None:
+    targets = np.array([[1, 0], [1, 1], [0, 1], [0, 0]] * 10, dtype=bool)
+    scores = targets * 0.5 + np.linspace(0, 0.4, 80).reshape(40, 2)
+    evaluation = evaluate(scores, targets, label_set=LabelSet.of("ab"))
+    facts = EvaluationFacts(title="t", evaluation=evaluation)
+    evidence = Evidence(scores=ArrayScores(scores), positives=Positives.from_dense(targets))
+    write_evaluation_report(tmp_path, facts, evidence=evidence)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'id="confused"' in page
+    assert "none carry another label evidently more often than by chance" in page
 
 
 def test_numbers_in_the_table_are_short() -> None:

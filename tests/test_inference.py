@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from earwitness.audio.frames import waveform_frames
+from earwitness.audio.frames import media_frames, waveform_frames
 from earwitness.audio.patches import cut_patches
-from earwitness.errors import NoSamplesError
+from earwitness.errors import NoSamplesError, SettingsError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.events import Event, EventFinder
 from earwitness.inference.tag_settings import TagSettings
@@ -46,6 +46,24 @@ def noise(path: Path, num_samples: int) -> np.ndarray:
     samples = (0.3 * rng.normal(size=num_samples).clip(-3, 3) * loudness * 32_767).astype(np.int16)
     wavfile.write(path, RATE_HZ, samples)
     return (samples / 32_768).astype(np.float32)
+
+
+def test_another_hop_on_request(tmp_path: Path) -> None:
+    """A hop that is asked for gives what a model made with it gives, wherever the frames come from."""
+    noise(tmp_path / "noise.wav", 70 * RATE_HZ)
+    asked: list[PatchScores] = []
+    made: list[PatchScores] = []
+    clip = tagger(FrontEnd()).score(tmp_path / "noise.wav", patch_hop_frames=11, on_patches=asked.append)
+    other = tagger(FrontEnd(patch_hop_frames=11))
+    expected = other.score(tmp_path / "noise.wav", on_patches=made.append)
+    np.testing.assert_array_equal(clip.scores, expected.scores)
+    for name in ("start_seconds", "scores"):
+        of_asked, of_made = (np.concatenate([getattr(block, name) for block in blocks]) for blocks in (asked, made))
+        np.testing.assert_array_equal(of_asked, of_made)
+    with media_frames(tmp_path / "noise.wav", front_end=other.model.front_end) as frames:
+        np.testing.assert_array_equal(other.score_frames(frames).scores, expected.scores)
+    with pytest.raises(SettingsError, match="patch_hop_frames=97 must not exceed"):
+        tagger(FrontEnd()).score(tmp_path / "noise.wav", patch_hop_frames=97)
 
 
 @pytest.mark.parametrize("hop_frames", [96, 48, 7])

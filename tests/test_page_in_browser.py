@@ -189,3 +189,29 @@ def test_names_are_shown_as_they_are(browser: Any, tmp_path: Path) -> None:
     opened(browser, tmp_path / "hostile.html")
     wanted = {json.loads(json.dumps(label.name)).encode("utf-8", "replace").decode() for label in evaluation.labels}
     assert set(names(browser)) == wanted
+
+
+@pytest.mark.parametrize("width", [390, 1100, 1400])
+def test_nothing_is_cut_or_out_of_sight(browser: Any, page: Path, tmp_path: Path, width: int) -> None:
+    """The page is no wider than the window, all columns of the measures are in it, and no interval is cut."""
+    facts = ComparisonFacts(name_a="a", name_b="b", comparison=made_comparison(60))
+    compared = tmp_path / "compare.html"
+    write_comparison_page(compared, facts)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        for path in (page, compared):
+            opened(browser, path)
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+            right = browser.execute_script(
+                "return Math.max(...[...document.querySelectorAll('.measures td')]"
+                ".map(x => x.getBoundingClientRect().right))"
+            )
+            assert 0 < right <= width
+            cut = browser.execute_script(
+                "return [...document.querySelectorAll('.virtual td.number')].filter(x => x.offsetParent && "
+                "x.scrollWidth > x.clientWidth).map(x => x.textContent)"
+            )
+            assert cut == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -1,14 +1,15 @@
 """Two models on the same clips: against a slow bootstrap of whole tables, and what must hold of any comparison."""
 
 import math
-from dataclasses import astuple
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, label_ranking_average_precision_score
 
 from earwitness.errors import ScoreError
 from earwitness.evaluation.bootstrap import Resampling
-from earwitness.evaluation.metrics import auc_to_dprime, rank_labels
+from earwitness.evaluation.interval import Interval
+from earwitness.evaluation.metrics import auc_to_dprime, one_best_accuracy, rank_labels
 from earwitness.evaluation.paired import compare_scores, paired_difference
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ArrayScores
@@ -37,7 +38,7 @@ def test_comparison_equals_a_slow_bootstrap_of_the_tables() -> None:
         ArrayScores(a), ArrayScores(b), Positives.from_dense(targets), label_set=LABELS, resamples=RESAMPLES, seed=5
     )
     resampling = Resampling(len(a), resamples=RESAMPLES, seed=5)
-    drawn = {"mean_average_precision": [], "mean_auc": [], "dprime": []}
+    drawn = {"mean_average_precision": [], "mean_auc": [], "dprime": [], "one_best_accuracy": [], "lwlrap": []}
     own_precisions = []
     for column in range(RESAMPLES + 1):
         clips = np.repeat(np.arange(len(a)), resampling.weights[:, column].astype(int))
@@ -48,6 +49,14 @@ def test_comparison_equals_a_slow_bootstrap_of_the_tables() -> None:
         drawn["mean_auc"].append(aucs)
         drawn["mean_average_precision"].append([r.average_precision[is_defined].mean() for r in both])
         drawn["dprime"].append(auc_to_dprime(aucs))
+        drawn["one_best_accuracy"].append([one_best_accuracy(scores[clips], targets[clips]) for scores in (a, b)])
+        labels_of = targets[clips].sum(axis=1)
+        drawn["lwlrap"].append(
+            [
+                label_ranking_average_precision_score(targets[clips], scores[clips], sample_weight=labels_of)
+                for scores in (a, b)
+            ]
+        )
         own_precisions.append([r.average_precision for r in both])
     assert set(comparison.metrics) == set(drawn)
     for name, values in drawn.items():
@@ -55,7 +64,8 @@ def test_comparison_equals_a_slow_bootstrap_of_the_tables() -> None:
         found, differences = comparison.metrics[name], replicates[:, 0] - replicates[:, 1]
         assert (found.a, found.b) == pytest.approx(tuple(exact), abs=EXACT)
         assert found.difference == pytest.approx(exact[0] - exact[1], abs=EXACT)
-        assert found.share_better == np.mean(differences > 0)
+        if name in ("mean_average_precision", "mean_auc", "dprime"):
+            assert found.share_better == np.mean(differences > 0)
         reach = 1.959963984540054 * np.std(differences, ddof=1)
         assert found.interval is not None
         assert found.interval.low == pytest.approx(found.difference - reach, abs=1e-9)
@@ -102,7 +112,8 @@ def test_either_side_and_equal_models() -> None:
     positives = Positives.from_dense(targets)
     forth = compare_scores(ArrayScores(a), ArrayScores(b), positives, label_set=LABELS, resamples=RESAMPLES)
     back = compare_scores(ArrayScores(b), ArrayScores(a), positives, label_set=LABELS, resamples=RESAMPLES)
-    for name, one in forth.metrics.items():
+    for name in ("mean_average_precision", "mean_auc", "dprime"):
+        one = forth.metrics[name]
         other = back.metrics[name]
         assert one.difference == -other.difference
         assert one.share_better == 1.0 - other.share_better
@@ -113,6 +124,47 @@ def test_either_side_and_equal_models() -> None:
     same = compare_scores(ArrayScores(a), ArrayScores(np.exp(a)), positives, label_set=LABELS, resamples=RESAMPLES)
     for value in same.metrics.values():
         assert (value.difference, value.share_better, value.interval) == (0.0, 0.5, None)
+    assert not same.are_equal, "one is stretched"
+    assert compare_scores(ArrayScores(a), ArrayScores(a), positives, label_set=LABELS, resamples=2).are_equal
+
+
+def test_answers_are_compared_where_there_are_thresholds() -> None:
+    a, b, targets = made_up()
+    a, b = ((1 / (1 + np.exp(-scores))).astype(np.float32) for scores in (a, b))
+    positives, own = Positives.from_dense(targets), np.linspace(0.4, 0.7, len(LABELS))
+    comparison = compare_scores(
+        ArrayScores(a), ArrayScores(b), positives, label_set=LABELS, resamples=RESAMPLES, thresholds_b=own
+    )
+    drawn: dict[str, list[list[float]]] = {"mean_f1": [], "micro_f1": []}
+    resampling = Resampling(len(a), resamples=RESAMPLES, seed=0)
+    for column in range(RESAMPLES + 1):
+        clips = np.repeat(np.arange(len(a)), resampling.weights[:, column].astype(int))
+        answers = [scores[clips] >= limits for scores, limits in ((a, 0.5), (b, own))]
+        is_defined = targets[clips].any(axis=0) & ~targets[clips].all(axis=0)
+        drawn["micro_f1"].append([f1_score(targets[clips], yes, average="micro") for yes in answers])
+        drawn["mean_f1"].append(
+            [f1_score(targets[clips][:, is_defined], yes[:, is_defined], average="macro") for yes in answers]
+        )
+    for name, values in drawn.items():
+        exact, replicates = values[0], np.array(values[1:])
+        found, differences = comparison.metrics[name], replicates[:, 0] - replicates[:, 1]
+        assert (found.a, found.b) == pytest.approx(tuple(exact), abs=EXACT)
+        reach = 1.959963984540054 * np.std(differences, ddof=1)
+        assert found.interval is not None
+        assert found.interval.low == pytest.approx(found.difference - reach, abs=1e-9)
+    stretched = compare_scores(ArrayScores(a), ArrayScores(b * 2), positives, label_set=LABELS, resamples=RESAMPLES)
+    assert not set(drawn) & set(stretched.metrics), "b has no probabilities, and no thresholds"
+
+
+def test_a_difference_of_shares_is_never_beyond_one() -> None:
+    drawn = np.linspace(0.0, 1.0, 40)
+    a, b = (0.98, drawn), (0.1, drawn[::-1])
+    plain, held = paired_difference(a, b), paired_difference(a, b, is_share=True)
+    assert plain.interval is not None
+    assert plain.interval.high > 1
+    assert held.interval == Interval(plain.interval.low, 1.0)
+    turned = paired_difference(b, a, is_share=True).interval
+    assert turned == Interval(-1.0, -plain.interval.low)
 
 
 def test_pairing_narrows_the_interval() -> None:
@@ -145,7 +197,7 @@ def test_infinite_and_undefined_measures() -> None:
     )
     assert empty.num_undefined_labels == 12
     assert all(math.isnan(value.difference) for value in empty.metrics.values())
-    assert len(astuple(empty)) == 6
+    assert empty.are_equal
 
 
 def test_unusable_input_is_refused() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from earwitness.checksums import crc32c, masked
 from earwitness.errors import ModelError
-from earwitness.published.crc32c import crc32c, masked
 from earwitness.published.keras_file import read_keras_tensors
 from earwitness.published.tensorflow_checkpoint import read_checkpoint_tensors
 from earwitness.published.tflite import read_tflite_layers
@@ -64,7 +64,7 @@ def test_crc32c_of_known_texts(data: bytes, checksum: int) -> None:
     assert crc32c(data) == slow_crc32c(data) == checksum
 
 
-def test_crc32c_in_stripes() -> None:
+def test_crc32c_in_pieces() -> None:
     data = np.random.default_rng(0).bytes(4_096 * 256 + 1_000)
     assert crc32c(data) == slow_crc32c(data)
     assert crc32c(memoryview(data)[7:]) == slow_crc32c(data[7:])

@@ -71,6 +71,49 @@ def test_scores_found_in_the_report(made_store: Store, model: Path, tmp_path: Pa
     refused(*again, "fold = 1", saying="where None, digest")
 
 
+def test_what_is_neither_model_nor_scores_nor_table(made_store: Store, model: Path, tmp_path: Path):
+    on = (made_store.folder, "--where", "fold = 1")
+    report = tmp_path / "report"
+    said = run("evaluate", model, *on, "--report", report)
+    assert f"{model.parent.name}/{model.name} on " in (report / "report.html").read_text(encoding="utf-8")
+    refused("evaluate", tmp_path, *on, saying="this folder holds no scores; what is evaluated is a model")
+    for name in ("report.html", "evaluation.json", "per_label.csv", "summary.md"):
+        refused("evaluate", report / name, *on, saying=f"part of a report; `earwitness evaluate {report}` measures")
+    (tmp_path / "theirs.xlsx").write_bytes(b"PK")
+    refused("evaluate", tmp_path / "theirs.xlsx", *on, saying=".xlsx files are not read")
+    again = run("evaluate", report, made_store.folder)
+    assert f"{made_store.folder} is not needed" in again.stderr
+    assert "measured again, and not its baseline" in again.stderr
+    assert said.stdout.splitlines()[2].split("|")[2] == again.stdout.splitlines()[2].split("|")[2]
+
+
+def test_scores_that_are_no_probabilities(made_store: Store, tmp_path: Path):
+    scores = np.random.default_rng(1).random((32, 3))
+    for name, factor in (("probabilities", 1), ("percent", 128)):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["clip_id", *made_store.label_set.ids])
+            for clip_id, row in zip(made_store.clips["clip_id"].to_pylist(), scores * factor, strict=True):
+                table.writerow([clip_id, *row])
+    found = {}
+    for name in ("probabilities", "percent"):
+        command = ("evaluate", tmp_path / f"{name}.csv", made_store.folder, "--report", tmp_path / name, "--json")
+        found[name] = json.loads(run(*command).stdout)
+    one, other = (found[name]["model"] for name in ("probabilities", "percent"))
+    assert other["mean_average_precision"] == one["mean_average_precision"]
+    assert one["mean_f1"] is not None
+    assert other["mean_f1"] is other["micro_precision"] is other["labels"][0]["threshold"] is None
+    assert any("Not all of these scores are probabilities" in note for note in found["percent"]["notes"])
+    assert not any("probabilities" in note for note in found["probabilities"]["notes"])
+    pages = {name: (tmp_path / name / "report.html").read_text(encoding="utf-8") for name in found}
+    assert ["recall, mean of" in page for page in pages.values()] == [True, False]
+    compared = json.loads(run("compare", *(tmp_path / name for name in found), "--json").stdout)
+    assert "mean_f1" not in compared["metrics"]
+    assert "lwlrap" in compared["metrics"]
+    same = run("compare", tmp_path / "percent", tmp_path / "percent").stdout
+    assert "A and B are the same scores" in same
+
+
 def test_aggregated_otherwise_and_patches(made_store: Store, model: Path):
     found = {}
     for options in ((), ("--aggregation", "max"), ("--level", "patch")):
@@ -134,6 +177,7 @@ def test_a_table_of_other_software(made_store: Store, tmp_path: Path):
     assert "mAP" in run(*command).stdout
     refused("evaluate", tmp_path / "theirs.csv", saying="a table of scores is evaluated on a store, which is missing")
     refused(*command, "--aggregation", "max", saying="--aggregation is for a model, and")
+    assert json.loads(run(*command, "--no-baseline", "--json").stdout)["model"] == found["model"]
     refused(*command, "--events", "e.csv", saying="--events is for a model")
     (tmp_path / "theirs.csv").write_text("clip_id,click,noise,horse\nclip-00,1,2,3\n")
     refused(*command, saying="labels without scores: tone; labels, or columns, that the store does not know: horse.")

@@ -22,6 +22,8 @@ LOGIT_RANGE = (2.0**-150, 1 - 2.0**-25)
 _NUMBERS_AT_ONCE = 1 << 20
 NEVER = "never"
 """In JSON, of a threshold that no score reaches."""
+USUAL_THRESHOLD = 0.5
+"""Of probabilities, where nothing was fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)

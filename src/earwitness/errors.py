@@ -18,6 +18,7 @@
     ├── ModelError            an unknown network, a damaged or foreign model file
     ├── RunError              a run folder that cannot be started, resumed or read
     │   └── DivergedError         a training whose loss or weights are no longer numbers
+    ├── RecordError           a TFRecord file that is damaged or of another layout; names file and record
     ├── ScoreError            scores that cannot be evaluated
     ├── ToldElsewhereError    another process of the same work has met an error, and tells it
     └── MissingExtraError     an optional dependency that is not installed; names the install command
@@ -119,6 +120,10 @@ class RunError(EarwitnessError):
 
 class DivergedError(RunError):
     """Loss or weights of a training are no longer numbers."""
+
+
+class RecordError(EarwitnessError):
+    """A TFRecord file cannot be read."""
 
 
 class ScoreError(EarwitnessError):

@@ -41,7 +41,9 @@ Value = TypeVar("Value")
 DEFAULT_MEMORY_LIMIT_BYTES = 4 * 2**30
 """Memory that a task may take beyond what its worker holds at the start."""
 
-_TASKS_IN_FLIGHT_PER_WORKER = 32  # enough to keep workers busy while the parent waits for a disk
+TASKS_IN_FLIGHT_PER_WORKER = 32
+"""Enough to keep workers busy while the parent waits for a disk."""
+
 _MAX_BREAKS_IN_A_ROW = 3
 _MOVE_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
@@ -80,6 +82,7 @@ def run_tasks(
     cpu_limit_seconds: float | None = None,
     memory_limit_bytes: int | None = DEFAULT_MEMORY_LIMIT_BYTES,
     initializer: Callable[[], None] | None = None,
+    in_flight_per_worker: int = TASKS_IN_FLIGHT_PER_WORKER,
 ) -> Generator[Outcome[Task, Value], None, None]:
     """Run a function over tasks in worker processes; outcomes come as they complete, in any order.
 
@@ -96,6 +99,8 @@ def run_tasks(
         memory_limit_bytes: address space that a task may take beyond what its worker holds after its imports;
             more fails as `memory_limit`. None is no limit. Held on Linux only.
         initializer: called once in each worker before its first task.
+        in_flight_per_worker: tasks that are waiting, in work, or done with nobody having taken their outcomes: what
+            these hold, on a disk for example, is bounded by it.
 
     Yields: An outcome for every task. An error with a `kind` (`MediaError`) becomes a failure of that kind; a
         worker that dies, and an exception nobody foresaw, become `crash`.
@@ -109,7 +114,12 @@ def run_tasks(
         raise SettingsError(f"workers={workers} must be at least 1")
     limits = _TimeLimits(timeout_seconds, cpu_limit_seconds)
     return _outcomes(
-        function, iter(tasks), workers, limits, (os.getpid(), function, limits, memory_limit_bytes, initializer)
+        function,
+        iter(tasks),
+        workers,
+        workers * in_flight_per_worker,
+        limits,
+        (os.getpid(), function, limits, memory_limit_bytes, initializer),
     )
 
 
@@ -140,6 +150,7 @@ def _outcomes(
     function: Callable[[Task], Value],
     tasks: Iterator[Task],
     workers: int,
+    in_flight: int,
     limits: _TimeLimits,
     worker_arguments: tuple[Any, ...],
 ) -> Generator[Outcome[Task, Value], None, None]:
@@ -152,8 +163,7 @@ def _outcomes(
                 for number, task in waiting.items():
                     pool.schedule(number, function, task)
                 while True:
-                    room = workers * _TASKS_IN_FLIGHT_PER_WORKER - len(waiting)
-                    for number, task in itertools.islice(numbered, room):
+                    for number, task in itertools.islice(numbered, in_flight - len(waiting)):
                         waiting[number] = task
                         pool.schedule(number, function, task)
                     if not waiting:

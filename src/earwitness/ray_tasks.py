@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
@@ -203,3 +204,14 @@ def _require_answer(address: str) -> None:
     if tried.returncode:
         reason = (tried.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ClusterError(f"Ray at {address}: no connection ({reason}); {how}")
+
+
+@contextmanager
+def bare_main() -> Iterator[None]:
+    """While this holds, processes that are spawned do not import the main program of Ray's workers, and all of Ray."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -10,9 +10,10 @@ from collections.abc import Generator, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.audio.decode import decode
+from earwitness.audio.decode import WaveformStream, decode
 from earwitness.audio.logmel import BLOCK_FRAMES, LogMelStream, logmel
 from earwitness.audio.native import Listener
+from earwitness.audio.samples import Samples, SamplesStream
 from earwitness.audio.source import Source
 from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import SourceInfo
@@ -23,7 +24,7 @@ GATHER_FRAMES = 7 * BLOCK_FRAMES
 
 
 def media_frames(
-    source: Source,
+    source: Source | Samples,
     *,
     front_end: FrontEnd,
     start_seconds: float | None = None,
@@ -33,11 +34,11 @@ def media_frames(
     """The log-mel frames of a media file or of a time range of it.
 
     Args:
-        source: path, URL, bytes, binary file object or `ByteRange`; see `decode`.
+        source: path, URL, bytes, binary file object or `ByteRange`, see `decode`; or samples in memory.
         front_end: the constants.
         start_seconds: from here; None is the beginning.
         stop_seconds: up to here, exclusive; None is the end.
-        listener: see `decode`.
+        listener: see `decode`; it hears no samples in memory.
 
     Returns:
         A stream of float16 [frames, bands] blocks. Read it to its end, close it, or use it as a context manager.
@@ -70,7 +71,7 @@ class FrameStream(BlockStream[np.float16]):
 
     def __init__(
         self,
-        source: Source,
+        source: Source | Samples,
         *,
         front_end: FrontEnd,
         start_seconds: float | None,
@@ -78,13 +79,22 @@ class FrameStream(BlockStream[np.float16]):
         listener: Listener | None = None,
     ) -> None:
         self._front_end = front_end
-        self._waveform = decode(
-            source,
-            sample_rate_hz=front_end.sample_rate_hz,
-            start_seconds=start_seconds,
-            stop_seconds=stop_seconds,
-            listener=listener,
-        )
+        self._waveform: WaveformStream | SamplesStream
+        if isinstance(source, Samples):
+            self._waveform = SamplesStream(
+                source,
+                sample_rate_hz=front_end.sample_rate_hz,
+                start_seconds=start_seconds,
+                stop_seconds=stop_seconds,
+            )
+        else:
+            self._waveform = decode(
+                source,
+                sample_rate_hz=front_end.sample_rate_hz,
+                start_seconds=start_seconds,
+                stop_seconds=stop_seconds,
+                listener=listener,
+            )
         self.num_frames = 0
         """Frames given out so far."""
         self.is_padded = False

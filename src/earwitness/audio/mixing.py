@@ -33,13 +33,25 @@ def mean_of_channels(frame: av.AudioFrame) -> NDArray[np.float32]:
     if frame.format.is_planar and num_channels > MAX_PLANES:
         frame = _interleaved(frame)
     sample_type, silence, full_scale = _SAMPLE_TYPES[frame.format.packed.name]
-    mono = np.zeros(frame.samples, np.float32)
+    channels = _channels(frame, np.dtype(sample_type), num_channels)
+    return mean_of(channels, silence=silence, full_scale=full_scale)
+
+
+def mean_of(channels: list[NDArray[Any]], *, silence: float, full_scale: float) -> NDArray[np.float32]:
+    """Mix channels [samples] of any one type to mono, float32 [samples].
+
+    Args:
+        channels: at least one.
+        silence: their value of silence.
+        full_scale: the distance from there that becomes 1.
+    """
+    mono = np.zeros(len(channels[0]), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # float samples may be anything
-        for channel in _channels(frame, np.dtype(sample_type), num_channels):
+        for channel in channels:
             np.add(mono, channel, out=mono, casting="unsafe")
     if silence:
-        mono -= np.float32(silence * num_channels)
-    mono *= np.float32(1.0 / (full_scale * num_channels))
+        mono -= np.float32(silence * len(channels))
+    mono *= np.float32(1.0 / (full_scale * len(channels)))
     return mono
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from earwitness.evaluation.thresholds import Decisions
     from earwitness.experiments.calibrating import CalibratedModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Calibrate:
             print_json(self._to_dict(outcome))
             return 0
         self._print(outcome)
-        for note in outcome.notes:
+        for note in (*outcome.notes, *_doubts(outcome)):
             remark(note)
         print_next("tag", self.out, "FILES")
         return 0
@@ -122,7 +122,11 @@ class Calibrate:
             "num_labels_that_miss_the_precision": never,
             "raw": _worth(fits.raw, fits),
             "fitted": None if fits.fitted is None else _worth(fits.fitted, fits),
-            "notes": list(outcome.notes),
+            "num_labels_in": {
+                "raw": _num_labels(fits.raw, fits),
+                "fitted": None if fits.fitted is None else _num_labels(fits.fitted, fits),
+            },
+            "notes": [*outcome.notes, *_doubts(outcome)],
             "labels": rows,
         }
 
@@ -142,10 +146,13 @@ class Calibrate:
             said.append(f"{never} that cannot reach it on these clips, and are never a yes")
         print(f"  thresholds for {aim}: {'; '.join(said)}")
         before, after = _worth(fits.raw, fits), None if fits.fitted is None else _worth(fits.fitted, fits)
-        print(f"\n{'on clips not fitted to':24}  {'raw, at 0.5':>12}  {'fitted':>8}")
+        numbers = [_num_labels(side, fits) for side in (fits.raw, fits.fitted) if side is not None]
+        print(f"\n{'on clips not fitted to':24}  {'raw, at 0.5':>12}  {'fitted':>8}  {'over labels':>12}")
         for name in before:
-            print(f"{name.replace('_', ' '):24}  {_number(before[name]):>12}  {_number((after or {}).get(name)):>8}")
-        print()
+            over = ", ".join(dict.fromkeys(f"{own[name]:,}" for own in numbers))
+            after_words = _number((after or {}).get(name))
+            print(f"{name.replace('_', ' '):24}  {_number(before[name]):>12}  {after_words:>8}  {over:>12}")
+        print("Means are over the labels that have a value; a label without a yes has no precision.\n")
 
 
 def _kinds(fits: "DecisionFits") -> tuple[int, int, int]:
@@ -171,6 +178,62 @@ def _worth(worth: "Worth", fits: "DecisionFits") -> dict[str, float | None]:
         "micro_recall": _finite(both.recall),
         "micro_f1": _finite(both.f1),
     }
+
+
+def _num_labels(worth: "Worth", fits: "DecisionFits") -> dict[str, int]:
+    """Over how many labels each of those is."""
+    decisions = worth.of_labels(_compared(fits))
+    return {
+        "calibration_error": sum(map(isfinite, worth.calibration_errors.tolist())),
+        "log_loss": sum(map(isfinite, worth.log_losses.tolist())),
+        **{
+            f"mean_{name}": sum(isfinite(getattr(own, name)) for own in decisions)
+            for name in ("precision", "recall", "f1")
+        },
+        **dict.fromkeys(("micro_precision", "micro_recall", "micro_f1"), len(decisions)),
+    }
+
+
+def _doubts(outcome: "CalibratedModel") -> list[str]:
+    """Whether the fits are worth having, by clips that were not fitted to: sentences, none where nothing speaks against
+    them.
+    """
+    fits, thresholds = outcome.fits, outcome.model.thresholds
+    assert thresholds is not None
+    own, _, never = _kinds(fits)
+    num_labels, num_clips = len(fits.thresholds), thresholds.fitted_on.num_clips
+    doubts = []
+    num_bare = sum(not 0 < number < num_clips for number in outcome.num_positives.tolist())
+    if num_bare:
+        doubts.append(
+            f"{num_bare:,} of the {counted(num_labels, 'label')} are carried by none of these clips, or by all: what "
+            "is fitted to them is hardly more than that of the other labels."
+        )
+    if own == 0:
+        why = "cannot reach the precision" if never else "have too few clips"
+        doubts.append(f"No label has a threshold of its own: all {why}. More clips are needed.")
+    if fits.fitted is None:
+        return doubts
+    before, after = _worth(fits.raw, fits), _worth(fits.fitted, fits)
+
+    def change(name: str, sign: int) -> list[str]:
+        """The measure on both sides, where it moved for the worse."""
+        one, other = before[name], after[name]
+        is_worse = one is not None and other is not None and sign * (other - one) > 0
+        return [f"{name.replace('_', ' ')} {_number(one)}, then {_number(other)}"] if is_worse else []
+
+    worse = [*change("log_loss", 1), *change("calibration_error", 1)] if fits.slopes is not None else []
+    if worse:
+        doubts.append(
+            f"The calibration does worse than raw scores on clips not fitted to ({'; '.join(worse)}): fit to more "
+            "clips, or leave it out with --no-calibration."
+        )
+    if thresholds.beta == 1 and (worse := change("mean_f1", -1)):
+        doubts.append(
+            f"The thresholds do worse than 0.5 on clips not fitted to ({worse[0]}): fit to more clips, or tag with "
+            "--threshold 0.5."
+        )
+    return doubts
 
 
 def _compared(fits: "DecisionFits") -> Any:

@@ -64,6 +64,8 @@ class Compare:
                 aligned.b,
                 aligned.positives,
                 label_set=aligned.label_set,
+                thresholds_a=aligned.thresholds_a,
+                thresholds_b=aligned.thresholds_b,
                 resamples=self.resamples,
                 seed=self.seed,
                 memory_bytes=self.memory_mib * 2**20,

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from earwitness.store.read import Store
 
 
+MODEL_FILE = "model.safetensors"
+_OTHER_SUFFIXES = (".html", ".htm", ".json", ".xlsx", ".xls", ".ods", ".txt", ".md", ".npy", ".npz", ".pt", ".h5")
+"""Of files that are neither models nor tables, whatever they hold."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """Score clips of a store with a model and measure the scores, beside a baseline and chance.
@@ -67,6 +72,7 @@ class Evaluate:
             if self.report is not None:
                 require_report_folder(self.report)
             return self._evaluate_scores(scores)
+        _require_a_known_kind(self.source)
         what = "a table of scores" if is_table(self.source) else "a model"
         if self.store is None:
             raise SettingsError(f"{self.source}: {what} is evaluated on a store, which is missing behind it")
@@ -87,7 +93,9 @@ class Evaluate:
         from earwitness.scoring.score_table import is_table, take_over_scores
 
         where = self.settings.where
-        title = f"{self.source.name} on {place(store.folder).name}" + (f" where {where}" if where else "")
+        # runs call all their models the same
+        name = Path(*self.source.absolute().parts[-2:]) if self.source.name == MODEL_FILE else self.source.name
+        title = f"{name} on {place(store.folder).name}" + (f" where {where}" if where else "")
         if is_table(self.source):
             scores = take_over_scores(self.source, store, folder, where=where)
             with _Bars(len(scores.label_set)) as bars:
@@ -131,12 +139,16 @@ class Evaluate:
     def _evaluate_scores(self, path: Path) -> int:
         """Evaluate a folder of scores."""
         from earwitness.experiments.evaluating import evaluate_scores
+        from earwitness.report.evaluation_report import JSON_FILE
         from earwitness.scoring.score_folder import ScoreFolder, require_scores_of
         from earwitness.store.embeddings import open_store
 
         scores = ScoreFolder.open(path, where=self.settings.where)
         if self.store is not None:
             require_scores_of(scores, open_store(self.store))
+            remark(f"{self.store} is not needed: scores keep the labels of their clips. It is the store they are of.")
+        if path != self.source and (self.source / JSON_FILE).exists():
+            remark("Of this report, the scores are measured again, and not its baseline and timeline, if it has any.")
         with _Bars(len(scores.label_set)) as bars:
             outcome = evaluate_scores(
                 scores, resamples=self.resamples, memory_bytes=self.memory_mib * 2**20, on_labels=bars.labels
@@ -206,12 +218,33 @@ class Evaluate:
     def _require_no_model_options(self, what: str) -> None:
         """Refuse options that only a model has a use for."""
         usual = {field.name: field.default for field in (*fields(ScoreSettings), *fields(Evaluate))}
-        for name in ("patch_hop_frames", "aggregation", "level", "events", "no_baseline", "device"):
+        for name in ("patch_hop_frames", "aggregation", "level", "events", "device"):
             value = getattr(self if hasattr(self, name) else self.settings, name)
             if value != usual[name]:
                 raise SettingsError(
                     f"--{name.replace('_', '-')} is for a model, and {self.source} is {what}, made as it was made"
                 )
+
+
+def _require_a_known_kind(source: Path) -> None:
+    """Refuse what is neither a model nor a table by its name, where it is there; scores were looked for before.
+
+    Raises:
+        SettingsError: it is a folder, or a file of another kind.
+    """
+    from earwitness.report.evaluation_report import JSON_FILE, REPORT_FILES
+
+    wanted = (
+        "a model (.safetensors, .onnx), a folder of scores or of a report, or a table (.parquet, .csv, .tsv, .jsonl)"
+    )
+    if source.is_dir():
+        raise SettingsError(f"{source}: this folder holds no scores; what is evaluated is {wanted}")
+    if source.name in REPORT_FILES and (source.parent / JSON_FILE).is_file():
+        raise SettingsError(
+            f"{source}: this file is part of a report; `earwitness evaluate {source.parent}` measures its scores again"
+        )
+    if source.is_file() and source.suffix.lower() in _OTHER_SUFFIXES:
+        raise SettingsError(f"{source}: {source.suffix} files are not read; what is evaluated is {wanted}")
 
 
 class _Bars:

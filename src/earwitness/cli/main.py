@@ -30,15 +30,19 @@ from earwitness.cli.models import Models
 from earwitness.cli.prepare import Prepare
 from earwitness.cli.pull import Pull
 from earwitness.cli.recipe_option import recipe_asked_for
+from earwitness.cli.records import Records
 from earwitness.cli.score import Score
 from earwitness.cli.store import StoreCare
 from earwitness.cli.subset import Subset
 from earwitness.cli.synth import Synth
 from earwitness.cli.tag import Tag
+from earwitness.cli.timeline import Timeline
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "experiment", "score", "pull"})
+_RESUMABLE = frozenset(
+    {"synth", "prepare", "train", "crossvalidate", "grid", "experiment", "score", "pull", "embed"}
+)
 
 
 def command_line(arguments: Sequence[str]) -> Any:
@@ -62,7 +66,9 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
         | Annotated[Experiment, subcommand("experiment")]
         | Annotated[Tag, subcommand("tag")]
+        | Annotated[Timeline, subcommand("timeline")]
         | Annotated[Embed, subcommand("embed")]
+        | Annotated[Records, subcommand("records")]
         | Annotated[Export, subcommand("export")]
         | Annotated[Models, subcommand("models")]
         | Annotated[Pull, subcommand("pull")]
@@ -97,7 +103,8 @@ def main() -> None:
     except EarwitnessError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        again = "; the same command goes on from there" if arguments[:1] and arguments[0] in _RESUMABLE else ""
+        is_resumable = arguments[0] in _RESUMABLE or (arguments[0] == "tag" and "--out" in arguments)
+        again = "; the same command goes on from there" if is_resumable else ""
         print(f"\nearwitness: stopped{again}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, `head` for example, has gone

@@ -14,7 +14,9 @@ each has its own weight.
 **Cost.** A label needs one count of its clips by (level, group), where level i holds the scores from the i-th
 lowest distinct score of its positives up to the next. The product of this table with the weights [groups,
 resamples] has the weighted clips of each level in every resample, and sums from the top down give all replicates
-of AUC and AP at once. Clips below the lowest positive are not looked at.
+of AUC and AP at once. Clips below the lowest positive are not looked at. What is counted of answers at
+a threshold (yeses, right ones, misses) is one more such table, of three rows; 1-best accuracy and lwlrap are sums over
+clips, added up by group.
 
 **Thinning.** A label with more than 128 distinct scores of positives keeps 128 of them as thresholds: quantiles at
 (1 - cos(pi * i / 128)) / 2, which are dense at both ends, where few positives are spread over many clips. Scores of
@@ -85,6 +87,40 @@ class LabelReplicates:
         return int(np.count_nonzero(np.isnan(self.auc)))
 
 
+@dataclass(frozen=True)
+class AnswerReplicates:
+    """Answers at a threshold in every resample, of one label or of several added up; undefined as in `Decisions`."""
+
+    true_positives: Replicates
+    false_positives: Replicates
+    false_negatives: Replicates
+
+    def __add__(self, other: "AnswerReplicates") -> "AnswerReplicates":
+        return AnswerReplicates(
+            self.true_positives + other.true_positives,
+            self.false_positives + other.false_positives,
+            self.false_negatives + other.false_negatives,
+        )
+
+    @property
+    def precision(self) -> Replicates:
+        """Nan without any yes."""
+        return _shares(self.true_positives, self.true_positives + self.false_positives)
+
+    @property
+    def recall(self) -> Replicates:
+        """Nan without any positive clip."""
+        return _shares(self.true_positives, self.true_positives + self.false_negatives)
+
+    @property
+    def f1(self) -> Replicates:
+        """Nan without any positive clip."""
+        halves = self.true_positives + (self.false_positives + self.false_negatives) / 2
+        f1 = _shares(self.true_positives, halves)
+        f1[self.true_positives + self.false_negatives == 0] = np.nan
+        return f1
+
+
 class ReplicateMeans:
     """The mean over labels of a measure, in every resample: of the labels that have one in it.
 
@@ -125,6 +161,7 @@ class Resampling:
     def __init__(self, num_clips: int, *, resamples: int, seed: int, most_groups: int = _MOST_GROUPS) -> None:
         if resamples < 2:
             raise SettingsError(f"resamples={resamples}: an interval needs at least 2; 200 are usual")
+        self.resamples = resamples
         rng = np.random.default_rng(seed)
         num_groups = max(1, min(num_clips, most_groups))
         groups = np.arange(num_clips, dtype=np.int32) % num_groups
@@ -175,6 +212,29 @@ class Resampling:
             interval(auc, exact_auc, is_share=True, num_clips=num_rarer),
             interval(precision, exact_precision, is_share=True, num_clips=num_rarer),
         )
+
+    def answers(
+        self, scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64], threshold: float
+    ) -> AnswerReplicates:
+        """What one label's scores answer at a threshold in every resample; arguments as for `at_threshold`."""
+        yeses = np.flatnonzero(scores >= np.float64(threshold))
+        is_right = scores[positive_clips] >= np.float64(threshold)
+        found, lost = positive_clips[is_right], positive_clips[~is_right]
+        kinds = np.repeat(np.arange(3), [len(yeses), len(found), len(lost)])
+        answered, right, missed = self._by_level(kinds, np.concatenate((yeses, found, lost)), 3)[:, 1:]
+        return AnswerReplicates(right, answered - right, missed)
+
+    def mean(self, values: npt.NDArray[np.float64], clips: npt.NDArray[np.int64]) -> Replicates:
+        """In every resample, the mean of values that belong to clips; nan where none of these clips is in it.
+
+        Args:
+            values: finite.
+            clips: the clip that each belongs to; a clip may have several, or none.
+        """
+        groups, num_groups = self.groups[clips], len(self.weights)
+        drawn = self.weights[:, 1:].astype(np.float64)
+        sums = np.bincount(groups, weights=values, minlength=num_groups) @ drawn
+        return _shares(sums, np.bincount(groups, minlength=num_groups) @ drawn)
 
     def _weighted(
         self, scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64], most_thresholds: int
@@ -259,6 +319,13 @@ def interval(values: Replicates, measure: float, *, is_share: bool, num_clips: i
         return Interval(measure - reach, measure + reach)
     centre, reach = float(logit(measure)), reach / (measure * (1 - measure))
     return Interval(float(expit(centre - reach)), float(expit(centre + reach)))
+
+
+def _shares(parts: Replicates, wholes: Replicates) -> Replicates:
+    """Nan where the whole is 0."""
+    shares = np.full(len(wholes), np.nan)
+    np.divide(parts, wholes, out=shares, where=wholes > 0)
+    return shares
 
 
 def _thinned(own: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:

@@ -11,6 +11,8 @@ how many labels they carry. Labels of equal score share one threshold, so that t
 all of them (the worst rank any order could give them, and all of the clip's own among them). A constant score so
 has the clip's share of labels that are its own.
 
+Both are means over clips, or over pairs, so clips drawn anew (`bootstrap`) give both again at no cost worth naming.
+
 1-best accuracy is defined in `metrics`. Both leave out clips without labels, which are counted.
 
 References: Fonseca et al. 2019, "Audio tagging with noisy labels and minimal supervision" (lwlrap); Schapire and
@@ -24,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.evaluation.blocks import clip_blocks, require_same_table
+from earwitness.evaluation.bootstrap import Replicates, Resampling
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
 
@@ -45,15 +48,26 @@ class ClipMeasures:
     """Whether every clip has exactly one label (and there is a clip)."""
     num_unlabelled_clips: int
     """Clips without labels, which both measures leave out."""
+    drawn_one_best_accuracy: Replicates | None = None
+    """In every resample; None without resampling."""
+    drawn_lwlrap: Replicates | None = None
+    """Likewise."""
 
 
-def clip_measures(source: ScoreSource, positives: Positives, *, memory_bytes: int = 64 << 20) -> ClipMeasures:
+def clip_measures(
+    source: ScoreSource,
+    positives: Positives,
+    *,
+    memory_bytes: int = 64 << 20,
+    resampling: Resampling | None = None,
+) -> ClipMeasures:
     """1-best accuracy and lwlrap, streamed by blocks of clips.
 
     Args:
         source: the scores; larger is more likely, compared within a clip.
         positives: the labels of the same clips.
         memory_bytes: of the blocks that are read. A few integers for every pair come on top.
+        resampling: draws the clips anew; None: never.
 
     Raises:
         ScoreError: scores and labels differ in number, or a score is nan or infinite.
@@ -62,6 +76,7 @@ def clip_measures(source: ScoreSource, positives: Positives, *, memory_bytes: in
     # kept by pair and summed at the end, so that the sums are the same for every size of blocks
     precisions = np.zeros(len(positives.clips))
     answers = np.zeros(len(positives.clips))
+    clip_of = np.zeros(len(positives.clips), dtype=np.int64)
     done = 0
     for first, block in clip_blocks(source, memory_bytes=memory_bytes):
         clips, labels = positives.pairs_of_clips(first, first + len(block))
@@ -72,13 +87,23 @@ def clip_measures(source: ScoreSource, positives: Positives, *, memory_bytes: in
         pairs = slice(done, done + len(clips))
         precisions[pairs] = _own_at_or_above(clips, own) / at_or_above
         answers[pairs] = (own == block.max(axis=1)[clips]) / at_or_above
+        clip_of[pairs] = first + clips
         done += len(clips)
     num_labelled = int(np.count_nonzero(positives.labels_per_clip))
+    drawn_accuracy = drawn_lwlrap = None
+    if resampling is not None:
+        labelled = np.flatnonzero(positives.labels_per_clip)
+        by_clip = np.zeros(source.num_clips)
+        np.add.at(by_clip, clip_of, answers)
+        drawn_accuracy = resampling.mean(by_clip[labelled], labelled)
+        drawn_lwlrap = resampling.mean(precisions, clip_of)
     return ClipMeasures(
         one_best_accuracy=float(np.sum(answers)) / num_labelled if num_labelled else float("nan"),
         lwlrap=float(np.mean(precisions)) if num_labelled else float("nan"),
         is_single_label=source.num_clips > 0 and bool(np.all(positives.labels_per_clip == 1)),
         num_unlabelled_clips=source.num_clips - num_labelled,
+        drawn_one_best_accuracy=drawn_accuracy,
+        drawn_lwlrap=drawn_lwlrap,
     )
 
 

@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from earwitness.evaluation.blocks import label_rows
 from earwitness.evaluation.confusions import Confusion, find_confusions, single_label_confusions
-from earwitness.evaluation.curves import PrecisionRecall, Reliability, precision_recall_curve, reliability
+from earwitness.evaluation.curves import (
+    PrecisionRecall,
+    Reliability,
+    are_probabilities,
+    precision_recall_curve,
+    reliability,
+)
 from earwitness.evaluation.extremes import Extremes
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
@@ -58,14 +64,14 @@ def look_closer(
     extremes = Extremes.empty(scores.num_labels, num_false_alarms=50, num_missed=10)
     curves: dict[int, PrecisionRecall] = {}
     pooled: Reliability | None = None
-    are_probabilities = True
+    all_probable = True
     for label, row in label_rows(scores, memory_bytes=memory_bytes):
         own = positives.of(label)
         extremes.put(label, row, own)
         if label in curves_of and len(own):
             curves[label] = precision_recall_curve(row, own, most_points=_CURVE_POINTS)
-        are_probabilities = are_probabilities and row.min(initial=0) >= 0 and row.max(initial=0) <= 1
-        if are_probabilities:
+        all_probable = all_probable and are_probabilities(row)
+        if all_probable:
             one = reliability(row, own)
             pooled = one if pooled is None else pooled + one
         if on_labels is not None:
@@ -76,5 +82,5 @@ def look_closer(
         confusions=tuple(find_confusions(extremes, positives)),
         matrix=single_label_confusions(scores, positives) if with_matrix else None,
         curves=curves,
-        reliability=pooled if are_probabilities else None,
+        reliability=pooled if all_probable else None,
     )

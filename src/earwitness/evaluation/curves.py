@@ -16,8 +16,12 @@ fall as more clips are answered. The mean of precision over the label's clips is
 which is the expected calibration error of Guo et al. 2017 for one label's own probability. It says nothing on how
 well the label is ranked, and for a rare label it is at most about the mean score plus the prior: read it beside them.
 
-References: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2; Davis and Goadrich 2006 (precision
-and recall are not to be joined by straight lines).
+The share positive of a bin has a 95 % interval of Wilson's, as if its pairs of clip and label were drawn independently;
+several labels of one clip are not, so it is rather too narrow than too wide.
+
+References: Wilson 1927, "Probable inference, the law of succession, and statistical inference"; Guo et al.
+2017, "On Calibration of Modern Neural Networks", section 2; Davis and Goadrich 2006 (precision and recall are not to
+be joined by straight lines).
 """
 
 from dataclasses import dataclass
@@ -25,9 +29,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from earwitness.errors import ScoreError
 from earwitness.evaluation.cells import search_many
+
+_WILSON = float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,16 @@ class Reliability:
     def share_positive(self) -> npt.NDArray[np.float64]:
         """float64 [bins]; nan where a bin is empty."""
         return _share(self.num_positives, self.counts)
+
+    @property
+    def share_positive_ends(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """float64 [bins] each: the ends of Wilson's 95 % interval of the share; nan where a bin is empty."""
+        square = _WILSON**2
+        centre = _share(self.num_positives + square / 2, self.counts) / (1 + _share(square, self.counts))
+        wrong = self.counts - self.num_positives
+        spread = np.sqrt(_share(self.num_positives * wrong, self.counts) + square / 4)
+        reach = _WILSON * _share(spread, self.counts) / (1 + _share(square, self.counts))
+        return np.maximum(centre - reach, 0.0), np.minimum(centre + reach, 1.0)
 
     @property
     def calibration_error(self) -> float:
@@ -134,12 +151,17 @@ def reliability(scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64],
     return Reliability(counts, sums, np.bincount(positive_bins, minlength=bins))
 
 
+def are_probabilities(scores: npt.NDArray[Any]) -> bool:
+    """Whether scores are floats in [0, 1]; there is at least one."""
+    return bool(scores.dtype.kind == "f" and scores.min() >= 0 and scores.max() <= 1)
+
+
 def calibration_error(scores: npt.NDArray[Any], positive_clips: npt.NDArray[np.int64], *, bins: int = 15) -> float:
     """Expected calibration error of one label; arguments and errors as for `reliability`."""
     return reliability(scores, positive_clips, bins=bins).calibration_error
 
 
-def _share(parts: npt.NDArray[Any], wholes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _share(parts: npt.NDArray[Any] | float, wholes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     shares = np.full(len(wholes), np.nan)
     np.divide(parts, wholes, out=shares, where=wholes > 0)
     return shares

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from earwitness.errors import ScoreError
 from earwitness.evaluation.blocks import SCORE_BYTES
-from earwitness.evaluation.bootstrap import LabelReplicates, ReplicateMeans, Replicates, Resampling
+from earwitness.evaluation.bootstrap import AnswerReplicates, LabelReplicates, ReplicateMeans, Replicates, Resampling
 from earwitness.evaluation.curves import calibration_error
 from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.metrics import auc_to_dprime, rank_label
@@ -51,13 +51,25 @@ class LabelMeasures:
     """Likewise."""
 
 
+_MeasuredLabel = tuple[LabelMeasures, LabelReplicates | None, AnswerReplicates | None]
+"""A label's measures, and ranks and answers in every resample: None where undefined, and without resampling."""
+
+
 @dataclass(frozen=True)
 class MeanReplicates:
-    """What clips drawn anew give: float64 [resamples], means over the labels that are then defined."""
+    """What clips drawn anew give: float64 [resamples], means over the labels that are then defined, and answers of all
+    labels together; nan where there are none.
+    """
 
     mean_auc: Replicates
     mean_label_dprime: Replicates
     mean_average_precision: Replicates
+    mean_precision: Replicates
+    mean_recall: Replicates
+    mean_f1: Replicates
+    micro_precision: Replicates
+    micro_recall: Replicates
+    micro_f1: Replicates
 
 
 def measure_labels(
@@ -66,8 +78,7 @@ def measure_labels(
     *,
     label_ids: Sequence[str],
     thresholds: npt.NDArray[np.float64],
-    resamples: int,
-    seed: int,
+    resampling: Resampling | None,
     memory_bytes: int,
     workers: int | None,
     on_labels: Callable[[int], None] | None,
@@ -79,8 +90,7 @@ def measure_labels(
         positives: which clips carry which labels.
         label_ids: what complaints call the labels.
         thresholds: [labels]; nan: the label has none.
-        resamples: how often clips are drawn anew; 0: never.
-        seed: of the draws.
+        resampling: draws the clips anew; None: never.
         memory_bytes: of the blocks that all threads hold together.
         workers: threads. None: one for each processor.
         on_labels: called with the number of labels done since the last call.
@@ -90,15 +100,13 @@ def measure_labels(
 
     Raises:
         ScoreError: a score is nan or infinite.
-        SettingsError: one resample alone.
     """
-    resampling = Resampling(source.num_clips, resamples=resamples, seed=seed) if resamples else None
     workers = workers or usable_cpus()
     num_labels = source.num_labels
     num_pairs = positives.num_positives * (positives.num_clips - positives.num_positives)
     size = _block_labels(source, memory_bytes=memory_bytes, workers=workers)
 
-    def measure(first: int) -> list[tuple[LabelMeasures, LabelReplicates | None]]:
+    def measure(first: int) -> list[_MeasuredLabel]:
         block = source.label_block(first, min(first + size, num_labels))
         return [
             _measure(
@@ -112,17 +120,52 @@ def measure_labels(
         ]
 
     measures: list[LabelMeasures] = []
-    auc, dprime, precision = means = [ReplicateMeans(resamples) for _ in range(3)]
+    drawn = _Drawn(resampling.resamples) if resampling is not None else None
     for block in _in_order(measure, range(0, num_labels, size), workers=workers):
-        for label, replicates in block:
-            if replicates is not None:
-                auc.add(replicates.auc)
-                dprime.add(auc_to_dprime(replicates.auc, num_pairs=num_pairs[len(measures)]))
-                precision.add(replicates.average_precision)
+        for label, replicates, answers in block:
+            if drawn is not None:
+                drawn.add(replicates, answers, num_pairs=int(num_pairs[len(measures)]))
             measures.append(label)
         if on_labels is not None:
             on_labels(len(block))
-    return measures, MeanReplicates(*(mean.means() for mean in means)) if resamples else None
+    return measures, drawn.means() if drawn is not None else None
+
+
+class _Drawn:
+    """What clips drawn anew give, label after label."""
+
+    def __init__(self, resamples: int) -> None:
+        self._ranking = [ReplicateMeans(resamples) for _ in range(3)]
+        self._answers = [ReplicateMeans(resamples) for _ in range(3)]
+        self._pooled = AnswerReplicates(*(np.zeros(resamples) for _ in range(3)))
+
+    def add(self, ranks: LabelReplicates | None, answers: AnswerReplicates | None, *, num_pairs: int) -> None:
+        """Add a label: its ranks, None where it is undefined; its answers, None where it has no threshold."""
+        if answers is not None:
+            self._pooled += answers
+        if ranks is None:
+            return
+        values = ranks.auc, auc_to_dprime(ranks.auc, num_pairs=num_pairs), ranks.average_precision
+        for mean, value in zip(self._ranking, values, strict=True):
+            mean.add(value)
+        if answers is not None:
+            for mean, value in zip(self._answers, (answers.precision, answers.recall, answers.f1), strict=True):
+                mean.add(np.where(np.isnan(ranks.auc), np.nan, value))  # of the labels defined in the resample
+
+    def means(self) -> MeanReplicates:
+        auc, dprime, average_precision = (mean.means() for mean in self._ranking)
+        precision, recall, f1 = (mean.means() for mean in self._answers)
+        return MeanReplicates(
+            mean_auc=auc,
+            mean_label_dprime=dprime,
+            mean_average_precision=average_precision,
+            mean_precision=precision,
+            mean_recall=recall,
+            mean_f1=f1,
+            micro_precision=self._pooled.precision,
+            micro_recall=self._pooled.recall,
+            micro_f1=self._pooled.f1,
+        )
 
 
 def _block_labels(source: ScoreSource, *, memory_bytes: int, workers: int) -> int:
@@ -148,7 +191,7 @@ def _measure(
     label_id: str,
     threshold: float,
     resampling: Resampling | None,
-) -> tuple[LabelMeasures, LabelReplicates | None]:
+) -> _MeasuredLabel:
     lowest, highest = scores.min(), scores.max()  # they show nan and infinity without a mask as long as the scores
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         clip = int(np.flatnonzero(~np.isfinite(scores))[0])
@@ -156,18 +199,22 @@ def _measure(
             f"scores: clip row {clip} (from 0), label {label_id!r} is {scores[clip]}; every score must be a finite "
             "number"
         )
-    are_probabilities = bool(scores.dtype.kind == "f" and lowest >= 0 and highest <= 1)
+    is_probable = bool(scores.dtype.kind == "f" and lowest >= 0 and highest <= 1)
     auc, precision = rank_label(scores, positive_clips)
     is_defined = not math.isnan(auc)
     replicates = None
     if resampling is not None and is_defined:
         replicates = resampling.label(scores, positive_clips, measures=(auc, precision))
-    return LabelMeasures(
+    answers = None
+    if resampling is not None and not math.isnan(threshold):
+        answers = resampling.answers(scores, positive_clips, threshold)
+    measures = LabelMeasures(
         auc=auc,
         average_precision=precision if is_defined else math.nan,
-        calibration_error=calibration_error(scores, positive_clips) if is_defined and are_probabilities else math.nan,
-        are_probabilities=are_probabilities,
+        calibration_error=calibration_error(scores, positive_clips) if is_defined and is_probable else math.nan,
+        are_probabilities=is_probable,
         decisions=None if math.isnan(threshold) else at_threshold(scores, positive_clips, threshold),
         auc_interval=replicates.auc_interval if replicates is not None else None,
         average_precision_interval=replicates.average_precision_interval if replicates is not None else None,
-    ), replicates
+    )
+    return measures, replicates, answers

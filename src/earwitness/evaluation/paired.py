@@ -2,8 +2,9 @@
 
 The clips are resampled as in `bootstrap`, with the same weights for both models, so that what makes clips easy or hard
 for both falls out of the difference. Measures are those of `summary`, over the same labels; a difference is always
-a - b. Its interval is plain (m +- 1.96 s), and `share_better` is the share of resamples in which a is ahead, with
-equal ones counted half: near 1 or near 0 the order of the two would hold on other clips, near 0.5 it would not.
+a - b. Its interval is plain (m +- 1.96 s; of measures in [0, 1], cut at -1 and 1), and `share_better` is the share
+of resamples in which a is ahead, with equal ones counted half: near 1 or near 0 the order of the two would hold on
+other clips, near 0.5 it would not.
 
 References: Efron and Tibshirani 1993; Berg-Kirkpatrick, Burkett and Klein 2012 (paired bootstrap of two systems).
 """
@@ -16,13 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earwitness.decisions import USUAL_THRESHOLD
 from earwitness.errors import ScoreError
 from earwitness.evaluation.blocks import label_rows, require_same_table
-from earwitness.evaluation.bootstrap import ReplicateMeans, Replicates, Resampling, interval
+from earwitness.evaluation.bootstrap import AnswerReplicates, ReplicateMeans, Replicates, Resampling, interval
+from earwitness.evaluation.clip_measures import ClipMeasures, clip_measures
+from earwitness.evaluation.curves import are_probabilities
 from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.metrics import auc_to_dprime, rank_label
 from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
+from earwitness.evaluation.thresholds import Decisions, added_up, at_threshold
 from earwitness.labels import LabelSet
 
 Measured = tuple[float, Replicates]
@@ -68,9 +73,14 @@ class Comparison:
     """Labels without positive or without negative clips, left out of the means."""
     resamples: int
     metrics: Mapping[str, PairedDifference]
-    """`mean_average_precision`, `mean_auc` and `dprime` (that of the mean AUC), as in `summary.Evaluation`."""
+    """As in `summary.Evaluation`: `mean_average_precision`, `mean_auc`, `dprime` (that of the mean AUC),
+    `one_best_accuracy`, `lwlrap`; and `mean_f1` and `micro_f1` where both models have thresholds, or probabilities."""
     labels: tuple[LabelComparison, ...]
     """In the order of the label set."""
+    is_single_label: bool = False
+    """Whether every clip has exactly one label."""
+    are_equal: bool = False
+    """Whether the scores of both are the same numbers."""
 
 
 def compare_scores(
@@ -79,6 +89,8 @@ def compare_scores(
     positives: Positives,
     *,
     label_set: LabelSet,
+    thresholds_a: npt.NDArray[np.float64] | None = None,
+    thresholds_b: npt.NDArray[np.float64] | None = None,
     resamples: int = 200,
     seed: int = 0,
     memory_bytes: int = 512 << 20,
@@ -91,6 +103,8 @@ def compare_scores(
         b: the scores of the other, of the same clips and labels in the same order.
         positives: the labels of the clips.
         label_set: names the labels.
+        thresholds_a: [labels] of the one model. None: 0.5 if all its scores are probabilities, else none.
+        thresholds_b: likewise of the other.
         resamples: how often clips are drawn anew.
         seed: of those draws.
         memory_bytes: of the blocks that are read.
@@ -105,51 +119,75 @@ def compare_scores(
     if positives.num_labels != len(label_set):
         raise ScoreError(f"scores have {positives.num_labels} columns, but the label set has {len(label_set)} labels")
     resampling = Resampling(positives.num_clips, resamples=resamples, seed=seed)
+    answers_a, answers_b = _Answers(resampling, thresholds_a), _Answers(resampling, thresholds_b)
     means_a, means_b = _Means(resamples), _Means(resamples)
     rows = []
+    are_equal = True
     sides = (label_rows(source, memory_bytes=memory_bytes // 2) for source in (a, b))
     for (label, scores_a), (_, scores_b) in zip(*sides, strict=True):
         clips = positives.of(label)
         num_rarer = min(len(clips), positives.num_clips - len(clips))
-        precision = paired_difference(
-            means_a.add(scores_a, clips, resampling), means_b.add(scores_b, clips, resampling), num_clips=num_rarer
-        )
+        own_a, own_b = means_a.add(scores_a, clips, resampling), means_b.add(scores_b, clips, resampling)
+        precision = paired_difference(own_a, own_b, num_clips=num_rarer, is_share=True)
+        answers_a.add(label, scores_a, clips, is_defined=~np.isnan(own_a[1]))
+        answers_b.add(label, scores_b, clips, is_defined=~np.isnan(own_b[1]))
+        are_equal = are_equal and bool(np.array_equal(scores_a, scores_b))
         rows.append(LabelComparison(label_set.ids[label], label_set.names[label], len(clips), precision))
         if on_labels is not None:
             on_labels(1)
     aucs = means_a.auc(), means_b.auc()
+    of_clips_a, of_clips_b = (
+        clip_measures(source, positives, memory_bytes=memory_bytes // 2, resampling=resampling) for source in (a, b)
+    )
+    shares: dict[str, tuple[Measured, Measured]] = {
+        "mean_average_precision": (means_a.average_precision(), means_b.average_precision()),
+        "mean_auc": aucs,
+        "one_best_accuracy": (_accuracy(of_clips_a), _accuracy(of_clips_b)),
+        "lwlrap": (_lwlrap(of_clips_a), _lwlrap(of_clips_b)),
+    }
+    if answers_a.are_there and answers_b.are_there:
+        shares["mean_f1"] = answers_a.mean_f1(), answers_b.mean_f1()
+        shares["micro_f1"] = answers_a.micro_f1(), answers_b.micro_f1()
+    metrics = {name: paired_difference(*both, is_share=True) for name, both in shares.items()}
+    dprimes = ((float(auc_to_dprime(auc)), auc_to_dprime(drawn)) for auc, drawn in aucs)
+    order = ("mean_average_precision", "mean_auc", "dprime", "one_best_accuracy", "lwlrap", "mean_f1", "micro_f1")
+    metrics["dprime"] = paired_difference(*dprimes)
     return Comparison(
         num_clips=positives.num_clips,
         num_labels=positives.num_labels,
         num_undefined_labels=sum(not row.is_defined for row in rows),
         resamples=resamples,
-        metrics={
-            "mean_average_precision": paired_difference(means_a.average_precision(), means_b.average_precision()),
-            "mean_auc": paired_difference(*aucs),
-            "dprime": paired_difference(*((float(auc_to_dprime(m)), auc_to_dprime(drawn)) for m, drawn in aucs)),
-        },
+        metrics={name: metrics[name] for name in order if name in metrics},
         labels=tuple(rows),
+        is_single_label=of_clips_a.is_single_label,
+        are_equal=are_equal,
     )
 
 
-def paired_difference(a: Measured, b: Measured, *, num_clips: int | None = None) -> PairedDifference:
+def paired_difference(
+    a: Measured, b: Measured, *, num_clips: int | None = None, is_share: bool = False
+) -> PairedDifference:
     """The difference of two models in one measure.
 
     Args:
         a: the measure of one model, and its replicates.
         b: the same of the other, in the same resamples. Resamples in which the difference is undefined are left out.
         num_clips: as for `bootstrap.interval`.
+        is_share: whether both lie in [0, 1], so that their difference cannot lie outside [-1, 1].
     """
     with np.errstate(invalid="ignore"):  # infinite less infinite
         difference = float(np.subtract(a[0], b[0]))
         differences = a[1] - b[1]
     num_known = np.count_nonzero(~np.isnan(differences))
     wins = np.count_nonzero(differences > 0) + np.count_nonzero(differences == 0) / 2
+    ends = interval(differences, difference, is_share=False, num_clips=num_clips)
+    if ends is not None and is_share:
+        ends = Interval(max(ends.low, -1.0), min(ends.high, 1.0))
     return PairedDifference(
         a[0],
         b[0],
         difference,
-        interval(differences, difference, is_share=False, num_clips=num_clips),
+        ends,
         wins / num_known if num_known else math.nan,
     )
 
@@ -181,6 +219,57 @@ class _Means:
 
     def average_precision(self) -> Measured:
         return _mean(self._precisions), self._drawn_precision.means()
+
+
+class _Answers:
+    """One model's answers at its thresholds, with their replicates."""
+
+    def __init__(self, resampling: Resampling, thresholds: npt.NDArray[np.float64] | None) -> None:
+        self._resampling, self._thresholds = resampling, thresholds
+        self.are_there = True
+        """Whether there are any: thresholds, or so far nothing but probabilities."""
+        self._f1: list[float] = []
+        self._drawn_f1 = ReplicateMeans(resampling.resamples)
+        self._decisions: list[Decisions] = []
+        self._pooled = AnswerReplicates(*(np.zeros(resampling.resamples) for _ in range(3)))
+
+    def add(
+        self,
+        label: int,
+        scores: npt.NDArray[Any],
+        positive_clips: npt.NDArray[np.int64],
+        *,
+        is_defined: npt.NDArray[np.bool_],
+    ) -> None:
+        """Add one label, and in which resamples it is defined."""
+        if self._thresholds is None:
+            self.are_there = self.are_there and are_probabilities(scores)
+        if not self.are_there:
+            return
+        threshold = USUAL_THRESHOLD if self._thresholds is None else float(self._thresholds[label])
+        decisions = at_threshold(scores, positive_clips, threshold)
+        drawn = self._resampling.answers(scores, positive_clips, threshold)
+        self._decisions.append(decisions)
+        self._pooled += drawn
+        if 0 < len(positive_clips) < len(scores):
+            self._f1.append(decisions.f1)
+            self._drawn_f1.add(np.where(is_defined, drawn.f1, np.nan))
+
+    def mean_f1(self) -> Measured:
+        return _mean(self._f1), self._drawn_f1.means()
+
+    def micro_f1(self) -> Measured:
+        return added_up(self._decisions).f1, self._pooled.f1
+
+
+def _accuracy(measures: ClipMeasures) -> Measured:
+    assert measures.drawn_one_best_accuracy is not None
+    return measures.one_best_accuracy, measures.drawn_one_best_accuracy
+
+
+def _lwlrap(measures: ClipMeasures) -> Measured:
+    assert measures.drawn_lwlrap is not None
+    return measures.lwlrap, measures.drawn_lwlrap
 
 
 def _mean(values: list[float]) -> float:

@@ -25,6 +25,10 @@ class AlignedScores:
     b: ScoreSource
     positives: Positives
     label_set: LabelSet
+    thresholds_a: npt.NDArray[np.float64] | None
+    """[labels] that the model of one origin was given; None where it has none of its own."""
+    thresholds_b: npt.NDArray[np.float64] | None
+    """Likewise of the other."""
     notes: tuple[str, ...]
     """What was left out on either side, as sentences."""
 
@@ -60,8 +64,15 @@ def align_scores(a: ScoreFolder, b: ScoreFolder, *, common: bool = False) -> Ali
         b=_view(b.source, clips_b, labels_b),
         positives=positives,
         label_set=LabelSet(tuple(a.label_set.ids[i] for i in labels_a), tuple(a.label_set.names[i] for i in labels_a)),
+        thresholds_a=_thresholds(a, labels_a),
+        thresholds_b=_thresholds(b, labels_b),
         notes=tuple(note for note in (clip_note, label_note) if note),
     )
+
+
+def _thresholds(side: ScoreFolder, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
+    values = side.header.threshold_values
+    return None if values is None else values[labels]
 
 
 def _ids(folder: ScoreFolder) -> list[str]:

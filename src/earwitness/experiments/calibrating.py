@@ -23,6 +23,7 @@ from earwitness.subsets.dealing import Dealer
 from earwitness.training.clips import clip_groups
 
 _FOLDS = 5
+_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +108,13 @@ def require_new_file(path: Path, *, model: Path, may_overwrite: bool) -> None:
     """Refuse a place for a model before any work is done.
 
     Raises:
-        SettingsError: there is a file already, and it is not to be overwritten.
+        SettingsError: its name is not that of a model file; or there is one already, and it is not to be overwritten.
         ModelError: no file can be written there.
     """
     if path.is_dir():
         raise ModelError(f"{path}: this is a folder; name a file in it, such as {path / 'calibrated.safetensors'}")
+    if path.suffix.lower() != _SUFFIX:
+        raise SettingsError(f"{path}: the name of a model file ends in {_SUFFIX}")
     if path.exists() and not may_overwrite:
         what = "this is the model itself" if path.resolve() == model.resolve() else "there is such a file already"
         raise SettingsError(f"{path}: {what}; name another file, or say --overwrite")

@@ -230,6 +230,7 @@ def evaluate_scores(
         is_same_corpus=None,
         notes=(
             *notes_of_scores(folder),
+            *_of_no_probabilities(evaluation),
             *_of_level(level, folder.positives, folder.num_clips),
         ),
     )
@@ -238,6 +239,14 @@ def evaluate_scores(
 def notes_of_scores(folder: ScoreFolder) -> tuple[str, ...]:
     """What a reader of figures made from a folder of scores must know of its model, which is not at hand."""
     return (*(_UNKNOWN_CLIPS if folder.header.is_of_a_model else ()), *fit_notes_of_scores(folder))
+
+
+def _of_no_probabilities(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.has_answers:
+        yield (
+            "Not all of these scores are probabilities, numbers from 0 to 1, so there is no threshold that all go by: "
+            "precision, recall, F1, calibration error and reliability are left out."
+        )
 
 
 def default_resamples(num_clips: int) -> int:

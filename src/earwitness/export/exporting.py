@@ -23,6 +23,7 @@ from earwitness.export.graph import OPSET, describe, front_end_graph, join, netw
 from earwitness.files import replacing
 from earwitness.inference.any_model import patch_scorer
 from earwitness.labels import NO_LABELS
+from earwitness.models.description import require_network
 from earwitness.models.model_file import Model
 from earwitness.models.onnx_file import OnnxModel, parse_onnx_model
 from earwitness.scoring.clip_scores import require_fit, require_same_frames
@@ -81,6 +82,7 @@ def export_model(
         raise SettingsError(f"{path}: an exported model is written as .onnx; came {path.suffix or 'no suffix'}")
     if not 0 < tolerance < 1:
         raise SettingsError(f"tolerance={tolerance} must lie in (0, 1); it is a difference of probabilities")
+    require_network(model)
     if model.label_set == NO_LABELS:
         names_nothing = f"this {model.architecture.name} names nothing, for it was published up to its embedding"
         if not with_embeddings:

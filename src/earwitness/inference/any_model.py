@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from earwitness.inference.patch_runner import PatchRunner, ScoreRunner
+from earwitness.models.description import require_network
 from earwitness.models.onnx_file import OnnxModel, load_onnx_model
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ def patch_scorer(model: AnyModel, *, device: str = "auto") -> ScoreRunner:
 
     Raises:
         SettingsError: there is no such device, or the model does not run there.
-        ModelError: an exported model names nothing, or ONNX Runtime refuses it.
+        ModelError: an exported model names nothing, or ONNX Runtime refuses it; a model has but a classifier.
         MissingExtraError: it is exported, and the extra `onnx` is not installed.
     """
+    require_network(model)
     if isinstance(model, OnnxModel):
         from earwitness.inference.onnx_runner import OnnxScorer
 
@@ -50,6 +52,7 @@ def patch_embedder(model: AnyModel, *, device: str = "auto") -> PatchRunner:
     Raises:
         ModelError: an exported model gives none; and as `patch_scorer`.
     """
+    require_network(model)
     if isinstance(model, OnnxModel):
         from earwitness.inference.onnx_runner import OnnxEmbedder
 

@@ -1,15 +1,18 @@
 """One media file to its tags and events: what `earwitness tag` writes a row of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from earwitness.inference.events import Event, EventFinder
 from earwitness.inference.tag_settings import TagSettings
-from earwitness.inference.tagger import PatchScores, Tagger
+from earwitness.inference.tagger import ClipScores, PatchScores, Tagger
+
+if TYPE_CHECKING:
+    from earwitness.inference.any_model import AnyModel
 
 _USUAL_THRESHOLD = 0.5
 
@@ -44,6 +47,59 @@ class Tagging:
     """Whether all scores, those of events included, are by a calibration that the model carries."""
     has_own_thresholds: bool
     """Whether tags and events are by the model's own thresholds."""
+    scores: npt.NDArray[np.float32] = field(compare=False, repr=False)
+    """[labels], of the whole clip, as in `ClipScores`."""
+
+
+class TagMaker:
+    """From the scores of one file to its tags and events, wherever they were made."""
+
+    def __init__(self, model: "AnyModel", settings: TagSettings) -> None:
+        """Find out which thresholds hold."""
+        self._model = model
+        self._settings = settings
+        self._has_own_thresholds = settings.threshold == "own" and model.thresholds is not None
+        threshold: float | npt.NDArray[np.float64]
+        threshold = settings.threshold if settings.threshold != "own" else _USUAL_THRESHOLD
+        self._least: float | npt.NDArray[np.float64] = settings.min_score
+        if self._has_own_thresholds:
+            threshold = model.thresholds_or(_USUAL_THRESHOLD)
+            self._least = np.maximum(threshold, settings.min_score)
+        self._finder = EventFinder(
+            threshold=threshold,
+            patch_seconds=model.front_end.patch_seconds,
+            hop_seconds=model.front_end.patch_hop_seconds,
+        )
+        self._events: list[Event] = []
+
+    def take(self, patches: PatchScores) -> None:
+        """Take the scores of the next patches."""
+        if self._settings.timeline:
+            self._events.extend(self._finder.push(patches.start_seconds, patches.scores))
+
+    def finish(self, media: str, clip: ClipScores, *, start_seconds: float | None = None) -> Tagging:
+        """What the file came to; `start_seconds` is where in it the clip began."""
+        end = (start_seconds or 0.0) + clip.seconds  # patches of a sound shorter than one reach beyond it
+        events = [
+            replace(event, stop_seconds=min(event.stop_seconds, end))
+            for event in [*self._events, *self._finder.finish()]
+        ]
+        events.sort(key=lambda event: (event.start_seconds, event.label))
+        best = (-clip.scores).argsort(kind="stable")
+        best = best[(clip.scores >= self._least)[best]][: self._settings.top]
+        return Tagging(
+            media=media,
+            seconds=clip.seconds,
+            scored_seconds=clip.scored_seconds,
+            num_patches=clip.num_patches,
+            warnings=clip.warnings,
+            is_padded=clip.is_padded,
+            tags=tuple(Tag(i, float(clip.scores[i])) for i in best.tolist()),
+            events=tuple(events) if self._settings.timeline else None,
+            is_calibrated=self._model.calibration is not None,
+            has_own_thresholds=self._has_own_thresholds,
+            scores=clip.scores,
+        )
 
 
 def tag_media(
@@ -59,37 +115,11 @@ def tag_media(
     Raises:
         MediaError: no sound came out of it.
     """
-    model = tagger.model
-    has_own_thresholds = settings.threshold == "own" and model.thresholds is not None
-    threshold: float | npt.NDArray[np.float64] = settings.threshold if settings.threshold != "own" else _USUAL_THRESHOLD
-    least: float | npt.NDArray[np.float64] = settings.min_score
-    if has_own_thresholds:
-        threshold = model.thresholds_or(_USUAL_THRESHOLD)
-        least = np.maximum(threshold, settings.min_score)
-    finder = EventFinder(threshold=threshold, patch_seconds=model.front_end.patch_seconds)
-    events: list[Event] = []
+    maker = TagMaker(tagger.model, settings)
 
     def take(patches: PatchScores) -> None:
-        if settings.timeline:
-            events.extend(finder.push(patches.start_seconds, patches.scores))
+        maker.take(patches)
         if on_patches is not None:
             on_patches(patches)
 
-    clip = tagger.score(media, on_frames=on_frames, on_patches=take)
-    end = clip.seconds  # patches of a sound shorter than one reach beyond it
-    events = [replace(event, stop_seconds=min(event.stop_seconds, end)) for event in [*events, *finder.finish()]]
-    events.sort(key=lambda event: (event.start_seconds, event.label))
-    best = (-clip.scores).argsort(kind="stable")
-    best = best[(clip.scores >= least)[best]][: settings.top]
-    return Tagging(
-        media=media,
-        seconds=clip.seconds,
-        scored_seconds=clip.scored_seconds,
-        num_patches=clip.num_patches,
-        warnings=clip.warnings,
-        is_padded=clip.is_padded,
-        tags=tuple(Tag(i, float(clip.scores[i])) for i in best.tolist()),
-        events=tuple(events) if settings.timeline else None,
-        is_calibrated=model.calibration is not None,
-        has_own_thresholds=has_own_thresholds,
-    )
+    return maker.finish(media, tagger.score(media, on_frames=on_frames, on_patches=take))

@@ -17,6 +17,9 @@ from earwitness.labels import NO_LABELS, LabelSet
 if TYPE_CHECKING:
     from earwitness.models.network import Network
 
+PUBLISHED_EMBEDDINGS = "published_embeddings"
+"""The name of what stands in for a network whose embeddings alone are there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
@@ -89,6 +92,19 @@ def require_labels(model: DescribedModel) -> None:
         raise ModelError(
             f"this {model.architecture.name} names nothing, for it was published up to its embedding; learn a "
             "classifier on it (earwitness train STORE RUN --from MODEL --freeze), or use `earwitness embed`"
+        )
+
+
+def require_network(model: DescribedModel) -> None:
+    """Refuse to hear with a model that has but a classifier.
+
+    Raises:
+        ModelError: it was learnt from published embeddings, and the network that made them is not in it.
+    """
+    if model.architecture.name == PUBLISHED_EMBEDDINGS:
+        raise ModelError(
+            "this model is a classifier of published embeddings, without the network that made them: it hears nothing; "
+            "give that network to `earwitness records ... --vggish MODEL`, and train again"
         )
 
 

@@ -15,15 +15,15 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; `auto` is the first GPU where there is one, else the CPU.
+    """The device of that name; `auto` is the first CUDA GPU where there is one, else the CPU. `mps` is Apple's GPU.
 
     Raises:
         SettingsError: the name is unknown, or this machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise SettingsError(f"unknown device {name!r}; use auto, cpu, cuda, or one GPU by its number, as in cuda:1")
+    if name.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise SettingsError(f"unknown device {name!r}; use auto, cpu, cuda, one GPU by its number as in cuda:1, or mps")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -98,6 +98,14 @@ NETWORKS = {
 }
 
 
+STAND_INS = {
+    "published_embeddings": NetworkEntry(
+        module="earwitness.models.published_embeddings", class_name="PublishedEmbeddings", learning_rate=1e-3
+    ),
+}
+"""What stands in a model for a network that is not there. None of them can be chosen for a training."""
+
+
 def network_entry(name: str) -> NetworkEntry:
     """The registry's row for `name`.
 
@@ -141,7 +149,7 @@ def create_network(
         ModelError: unknown network or option.
         SettingsError: sizes that leave a layer empty, a patch too small for the network.
     """
-    entry = network_entry(name)
+    entry = STAND_INS.get(name) or network_entry(name)
     if num_labels < 1:
         raise SettingsError(f"num_labels={num_labels} must be at least 1")
     if not 0 < width <= 16:

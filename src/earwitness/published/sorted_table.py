@@ -11,7 +11,7 @@ References: LevelDB's doc/table_format.md; tensorflow/core/lib/io/format.cc.
 
 from collections.abc import Iterator
 
-from earwitness.published.crc32c import crc32c, masked
+from earwitness.checksums import crc32c, masked
 from earwitness.published.protobuf import MessageError, varint
 
 FOOTER_BYTES = 48

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earwitness.checksums import crc32c, masked
 from earwitness.errors import ModelError
-from earwitness.published.crc32c import crc32c, masked
 from earwitness.published.protobuf import MessageError, Value, fields_of
 from earwitness.published.sorted_table import TableError, is_sorted_table, table_entries
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from earwitness.evaluation.paired import Comparison, LabelComparison
 from earwitness.report.comparison_facts import ComparisonFacts, ahead
-from earwitness.report.comparison_tables import basis, change, comparison_rows, interval_of_change, verdict
+from earwitness.report.comparison_tables import basis, change, comparison_rows, interval_of_change, share_ahead, verdict
 from earwitness.report.html import write_page
 from earwitness.report.label_columns import LabelColumn, share_text
 from earwitness.report.label_data import embedded_json, rounded
 from earwitness.report.scatter import comparison_scatter
+from earwitness.report.words import fixed
 
 _FIRST_ROWS = 50
 _LISTED = 6
@@ -23,7 +24,7 @@ _FORMATS = {
     "b": "fixed3",
     "difference": "change",
     "low": "interval",
-    "share_better": "fixed3",
+    "share_better": "percent",
 }
 _PLOT = {"x": "b", "y": "a", "isLog": False, "tip": [["a", "A"], ["b", "B"], ["difference", "A − B"]]}
 _PANEL = {
@@ -132,4 +133,6 @@ def _columns(num_clips: int) -> Sequence[LabelColumn]:
 def _text(value: float, name: str) -> str:
     if math.isnan(value):
         return "–"
-    return change(value) if name == "difference" else f"{value:.3f}"
+    if name == "share_better":
+        return share_ahead(value)
+    return change(value) if name == "difference" else fixed(value, 3)

@@ -49,6 +49,8 @@ def comparison_values(facts: ComparisonFacts) -> dict[str, object]:
         "num_labels": comparison.num_labels,
         "num_undefined_labels": comparison.num_undefined_labels,
         "resamples": comparison.resamples,
+        "is_single_label": comparison.is_single_label,
+        "are_equal": comparison.are_equal,
         "metrics": {name: paired_values(paired) for name, paired in comparison.metrics.items()},
         "labels": [
             {

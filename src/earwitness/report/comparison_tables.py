@@ -5,25 +5,27 @@ import math
 from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.paired import Comparison, LabelComparison, PairedDifference
 from earwitness.report.comparison_facts import ComparisonFacts, ahead, side_ahead
-from earwitness.report.evaluation_tables import headline_basis, markdown_table
-from earwitness.report.words import counted, measure, shorten, wrapped
+from earwitness.report.evaluation_tables import ANSWERS, PLAIN_ACCURACY, RANKING, headline_basis, markdown_table
+from earwitness.report.words import counted, fixed, measure, shorten, wrapped
 
-_NAMES = {"mean_average_precision": "mAP", "mean_auc": "AUC, mean of labels", "dprime": "d-prime of the mean AUC"}
 _QUICK_LABELS = 5
 
 
 def comparison_rows(facts: ComparisonFacts) -> list[list[str]]:
     """Rows, header first: the measure, A, B, their difference with its interval, and how often A is ahead."""
     rows = [["metric", "A", "B", "A − B", "95 % of A − B", "A ahead"]]
+    names = {row.field: row.name for row in (*RANKING, *ANSWERS)}
+    if facts.comparison.is_single_label:
+        names["one_best_accuracy"] = PLAIN_ACCURACY
     for field, paired in facts.comparison.metrics.items():
         rows.append(
             [
-                _NAMES.get(field, field.replace("_", " ")),
+                names[field],
                 measure(paired.a),
                 measure(paired.b),
                 change(paired.difference),
                 interval_of_change(paired.interval),
-                "–" if math.isnan(paired.share_better) else f"{100 * paired.share_better:.0f} %",
+                share_ahead(paired.share_better),
             ]
         )
     return rows
@@ -31,6 +33,8 @@ def comparison_rows(facts: ComparisonFacts) -> list[list[str]]:
 
 def verdict(facts: ComparisonFacts) -> str:
     """Which of the two is ahead in mAP, and whether that would hold on other clips, in a sentence."""
+    if facts.comparison.are_equal:
+        return "A and B are the same scores, so there is nothing to tell apart."
     paired = facts.comparison.metrics["mean_average_precision"]
     if math.isnan(paired.difference):
         return "No label has both clips that carry it and clips that do not, so nothing can be compared."
@@ -74,12 +78,18 @@ def change(value: float) -> str:
     """`+0.012`, `−0.003`."""
     if math.isnan(value):
         return "–"
-    return f"{value:+.3f}".replace("-", "−")
+    text = fixed(value, 3)
+    return text if text.startswith("−") or float(text) == 0 else f"+{text}"
+
+
+def share_ahead(share: float) -> str:
+    """`94 %`; a dash where no resample tells."""
+    return "–" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
 def interval_of_change(interval: Interval | None) -> str:
     """`−0.003 … 0.012`."""
-    return "–" if interval is None else f"{interval.low:.3f} … {interval.high:.3f}".replace("-", "−")
+    return "–" if interval is None else f"{fixed(interval.low, 3)} … {fixed(interval.high, 3)}"
 
 
 def paired_values(paired: PairedDifference) -> dict[str, float | None]:

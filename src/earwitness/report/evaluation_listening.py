@@ -18,7 +18,7 @@ from earwitness.evaluation.extremes import NONE
 from earwitness.evaluation.summary import Evaluation
 from earwitness.manifest import RANGE_COLUMNS
 from earwitness.report.evaluation_facts import Evidence, PatchScores
-from earwitness.report.label_columns import threshold_text
+from earwitness.report.label_columns import score_text, threshold_text
 from earwitness.report.label_data import LEAST_EVIDENCE
 from earwitness.report.label_ends import LEAST_POSITIVES
 from earwitness.report.snippets import SNIPPET_SECONDS, Excerpt
@@ -176,14 +176,12 @@ class Listening:
         return HeardClip(
             clip_id=str(row.get("clip_id", f"clip {clip}")),
             player_id=f"heard-{self._num_shown}",
-            score_words=threshold_text(score),
+            score_words=score_text(score),
             excerpt=excerpt,
             no_sound=reason,
             labels=tuple(self._labels[index].name for index in own.tolist()),
             scored=tuple(
-                ScoredName(
-                    name=self._labels[index].name, score=float(answers[index]), words=threshold_text(answers[index])
-                )
+                ScoredName(name=self._labels[index].name, score=float(answers[index]), words=score_text(answers[index]))
                 for index in scored
             ),
             curve=_curve(patches, label, self._labels[label].threshold, row, excerpt) if patches else None,
@@ -245,7 +243,7 @@ def _curve(
         stop_seconds=round(length - begin, 3),
         top_words=f"{top:g}",
         length_words=duration(length),
-        words=f"highest, {threshold_text(peak)}, at {at:.1f} s",
+        words=f"highest, {score_text(peak)}, at {at:.1f} s",
     )
 
 

@@ -60,11 +60,15 @@ _FIRST_ROWS = 50
 _LISTED = 10
 """Best labels, and worst ones."""
 _LISTED_CONFUSIONS = 20
+_NOTHING_CONFUSED = (
+    "Of the clips that score highest for a label without carrying it (its false alarms), none carry another label "
+    "evidently more often than by chance: there are no such clips, or too few to tell."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Card:
-    """A headline measure."""
+    """A headline measure; its bars go from 0 to 1 on all cards."""
 
     name: str
     explanation: str
@@ -72,12 +76,6 @@ class _Card:
     interval: Interval | None
     baseline: float | None
     chance: float | None
-
-    @property
-    def whole(self) -> float:
-        """What a full bar is."""
-        ends = [self.value, self.baseline, self.chance, self.interval.high if self.interval else None]
-        return max(1e-9, *(end for end in ends if end is not None and math.isfinite(end)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +133,7 @@ def write_evaluation_page(
     ends = label_ends(evaluation.labels, most=_LISTED)
     matrix = look.matrix if look is not None and evaluation.num_labels <= MOST_MATRIX_LABELS else None
     confused = _confused(look, evaluation)
+    nothing_confused = look is not None and not confused and matrix is None and bool(ends.best)
     curves = look.curves if look is not None else {}
     write_page(
         path,
@@ -163,6 +162,7 @@ def write_evaluation_page(
             if matrix is not None
             else None,
             "confused": confused,
+            "nothing_confused": _NOTHING_CONFUSED if nothing_confused else "",
             "confused_words": _confused_words(evaluation),
             "reliability": reliability_plot(look.reliability) if look is not None and look.reliability else None,
             "reliability_words": _reliability_words(look),
@@ -318,8 +318,9 @@ def _reliability_words(look: CloserLook | None) -> str:
     return (
         "All scores of all labels, by their height: a dot is how many of the scores about there are true. On the "
         "dashed line a score is a probability: of the clips scored 0.7, seven in ten have the label. Below it, scores "
-        "claim too much, above it too little. The bars count the scores, on a logarithmic scale. The calibration "
-        f"error of all pairs pooled is {look.reliability.calibration_error:.4f}. "
+        "claim too much, above it too little. Upright bands are 95 % intervals (Wilson's). The bars count the "
+        "scores, on a logarithmic scale. The calibration error "
+        f"of all pairs pooled is {look.reliability.calibration_error:.4f}. "
         "`earwitness calibrate` makes scores probabilities and finds thresholds."
     )
 

@@ -34,6 +34,7 @@ JSON_FILE = "evaluation.json"
 TABLE_FILE = "per_label.csv"
 SUMMARY_FILE = "summary.md"
 CARD_FILE = "model_card.md"
+REPORT_FILES = (PAGE_FILE, JSON_FILE, TABLE_FILE, SUMMARY_FILE, CARD_FILE)
 SCHEMA_VERSION = 2
 """Of `evaluation.json`."""
 
@@ -177,6 +178,8 @@ def _write_json(path: Path, facts: EvaluationFacts, look: CloserLook | None) -> 
         "reliability": {
             "mean_score": [_finite(x) for x in look.reliability.mean_score.tolist()],
             "share_positive": [_finite(x) for x in look.reliability.share_positive.tolist()],
+            "share_positive_low": [_finite(x) for x in look.reliability.share_positive_ends[0].tolist()],
+            "share_positive_high": [_finite(x) for x in look.reliability.share_positive_ends[1].tolist()],
             "counts": look.reliability.counts.tolist(),
         }
         if look is not None and look.reliability is not None

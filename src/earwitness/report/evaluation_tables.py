@@ -1,5 +1,6 @@
 """The headline measures of an evaluation in words and rows: the same in terminal, summary, page and model card."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ RANKING = (
     Measure("micro_average_precision", "AP, all pairs pooled"),
 )
 """Measures of order alone."""
+PLAIN_ACCURACY = "accuracy"
+"""What the 1-best accuracy is called where every clip has exactly one label."""
 ANSWERS = (
     Measure("mean_precision", "precision, mean of labels"),
     Measure("mean_recall", "recall, mean of labels"),
@@ -35,14 +38,16 @@ ANSWERS = (
     Measure("micro_precision", "precision, all pairs"),
     Measure("micro_recall", "recall, all pairs"),
     Measure("micro_f1", "F1, all pairs"),
-    Measure("calibration_error", "calibration error"),
+    Measure("calibration_error", "calibration error, mean of labels"),
 )
 """Measures of answers at thresholds, and of scores as probabilities."""
+_MEAN_OF = " of labels"
 
 DEFINITIONS = (
     "AUC counts ties as one half; average precision gives tied scores one threshold. Means give every "
-    "label the same weight. The d-prime of the paper is that of the mean AUC. 1-best: the top-scored "
-    "label is one of the clip's. Chance is the best that scores can do which do not look at the clip: the "
+    "label the same weight. The d-prime of the paper is that of the mean AUC; a label's own is that of its AUC, "
+    "held half a pair of clips away from 0 and 1, so that no single label makes the mean infinite. 1-best: the "
+    "top-scored label is one of the clip's. Chance is the best that scores can do which do not look at the clip: the "
     "most frequent label as the 1-best, the prior as average precision. The baseline is logistic "
     "regression on the mean and standard deviation of each clip's log-mel frames."
 )
@@ -50,8 +55,11 @@ DEFINITIONS = (
 MORE_DEFINITIONS = (
     "lwlrap ranks the labels of each clip instead of the clips of each label: of every true pair of clip and label, "
     "the share of true labels among those at or above it in its clip, averaged over all true pairs. Pooled measures "
-    "rank or count all pairs together, so that frequent labels weigh most. Precision, recall and F1 are at each "
-    "label's threshold. The calibration error is how far scores lie from the share of clips that have the label."
+    "rank or count all pairs of clip and label together, so that frequent labels weigh most; they take in labels that "
+    "are left out of the means, whose false alarms are some, too. Precision, recall and F1 are at each label's "
+    "threshold. A label that no clip is answered with has a recall and an F1 of 0 but no precision, so the mean of "
+    "precision is over the other labels: where it is not over as many labels as the rest, the row says over how many. "
+    "The calibration error is how far scores lie from the share of clips that have the label."
 )
 """The same of the measures beyond."""
 
@@ -69,24 +77,47 @@ def headline_rows(
 ) -> list[list[str]]:
     """The rows of that table, header first: the measure's name, then the model's, the baseline's and chance.
 
-    Where there are intervals, the model's stand beside it. A measure without a value by chance has a dash there.
+    Where there are intervals, the model's stand beside it. A measure without a value by chance has a dash there. Those
+    of answers are left out where there are none.
     """
+    measures = [row for row in measures if not _is_left_out(row, evaluation)]
     sides: list[tuple[str, Evaluation | Chance]] = [("model", evaluation)]
     if baseline is not None:
         sides.append(("baseline", baseline))
     if any(hasattr(evaluation.chance, row.field) for row in measures):
         sides.append(("chance", evaluation.chance))
     header = [name for name, _ in sides]
-    if evaluation.intervals is not None:
+    has_intervals = any(row.field in (evaluation.intervals or {}) for row in measures)
+    if has_intervals:
         header.insert(1, "95 %")
     rows = [["metric", *header]]
     for row in measures:
-        is_plain = row.field == "one_best_accuracy" and evaluation.is_single_label
         values = [measure(getattr(side, row.field)) if hasattr(side, row.field) else "–" for _, side in sides]
-        if evaluation.intervals is not None:
-            values.insert(1, interval_words(evaluation.intervals.get(row.field)))
-        rows.append(["accuracy" if is_plain else row.name, *values])
+        if has_intervals:
+            values.insert(1, interval_words((evaluation.intervals or {}).get(row.field)))
+        rows.append([_name(row, evaluation, baseline), *values])
     return rows
+
+
+def _is_left_out(row: Measure, evaluation: Evaluation) -> bool:
+    """Whether it is a measure of answers, or of probabilities, and there are none."""
+    if row not in ANSWERS or evaluation.num_undefined_labels == evaluation.num_labels:
+        return False
+    return math.isnan(evaluation.calibration_error) if row.field == "calibration_error" else not evaluation.has_answers
+
+
+def _name(row: Measure, evaluation: Evaluation, baseline: Evaluation | None) -> str:
+    """A measure's name, with the number of labels where a mean is not over all defined ones."""
+    if row.field == "one_best_accuracy" and evaluation.is_single_label:
+        return PLAIN_ACCURACY
+    sides = [side for side in (evaluation, baseline) if side is not None]
+    numbers = [side.num_labels_in.get(row.field) for side in sides]
+    usual = evaluation.num_labels - evaluation.num_undefined_labels
+    if not row.name.endswith(_MEAN_OF) or all(number in (usual, None) for number in numbers):
+        return row.name
+    own, *others = numbers
+    also = f" (baseline {others[0] or 0:,})" if others and others[0] != own else ""
+    return f"{row.name.removesuffix(_MEAN_OF)} of {counted(own or 0, 'label')}{also}"
 
 
 def headline_basis(measured: Evaluation | Comparison) -> str:

@@ -3,9 +3,16 @@
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+import numpy as np
+
 from earwitness.evaluation.summary import LabelResult
+from earwitness.report.words import fixed
+
+_LEAST_PLAIN = 1e-4
+"""Below, a threshold is written with an exponent; the page's script does the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,24 +36,39 @@ def label_columns_shown(available: Collection[str]) -> list[LabelColumn]:
 
 
 def share_text(share: float) -> str:
-    """A share in per cent, three digits: `12.3`, `0.00120`; the page's script does the same."""
+    """A share in per cent, three digits: `12.3`, `0.00120`; the page's script does the same, halves upwards."""
     if share <= 0:
         return "0"
     value = 100 * share
-    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
+    last = Decimal(1).scaleb(-max(0, 2 - math.floor(math.log10(value))))
+    return f"{Decimal(value).quantize(last, ROUND_HALF_UP):f}"
 
 
 def threshold_text(threshold: float) -> str:
-    """A score or threshold, two digits at least; `never` where no score reaches it."""
+    """A threshold, two digits; `never` where no score reaches it, a dash where there is none."""
+    if math.isnan(threshold):
+        return "–"
     if math.isinf(threshold):
         return "never"
-    return f"{threshold:.2g}" if threshold < 0.1 else f"{threshold:.2f}"
+    if 0 < threshold < _LEAST_PLAIN:
+        return f"{threshold:.1e}".replace("e-0", "e-").replace(".0e", "e")
+    return np.format_float_positional(two_digits(threshold), trim="-")
+
+
+def score_text(score: float) -> str:
+    """A score: two digits, and two decimals from 0.1 on."""
+    return f"{score:.2g}" if score < 0.1 else f"{score:.2f}"
+
+
+def two_digits(value: float) -> float:
+    """The number to two significant digits."""
+    return float(f"{value:.2g}")
 
 
 def _decimals(field: str, digits: int) -> Callable[[LabelResult], str]:
     def text(label: LabelResult) -> str:
         value: float = getattr(label, field)
-        return f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) and label.is_defined else "–"
+        return fixed(value, digits) if math.isfinite(value) and label.is_defined else "–"
 
     return text
 

@@ -1,7 +1,9 @@
 """The labels of an evaluation as the page's script reads them: columns of short numbers in one JSON object.
 
 Tens of thousands of labels are a few megabytes this way; the rows of the table are made from it as they are scrolled
-into view. A number is an integer, in the unit of `UNITS` of its column; null where it is undefined.
+into view. A number is an integer, in the unit of `UNITS` of its column; null where it is undefined. It has one decimal
+more than is shown, so that sorting tells equal ones apart, and is rounded such that halves, rounded up, show what the
+number itself would, rounded once. Thresholds stand there as they are shown.
 """
 
 import json
@@ -13,6 +15,7 @@ from markupsafe import Markup
 
 from earwitness.evaluation.confusions import Confusion
 from earwitness.evaluation.summary import Evaluation, LabelResult
+from earwitness.report.label_columns import two_digits
 
 UNITS = {
     "auc": 1e-4,
@@ -20,14 +23,13 @@ UNITS = {
     "average_precision": 1e-4,
     "low": 1e-4,
     "high": 1e-4,
-    "threshold": 1e-6,
     "precision": 1e-4,
     "recall": 1e-4,
     "calibration_error": 1e-4,
     "baseline": 1e-4,
 }
 """Columns that a label may have, beside `name`, `id` and `positives`; `low` and `high` are the interval of the AP."""
-_NEVER = 2.0
+_NEVER = 1e300
 """A threshold that no score reaches: above all that others are, so that it is sorted there; the script knows it."""
 FORMATS = {
     "positives": "count",
@@ -77,6 +79,9 @@ def label_columns(evaluation: Evaluation, baseline: Evaluation | None) -> dict[s
     values = {name: [_value(label, name) for label in labels] for name in UNITS if name != "baseline"}
     if baseline is not None:
         values["baseline"] = [label.average_precision for label in baseline.labels]
+    thresholds = [_threshold(label.threshold) for label in labels]
+    if any(threshold is not None for threshold in thresholds):
+        columns["threshold"] = thresholds
     for name, column in values.items():
         numbers = rounded(column, UNITS[name])
         if any(number is not None for number in numbers):
@@ -119,14 +124,30 @@ def _value(label: LabelResult, name: str) -> float:
         return math.nan if interval is None else float(getattr(interval, name))
     if name == "average_precision" and not label.is_defined:
         return math.nan
-    if name == "threshold" and math.isinf(label.threshold):
-        return _NEVER
     return float(getattr(label, name))
 
 
+def _threshold(threshold: float) -> float | None:
+    if math.isnan(threshold):
+        return None
+    return _NEVER if threshold == math.inf else two_digits(threshold)
+
+
 def rounded(values: Sequence[float], unit: float) -> list[int | None]:
-    """Numbers in a unit, as whole ones; None where they are not finite."""
-    return [round(value / unit) if math.isfinite(value) else None for value in values]
+    """Numbers in a unit that is a power of ten, as whole ones of which the last digit is not shown.
+
+    A number n of them is shown as floor((n + 5) / 10) tens: what `words.fixed` makes of the value. None where it is
+    not finite.
+    """
+    digits = round(-math.log10(unit)) - 1
+    numbers: list[int | None] = []
+    for value in values:
+        if math.isfinite(value):
+            shown = 10 * round(float(f"{value:.{digits}f}") * 10**digits)
+            numbers.append(min(max(round(value / unit), shown - 5), shown + 4))
+        else:
+            numbers.append(None)
+    return numbers
 
 
 def curve_points(curves: Mapping[int, Sequence[tuple[float, float]]]) -> dict[str, list[int]]:

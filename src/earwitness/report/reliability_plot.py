@@ -22,6 +22,15 @@ class Dot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Whisker:
+    """The 95 % interval of a bin's share."""
+
+    x: float
+    low_y: float
+    high_y: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class SquareTick:
     """A mark on both axes."""
 
@@ -38,6 +47,7 @@ class ReliabilityPlot:
     line: str
     """Points of the line from dot to dot."""
     bins: tuple[Bar, ...]
+    whiskers: tuple[Whisker, ...]
     ticks: tuple[SquareTick, ...]
     calibration_error: float
     left: float = _LEFT
@@ -55,12 +65,24 @@ def reliability_plot(reliability: Reliability) -> ReliabilityPlot:
     counts = reliability.counts
     step = side / len(counts)
     highest = np.log1p(counts.max()) if counts.any() else 1.0
-    dots, bars = [], []
+    lows, highs = reliability.share_positive_ends
+    dots, bars, whiskers = [], [], []
     for place, count in enumerate(counts.tolist()):
         if not count:
             continue
         score, share = float(reliability.mean_score[place]), float(reliability.share_positive[place])
-        words = f"{count:,} scores about {score:.3g}: {100 * share:.3g} % are true"
+        low, high = float(lows[place]), float(highs[place])
+        words = (
+            f"{count:,} scores about {score:.3g}: {100 * share:.3g} % are true "
+            f"(95 %: {100 * low:.3g} to {100 * high:.3g})"
+        )
+        whiskers.append(
+            Whisker(
+                x=round(_LEFT + score * side, 1),
+                low_y=round(_BOTTOM - low * side, 1),
+                high_y=round(_BOTTOM - high * side, 1),
+            )
+        )
         dots.append(Dot(x=round(_LEFT + score * side, 1), y=round(_BOTTOM - share * side, 1), words=words))
         height = max((_COUNTS_BOTTOM - _COUNTS_TOP) * float(np.log1p(count)) / highest, 1.5)
         bars.append(
@@ -76,6 +98,7 @@ def reliability_plot(reliability: Reliability) -> ReliabilityPlot:
         dots=tuple(dots),
         line=" ".join(f"{dot.x},{dot.y}" for dot in dots),
         bins=tuple(bars),
+        whiskers=tuple(whiskers),
         ticks=tuple(
             SquareTick(x=_LEFT + value * side, y=_BOTTOM - value * side, text=f"{value:g}") for value in _TICKS
         ),

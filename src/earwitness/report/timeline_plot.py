@@ -88,6 +88,7 @@ def plot_timeline(
     top: int = 16,
     start_seconds: float = 0.0,
     true_events: Sequence[TrueEvent] = (),
+    bars: str = "true: when it sounds",
     is_dark: bool = False,
 ) -> TimeAxis:
     """Draw a file's spectrogram, and under it the score curves of the labels with the highest peaks.
@@ -102,7 +103,8 @@ def plot_timeline(
         title: stands above the picture; a file name, usually.
         top: the most labels that are drawn.
         start_seconds: where the first frame starts, on the clock of the file.
-        true_events: what truly sounds, where that is known.
+        true_events: what truly sounds, where that is known; or other events, if `bars` says so.
+        bars: what the bars of events are.
         is_dark: light on dark, for a dark page.
 
     Returns:
@@ -141,7 +143,7 @@ def plot_timeline(
         colour_bar.outline.set_visible(False)
         top_axes.set_title(shorten(title, length=100), loc="left")
         row_axes = figure.add_subplot(grid[1, 0], sharex=top_axes)
-        _draw_rows(row_axes, edges, rows, with_truth=bool(true_events))
+        _draw_rows(row_axes, edges, rows, bars=bars if true_events else "")
         top_axes.tick_params(labelbottom=False)
         _set_time_axis(row_axes, start_seconds, stop_seconds)
     upper, lower = top_axes.get_position(), row_axes.get_position()  # as they were laid out when written
@@ -204,7 +206,7 @@ def _hz_to_band(hz: npt.NDArray[np.float64], front_end: FrontEnd) -> npt.NDArray
     return np.asarray((mel - low) / (high - low) * (front_end.num_bands + 1) - 1)
 
 
-def _draw_rows(axes: Axes, edges: npt.NDArray[np.float64], rows: Sequence[_Row], *, with_truth: bool) -> None:
+def _draw_rows(axes: Axes, edges: npt.NDArray[np.float64], rows: Sequence[_Row], *, bars: str) -> None:
     """One filled curve a row, 0.9 of the row high at full scale; the first row on top."""
     scale = next((s for s in _SCALES if s >= max(row.peak for row in rows)), 1.0)
 
@@ -224,10 +226,10 @@ def _draw_rows(axes: Axes, edges: npt.NDArray[np.float64], rows: Sequence[_Row],
             # the line about it keeps a moment visible in hours
             axes.broken_barh(spans, (base + _BAR_BOTTOM, _BAR_HEIGHT), color=ORANGE, linewidth=0.5)
     key = f"score, each row from 0 to {scale:g}"
-    if with_truth:
+    if bars:
         found = write(0.0, len(rows) + 0.2, f"\N{BLACK SQUARE} found: {key}", BLUE)
         axes.annotate(
-            "\N{BLACK SQUARE} true: when it sounds",
+            f"\N{BLACK SQUARE} {bars}",
             xy=(1.0, 0.5),
             xycoords=found,
             xytext=(14.0, 0.0),
@@ -239,7 +241,7 @@ def _draw_rows(axes: Axes, edges: npt.NDArray[np.float64], rows: Sequence[_Row],
     else:
         write(0.0, len(rows) + 0.2, key, GREY)
     write(1.008, len(rows) + 0.2, "peak", GREY)
-    axes.set_ylim(-0.26 if with_truth else -0.08, len(rows) + 0.5)
+    axes.set_ylim(-0.26 if bars else -0.08, len(rows) + 0.5)
     axes.set_yticks([base + 0.36 for base in bases], [shorten(row.name, length=28) for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -37,6 +37,7 @@ class TimelineRecorder:
         names: Sequence[str],
         title: str,
         true_events: Sequence[TrueEvent] = (),
+        bars: str = "true: when it sounds",
         is_dark: bool = False,
     ) -> TimeAxis:
         """Write the picture; the arguments are those of `plot_timeline`. It may be drawn more than once.
@@ -55,5 +56,6 @@ class TimelineRecorder:
             names=names,
             title=title,
             true_events=true_events,
+            bars=bars,
             is_dark=is_dark,
         )

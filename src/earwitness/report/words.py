@@ -25,6 +25,12 @@ def measure(value: float) -> str:
     return "undefined" if math.isnan(value) else f"{value:.4f}"
 
 
+def fixed(value: float, digits: int) -> str:
+    """A number to so many decimals, with a true minus sign, and none before a zero."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "" if float(text) == 0 else "−")
+
+
 def duration(seconds: float) -> str:
     """A length of time: `7.5 s`, `48 s`, `4 min 05 s`, `2 h 03 min`."""
     if seconds < 9.95:

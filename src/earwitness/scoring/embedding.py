@@ -29,6 +29,7 @@ from earwitness.store.embeddings import (
     write_embeddings_header,
 )
 from earwitness.store.files import replacing_npy
+from earwitness.store.parts import FAILURES_FILE
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
 
@@ -97,7 +98,7 @@ def embed_store(
                         on_patches=on_patches,
                     )
                 write_clip_rows(folder, store, front_end=model.front_end)
-                _keep(model, folder)
+                keep_model(model, folder)
                 write_embeddings_header(folder, header)
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreError(f"{folder}: this is, or lies in, a file; a folder is needed for embeddings") from error
@@ -144,7 +145,7 @@ def write_embeddings(
                 on_patches(done, index.num_patches)
 
 
-def _keep(model: AnyModel, folder: Path) -> None:
+def keep_model(model: AnyModel, folder: Path) -> None:
     """Put the model beside its embeddings."""
     if isinstance(model, OnnxModel):
         with replacing(folder / EXPORTED_MODEL_FILE) as file:
@@ -175,8 +176,17 @@ def _is_finished(folder: Path, wanted: EmbeddingsHeader) -> bool:
                 )
         has_model = any((folder / name).exists() for name in (MODEL_FILE, EXPORTED_MODEL_FILE))
         return has_model and all((folder / name).exists() for name in (EMBEDDINGS_FILE, CLIPS_FILE))
-    ours = {EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE, EXPORTED_MODEL_FILE, LOCK_FILE}
-    strangers = [p.name for p in folder.iterdir() if p.name.removesuffix(PARTIAL_SUFFIX) not in {*ours, FILE_NAME}]
+    require_room(folder)
+    return False
+
+
+def require_room(folder: Path) -> None:
+    """Refuse a folder that holds anything but unfinished embeddings.
+
+    Raises:
+        StoreError: it does.
+    """
+    ours = {EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE, EXPORTED_MODEL_FILE, LOCK_FILE, FILE_NAME, FAILURES_FILE}
+    strangers = [path.name for path in folder.iterdir() if path.name.removesuffix(PARTIAL_SUFFIX) not in ours]
     if strangers:
         raise StoreError(f"{folder}: the folder is not empty and holds no embeddings; choose a new one")
-    return False

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from earwitness.decisions import Thresholds
+from earwitness.decisions import USUAL_THRESHOLD, Thresholds
 from earwitness.errors import EarwitnessError, ScoreError
 from earwitness.evaluation.aggregation_names import Aggregation
 from earwitness.files import read_description, replacing
@@ -22,9 +22,6 @@ from earwitness.scoring.score_settings import Level
 FILE_NAME = "scores.json"
 FORMAT = "earwitness scores"
 FORMAT_VERSION = 1
-
-USUAL_THRESHOLD = 0.5
-"""Of labels for which no other was fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +72,10 @@ class ScoresHeader:
         return -(-self.num_rows // self.tile_rows)
 
     @property
-    def threshold_values(self) -> npt.NDArray[np.float64]:
-        """[labels]: the scores at and above which each label is a yes."""
+    def threshold_values(self) -> npt.NDArray[np.float64] | None:
+        """[labels]: the scores at and above which each label is a yes; None where none were fitted."""
         if self.thresholds is None:
-            return np.full(len(self.label_set), USUAL_THRESHOLD)
+            return None
         return Thresholds.from_dict(self.thresholds).or_default(USUAL_THRESHOLD)
 
     def rows_of(self, tile: int) -> range:
@@ -145,7 +142,8 @@ def read_scores_header(folder: Path) -> ScoresHeader:
         )
     try:
         header = ScoresHeader(label_set=LabelSet.from_rows(values.pop("label_set")), **values)
-        if len(header.threshold_values) != len(header.label_set):
+        own = header.threshold_values
+        if own is not None and len(own) != len(header.label_set):
             raise ScoreError("its thresholds are not one a label")
         return header
     except (KeyError, TypeError, ValueError, EarwitnessError) as error:

@@ -39,6 +39,8 @@ from earwitness.table_files import TABLE_SUFFIXES, first_line, read_table
 _BLOCK_BYTES = 128 * 2**20
 """Of the scores read at a time."""
 _LISTED = 5
+_MOST_TILES = 500
+"""Files that a process may hold open are 1,024 on many machines."""
 
 _LONG_COLUMNS = ("clip_id", "label", "score")
 
@@ -73,7 +75,7 @@ def take_over_scores(path: Path, store: Store, folder: Path, *, where: str | Non
         label_set=store.label_set,
         num_clips=len(clips),
         num_rows=len(clips),
-        tile_rows=tile_rows_for(num_rows=len(clips), num_patches=len(clips), num_labels=num_labels),
+        tile_rows=_tile_rows(len(clips), num_labels),
         dtype=table.dtype,
         level="clip",
         aggregation=None,
@@ -100,6 +102,14 @@ def take_over_scores(path: Path, store: Store, folder: Path, *, where: str | Non
             (folder / FILE_NAME).unlink(missing_ok=True)  # so that a table put right may come here
             raise
     return ScoreFolder.open(folder)
+
+
+def _tile_rows(num_clips: int, num_labels: int) -> int:
+    """Rows of a tile, a power of two: all tiles are open at a time, so not too many."""
+    rows = tile_rows_for(num_rows=num_clips, num_patches=num_clips, num_labels=num_labels)
+    while num_clips > rows * _MOST_TILES:
+        rows *= 2
+    return rows
 
 
 class _Table(ABC):
@@ -227,8 +237,9 @@ class _LongTable(_Table):
         table = columns.read(list(_LONG_COLUMNS))
         places = self._places(table["clip_id"])
         named = table["label"].cast(pa.string()).combine_chunks().dictionary_encode()
-        if named.null_count:
-            raise self._error("a row has no label")
+        unnamed = np.flatnonzero(pc.equal(pc.fill_null(table["label"].cast(pa.string()), ""), "").to_numpy())
+        if len(unnamed):
+            raise self._error(f"row {unnamed[0] + 1} has no label")
         ids = named.dictionary.to_pylist()
         numbers = np.array([self._label_of.get(label, -1) for label in ids], dtype=np.int64)
         self._require_all_labels(set(numbers.tolist()), [ids[n] for n in np.flatnonzero(numbers < 0)])

@@ -90,7 +90,7 @@ def build_store(
 def _new_header(manifest: Manifest, settings: BuildSettings, label_set: LabelSet | None) -> StoreHeader:
     return StoreHeader(
         front_end=settings.front_end,
-        label_set=_labels_of(manifest, label_set),
+        label_set=labels_of(manifest, label_set),
         manifest_digest=digest_table(manifest.table),
         manifest_source=Path(manifest.source).name,
         num_rows=len(manifest),
@@ -128,7 +128,7 @@ def _fits(
     return found
 
 
-def _labels_of(manifest: Manifest, label_set: LabelSet | None) -> LabelSet:
+def labels_of(manifest: Manifest, label_set: LabelSet | None) -> LabelSet:
     """The label set to use, after a look at every label of the manifest.
 
     Raises:

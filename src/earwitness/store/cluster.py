@@ -13,10 +13,8 @@ import os
 import re
 import shutil
 import socket
-import sys
-import types
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,14 @@ import pyarrow.compute as pc
 
 from earwitness.errors import ClusterError, EarwitnessError
 from earwitness.places import UrlPath
-from earwitness.ray_tasks import connected, require_address, require_versions, require_visible, run_on_cluster
+from earwitness.ray_tasks import (
+    bare_main,
+    connected,
+    require_address,
+    require_versions,
+    require_visible,
+    run_on_cluster,
+)
 from earwitness.store.files import spool_folder_of, write_error
 from earwitness.store.lease import is_running
 from earwitness.store.local import make_parts
@@ -102,7 +107,7 @@ def _make_part(
         counts, rest = _without_done(job)
         if rest is not None:
             rest = replace(rest, writer=f"{node}-{os.getpid()}")
-            with _bare_main():
+            with bare_main():
                 for more in make_parts([rest], spool_folder, replace(settings, workers=1)):
                     counts += more
     except EarwitnessError as error:
@@ -142,14 +147,3 @@ def _without_done(job: PartJob) -> tuple[PartCounts, PartJob | None]:
             )
     places = tuple(place for place in job.places if failed[place])
     return counts, replace(job, places=places) if places else None
-
-
-@contextmanager
-def _bare_main() -> Iterator[None]:
-    """While this holds, processes that are spawned do not import the main program of Ray's workers, and all of Ray."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

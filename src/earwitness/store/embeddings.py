@@ -247,9 +247,6 @@ def write_clip_rows(folder: Path, store: Store, *, front_end: FrontEnd) -> None:
         StoreError: the manifest has columns of the names that are added.
         OSError: it cannot be written.
     """
-    table = store.clips
-    if taken := [name for name in _ADDED_COLUMNS if name in table.column_names]:
-        raise StoreError(f"{store.folder}: column {taken[0]!r} of its manifest is one that embeddings add; rename it")
     index = PatchIndex(
         store.frames_per_clip,
         np.arange(store.num_clips),
@@ -257,9 +254,27 @@ def write_clip_rows(folder: Path, store: Store, *, front_end: FrontEnd) -> None:
         hop_frames=front_end.patch_hop_frames,
     )
     labels = pa.LargeListArray.from_arrays(pa.array(store.label_offsets), pa.array(store.label_indices))
-    for name, column in zip(
-        _ADDED_COLUMNS, (pa.array(index.first_patches), pa.array(index.patches_per_clip), labels), strict=True
-    ):
+    write_clips_table(folder, store.clips, num_patches=index.patches_per_clip, labels=labels, source=str(store.folder))
+
+
+def write_clips_table(folder: Path, table: pa.Table, *, num_patches: Indices, labels: pa.Array, source: str) -> None:
+    """Write `clips.parquet`.
+
+    Args:
+        folder: where to.
+        table: all columns of the clips that are known of them.
+        num_patches: int64 [clips].
+        labels: lists of ascending indices into the label set.
+        source: what to call the clips in messages.
+
+    Raises:
+        StoreError: the clips have columns of the names that are added.
+        OSError: it cannot be written.
+    """
+    if taken := [name for name in _ADDED_COLUMNS if name in table.column_names]:
+        raise StoreError(f"{source}: column {taken[0]!r} of its manifest is one that embeddings add; rename it")
+    first_patches = np.cumsum(num_patches) - num_patches
+    for name, column in zip(_ADDED_COLUMNS, (pa.array(first_patches), pa.array(num_patches), labels), strict=True):
         table = table.append_column(name, column)
     with replacing(folder / CLIPS_FILE) as file:
         pyarrow.parquet.write_table(table, file, compression="zstd")

@@ -29,6 +29,8 @@ import pyarrow as pa
 
 from earwitness.errors import StoreError
 from earwitness.files import locked, replacing
+from earwitness.front_end import FrontEnd
+from earwitness.labels import LabelSet
 from earwitness.manifest import RANGE_COLUMNS
 from earwitness.places import Place, UrlPath, read_pieces
 from earwitness.store.files import replacing_npy
@@ -68,7 +70,7 @@ def write_index(folder: Place, header: StoreHeader, parts: Iterable[pa.Table]) -
         parts: the stored rows of each part, in order.
     """
     (folder / INDEX_FOLDER).mkdir(exist_ok=True)
-    digest = hashlib.sha256(f"{header.front_end.frames_identity} {header.label_set.identity}".encode())
+    fingerprint = Fingerprint(header.front_end, header.label_set)
     with contextlib.ExitStack() as stack:
         append = {
             name: stack.enter_context(replacing_npy(_path(folder, name), dtype=dtype))
@@ -87,10 +89,25 @@ def write_index(folder: Place, header: StoreHeader, parts: Iterable[pa.Table]) -
             append["label_offsets"](num_labels + np.cumsum(lengths))
             append["label_indices"](flat)
             num_labels += len(flat)
-            hidden = [name for name in rows.column_names if name in _NOT_IN_FINGERPRINT]
-            for row in rows.drop_columns(hidden).to_pylist():
-                digest.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
-    return digest.hexdigest()[:32]
+            fingerprint.push(rows)
+    return fingerprint.finish()
+
+
+class Fingerprint:
+    """Takes the stored rows of clips, in order."""
+
+    def __init__(self, front_end: FrontEnd, label_set: LabelSet) -> None:
+        self._digest = hashlib.sha256(f"{front_end.frames_identity} {label_set.identity}".encode())
+
+    def push(self, rows: pa.Table) -> None:
+        """Take clips: all columns of the manifest, `num_frames` and `label_indices`; others of a store may be there."""
+        hidden = [name for name in rows.column_names if name in _NOT_IN_FINGERPRINT]
+        for row in rows.drop_columns(hidden).to_pylist():
+            self._digest.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
+
+    def finish(self) -> str:
+        """32 hex digits."""
+        return self._digest.hexdigest()[:32]
 
 
 def open_index(folder: Place, *, num_clips: int) -> StoreIndex:

@@ -13,7 +13,7 @@ from typing import Any
 
 from earwitness.errors import SettingsError, StoreError
 from earwitness.labels import LabelSet
-from earwitness.models.description import Architecture
+from earwitness.models.description import Architecture, require_network
 from earwitness.models.model_file import Model, digest_weights, load_model
 from earwitness.models.network import Network
 from earwitness.scoring.clip_scores import require_same_frames
@@ -104,6 +104,8 @@ def read_origin(store: LabelledClips, settings: TrainSettings) -> Origin | None:
             f"{store.folder}: the embeddings were made by the model {store.header.model_digest[:12]}, and {path.name} "
             f"there is {digest[:12]}; embed the store again"
         )
+    if not isinstance(store, Embeddings):
+        require_network(model)
     require_same_frames(store, front_end=model.front_end)
     _require_no_contradiction(settings, model.architecture, path)
     return Origin(model=model, digest=digest, label_set=store.label_set, settings=settings)

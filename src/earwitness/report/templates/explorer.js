@@ -19,21 +19,23 @@
     positives: (i) => data.positives[i],
     bar: (i) => value("average_precision", i),
   };
-  const value = (name, i) => (values[name] ? values[name](i) : data[name]?.[i] == null ? null : data[name][i] * units[name]);
-  const fixed = (x, digits) => x.toFixed(digits).replace("-", "−");
+  const value = (name, i) => (values[name] ? values[name](i) : data[name]?.[i] == null ? null : data[name][i] * (units[name] ?? 1));
+  // the last digit of a number is for sorting; see report/label_data.py
+  const fixed = (name, i, digits) => (Math.floor((data[name][i] + 5) / 10) / 10 ** digits).toFixed(digits).replace("-", "−");
   const texts = {
     count: (x) => x.toLocaleString("en"),
     share: (x) => (x > 0 ? (100 * x).toFixed(Math.max(0, 2 - Math.floor(Math.log10(100 * x)))) : "0"),
-    fixed2: (x) => fixed(x, 2),
-    fixed3: (x) => fixed(x, 3),
-    change: (x) => (x > 0 ? "+" : "") + fixed(x, 3),
-    threshold: (x) => (x > 1 ? "never" : String(Number(x.toPrecision(2)))),
-    interval: (x, i) => `${fixed(x, 3)} … ${fixed(value("high", i), 3)}`,
+    fixed2: (x, i, name) => fixed(name, i, 2),
+    fixed3: (x, i, name) => fixed(name, i, 3),
+    change: (x, i, name) => (data[name][i] >= 5 ? "+" : "") + fixed(name, i, 3),
+    percent: (x, i, name) => `${Math.floor((data[name][i] + 5) / 10)} %`,
+    threshold: (x) => (x === 1e300 ? "never" : x > 0 && x < 1e-4 ? x.toExponential() : String(x)),
+    interval: (x, i) => `${fixed("low", i, 3)} … ${fixed("high", i, 3)}`,
   };
   const text = (name, i) => {
     if (name === "name") return data.name[i];
     const x = value(name, i);
-    return x == null ? "–" : texts[formats[name]](x, i);
+    return x == null ? "–" : texts[formats[name]](x, i, name);
   };
   const element = (tag, attributes = {}, ...children) => {
     const made = document.createElement(tag);

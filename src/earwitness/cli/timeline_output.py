@@ -1,0 +1,136 @@
+"""Where `earwitness timeline` writes what, and what it prints."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from earwitness.cli.output import clock, counted, require_separate_files
+from earwitness.errors import MediaError, SettingsError
+from earwitness.listening.event_files import FORMATS, SCHEMA_VERSION, events_as_json, require_format
+from earwitness.listening.patch_score_files import require_scores_format
+from earwitness.listening.results import HeardEvents
+from earwitness.places import is_url
+from earwitness.report.figure import require_picture_path
+from earwitness.report.words import duration
+
+
+class Places:
+    """The files that each media file's results go to: as they were named, or by the media file's name in a folder."""
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        *,
+        out: Sequence[Path],
+        formats: Sequence[str],
+        patch_scores: Path | None,
+        plot: Path | None,
+    ) -> None:
+        """Check all of them before anything is listened to.
+
+        Raises:
+            SettingsError: a suffix names no format, a file would take the results of several media files, or one file
+                would replace another.
+        """
+        unknown = [name for name in formats if name not in FORMATS]
+        if unknown:
+            raise SettingsError(f"unknown format {unknown[0]!r}; events are written as {', '.join(FORMATS)}")
+        self._stems = _stems(files)
+        self._out, self._formats, self._patch_scores, self._plot = out, formats, patch_scores, plot
+        for option, path, require in (
+            *(("--out", path, require_format) for path in out),
+            ("--patch-scores", patch_scores, require_scores_format),
+            ("--plot", plot, require_picture_path),
+        ):
+            if path is None or _is_folder(path):
+                continue
+            require(path)
+            if len(files) > 1:
+                raise SettingsError(f"{option} {path}: {len(files)} files are given; name a folder to take them all")
+        written: dict[str, Path | None] = {}
+        for number in range(len(files)):
+            for place in (*self.events(number), self.patch_scores(number), self.picture(number)):
+                if place is not None:
+                    written[f"output {len(written) + 1}"] = place
+        require_separate_files(written, inputs=[Path(file) for file in files if not is_url(file)])
+        for path in {place.parent for place in written.values() if place is not None}:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SettingsError(f"{path}: the folder cannot be made ({error.strerror or error})") from error
+
+    def events(self, number: int) -> list[Path]:
+        """Where the events of a media file go."""
+        return [
+            place
+            for path in self._out
+            for place in (
+                [path / f"{self._stems[number]}.{name}" for name in self._formats] if _is_folder(path) else [path]
+            )
+        ]
+
+    def patch_scores(self, number: int) -> Path | None:
+        """Where the scores of its patches go."""
+        return self._placed(self._patch_scores, number, "npz")
+
+    def picture(self, number: int) -> Path | None:
+        """Where its picture goes."""
+        return self._placed(self._plot, number, "png")
+
+    def _placed(self, path: Path | None, number: int, suffix: str) -> Path | None:
+        return path / f"{self._stems[number]}.{suffix}" if path is not None and _is_folder(path) else path
+
+
+def print_heard(heard: HeardEvents, places: Sequence[Path], *, as_json: bool) -> None:
+    """A heading, then the events, or where they were written."""
+    if as_json:
+        print(json.dumps(events_as_json(heard), ensure_ascii=False), flush=True)
+        return
+    scale = ["calibrated scores"] if heard.is_calibrated else []
+    padded = ["shorter than one patch, filled up with silence"] if heard.is_padded else []
+    found = counted(len(heard.events), "event")
+    print(f"{heard.media}  ({'; '.join([duration(heard.seconds), found, *scale, *heard.warnings, *padded])})")
+    for place in places:
+        print(f"  -> {place}")
+    if not places:
+        for event in heard.events:
+            span = f"{clock(event.start_seconds)} - {clock(event.stop_seconds)}"
+            print(f"  {span:>19}  {event.name} (up to {event.peak_score:.3f})")
+    if not heard.events:
+        print("  no label reaches its threshold at any time; --threshold sets it")
+
+
+def print_failure(media: str, error: MediaError, *, as_json: bool) -> None:
+    """One line with the reason."""
+    if as_json:
+        row = {
+            "schema_version": SCHEMA_VERSION,
+            "media": media,
+            "status": "failed",
+            "kind": error.kind,
+            "reason": str(error),
+        }
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+        return
+    print(f"{media}  failed: {str(error).removeprefix(f'{media}: ')}", flush=True)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() or not path.suffix
+
+
+def _stems(files: Sequence[str]) -> list[str]:
+    """A name for each file: its own without the suffix, as players look for captions; with it where two would be one.
+
+    Of files with one name in several folders, all but the first have a number behind it.
+    """
+    names = [PurePosixPath(file.rstrip("/")).name or "media" for file in files]
+    times = Counter(PurePosixPath(name).stem for name in names)
+    stems = [stem if times[stem := PurePosixPath(name).stem] == 1 else name for name in names]
+    seen: Counter[str] = Counter()
+    unique = []
+    for stem in stems:
+        seen[stem] += 1
+        unique.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
+    return unique

@@ -1,0 +1,67 @@
+"""What comes of one input, as a plain dictionary: it travels between machines, lies in journals, and is written out.
+
+- `schema_version`, `media`; of a manifest's row also `clip_id`, `start_seconds`, `stop_seconds`;
+- `status`: ok or failed;
+- `seconds`, `scored_seconds`, `num_patches`, `is_padded`, `is_calibrated`, `has_own_thresholds`, `warnings`;
+- `tags`, best first, each with `id`, `label`, `score`;
+- `events`, with --timeline, each with `id`, `label`, `start_seconds`, `stop_seconds`, `peak_score`;
+- `scores`, with --all-scores: of every label by its id;
+- `kind` and `reason` of what failed, in place of all that stands behind `status`.
+"""
+
+from typing import Any, TypeAlias
+
+from earwitness.inference.tagging import Tagging
+from earwitness.labels import LabelSet
+from earwitness.listening.inputs import Input
+
+SCHEMA_VERSION = 1
+
+Row: TypeAlias = dict[str, Any]
+
+
+def tagged_row(given: Input, tagging: Tagging, labels: LabelSet, *, has_all_scores: bool) -> Row:
+    """The row of an input that gave sound."""
+    row = {
+        **_begin(given),
+        "status": "ok",
+        "seconds": round(tagging.seconds, 3),
+        "scored_seconds": round(tagging.scored_seconds, 3),
+        "num_patches": tagging.num_patches,
+        "is_padded": tagging.is_padded,
+        "is_calibrated": tagging.is_calibrated,
+        "has_own_thresholds": tagging.has_own_thresholds,
+        "warnings": list(tagging.warnings),
+        "tags": [{"id": labels.ids[t.label], "label": labels.names[t.label], "score": t.score} for t in tagging.tags],
+    }
+    if tagging.events is not None:
+        row["events"] = [
+            {
+                "id": labels.ids[event.label],
+                "label": labels.names[event.label],
+                "start_seconds": round(event.start_seconds, 3),
+                "stop_seconds": round(event.stop_seconds, 3),
+                "peak_score": event.peak_score,
+            }
+            for event in tagging.events
+        ]
+    if has_all_scores:
+        row["scores"] = dict(zip(labels.ids, tagging.scores.tolist(), strict=True))
+    return row
+
+
+def failed_row(given: Input, kind: str, reason: str) -> Row:
+    """The row of an input that gave none."""
+    return {**_begin(given), "status": "failed", "kind": kind, "reason": reason}
+
+
+def remarks(row: Row) -> list[str]:
+    """What a reader of the scores should know."""
+    return [*row["warnings"], *(["shorter than one patch, filled up with silence"] if row["is_padded"] else [])]
+
+
+def _begin(given: Input) -> Row:
+    row: Row = {"schema_version": SCHEMA_VERSION, "media": given.media}
+    if given.clip_id is not None:
+        row |= {"clip_id": given.clip_id, "start_seconds": given.start_seconds, "stop_seconds": given.stop_seconds}
+    return row

@@ -40,9 +40,7 @@ from earwitness.cli.timeline import Timeline
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-_RESUMABLE = frozenset(
-    {"synth", "prepare", "train", "crossvalidate", "grid", "experiment", "score", "pull", "embed"}
-)
+_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "experiment", "score", "pull", "embed"})
 
 
 def command_line(arguments: Sequence[str]) -> Any:

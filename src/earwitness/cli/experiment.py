@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from earwitness.paper.running import Told
     from earwitness.paper.sizing import Sizing
     from earwitness.store.read import Store
+    from earwitness.synth.settings import SynthSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class _OnStore:
             return open_store(self.store)
         from earwitness.paper.made_corpus import made_store
 
-        corpus = PRESETS[self.preset].corpus
+        name, corpus = self._made_corpus()
         with progress_bar(total=corpus.clips, unit="clip", title="corpus") as bar:
 
             def show(what: str, done: int, _of: int) -> None:
@@ -59,7 +60,19 @@ class _OnStore:
                     bar.set_description(what, refresh=False)
                 bar.update(done - bar.n)
 
-            return made_store(self._folder(), corpus, on_clips=show)
+            return made_store(self._folder(), corpus, name=name, on_clips=show)
+
+    def _made_corpus(self) -> "tuple[str, SynthSettings]":
+        """What stands before the names of its folders, and what it is."""
+        return "", PRESETS[self.preset].corpus
+
+    def _true_events(self, given: Path | None) -> Path | None:
+        """The table asked for, or that of the made corpus; None for a store of one's own without one."""
+        if self.store is not None or given is not None:
+            return given
+        from earwitness.synth.truth import EVENTS_FILE
+
+        return self._folder() / f"{self._made_corpus()[0]}corpus" / EVENTS_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +205,33 @@ class TrainingSetSize(_Training):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EventDetection(_Training):
+    """Other, acoustic labels: a shallow classifier on short log-mel patches, and one on a network's embedding."""
+
+    embedding_from: Path | None = None
+    """A trained model, whose embedding is read. None: the best of `architectures` in the same folder."""
+    events: Path | None = None
+    """A table of what truly sounds when: how well each finds that in time. None: of a made corpus its own."""
+
+    def _name(self) -> str:
+        return "event-detection"
+
+    def _made_corpus(self) -> "tuple[str, SynthSettings]":
+        return "events-", PRESETS[self.preset].events_corpus
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        from earwitness.paper.event_detection import plan
+        from earwitness.paper.qualitative import best_model
+
+        return plan(
+            sizing,
+            store,
+            model_path=self.embedding_from if self.embedding_from is not None else best_model(self._folder()),
+            events_path=self._true_events(self.events),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Qualitative(_OnStore):
     """The spectrogram of clips above what is heard in them patch by patch: the paper's figure 3."""
 
@@ -225,16 +265,12 @@ class Qualitative(_OnStore):
         from earwitness.paper.sizing import choose_sides
 
         store = self._store()
-        where, events = self.test_where, self.events
+        where = self.test_where
         if where is None and not self.clips:
             try:
                 where = choose_sides(store, where=None, test_where=None).test_where
             except SelectionError:
                 remark("the store has no split of its own: clips are chosen from all, learnt from or not")
-        if self.store is None and events is None:
-            from earwitness.synth.truth import EVENTS_FILE
-
-            events = self._folder() / "corpus" / EVENTS_FILE
         return draw_clips(
             open_model(self.model if self.model is not None else best_model(self._folder())),
             store,
@@ -244,7 +280,7 @@ class Qualitative(_OnStore):
             where=where,
             labels=self.labels,
             patch_hop_frames=self.hop_frames,
-            events_path=events,
+            events_path=self._true_events(self.events),
             device=self.device,
         )
 
@@ -263,7 +299,7 @@ class All(_Training):
         """Run them; 130 if stopped before the end."""
         common = {field.name: getattr(self, field.name) for field in fields(self)}
         outcomes: list[Outcome | Pictures] = []
-        for kind in (Architectures, LabelSetSize, TrainingSetSize):
+        for kind in (Architectures, LabelSetSize, TrainingSetSize, EventDetection):
             outcome = kind(**common).do()
             if outcome is None:
                 return 130
@@ -286,6 +322,7 @@ class Experiment:
         Annotated[Architectures, subcommand("architectures")]
         | Annotated[LabelSetSize, subcommand("label-set-size")]
         | Annotated[TrainingSetSize, subcommand("training-set-size")]
+        | Annotated[EventDetection, subcommand("event-detection")]
         | Annotated[Qualitative, subcommand("qualitative")]
         | Annotated[All, subcommand("all")],
         arg(name=""),

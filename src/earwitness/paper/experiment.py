@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earwitness.errors import RunError
-from earwitness.paper import architectures, label_set_size, training_set_size
+from earwitness.paper import architectures, event_detection, label_set_size, training_set_size
 from earwitness.paper.plan import Plan
 from earwitness.paper.running import Told, run_plan
 from earwitness.paper.study import Result, Study
@@ -18,6 +18,7 @@ TABLES: Mapping[str, Callable[[Plan, Mapping[str, Result | None]], Table]] = {
     architectures.NAME: architectures.table,
     label_set_size.NAME: label_set_size.table,
     training_set_size.NAME: training_set_size.table,
+    event_detection.NAME: event_detection.table,
 }
 """By experiment: what makes a table of a plan and what came of its cells."""
 

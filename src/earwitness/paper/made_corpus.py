@@ -15,12 +15,13 @@ from earwitness.synth.truth import LABELS_FILE
 
 
 def made_store(
-    folder: Path, settings: SynthSettings, *, on_clips: Callable[[str, int, int], None] | None = None
+    folder: Path, settings: SynthSettings, *, name: str = "", on_clips: Callable[[str, int, int], None] | None = None
 ) -> Store:
     """The store of a made corpus; made first, or finished, where it is not there.
 
     Args:
         folder: takes `corpus/` and `store/`.
+        name: put before these names.
         settings: of the corpus.
         on_clips: told what is being done, how many clips are done and of how many.
 
@@ -33,16 +34,16 @@ def made_store(
             on_clips(what, done, of)
 
     made = make_corpus(
-        folder / "corpus",
+        folder / f"{name}corpus",
         settings=settings,
         workers=usable_cpus(),
         progress=lambda p: tell("making soundtracks", p.num_done, p.num_clips),
     )
     build_store(
         read_manifest(made.manifest_path),
-        folder / "store",
+        folder / f"{name}store",
         settings=BuildSettings(),
-        label_set=read_label_set(folder / "corpus" / LABELS_FILE),
+        label_set=read_label_set(folder / f"{name}corpus" / LABELS_FILE),
         progress=lambda p: tell("decoding", p.num_done, p.num_clips),
     )
-    return Store.open(folder / "store")
+    return Store.open(folder / f"{name}store")

@@ -22,6 +22,8 @@ class Cell:
     settings: TrainSettings
     num_labels: int | None = None
     """It learns so many labels, the most frequent of the clips learnt from. None: all."""
+    patch_frames: int | None = None
+    """It learns from patches of so many frames, side by side. None: from those of the store."""
     as_long_as: tuple[str, ...] = ()
     """It shall take the training time of the first of these cells that has not failed. None named: its settings say how
     many steps it takes."""
@@ -45,6 +47,7 @@ class Cell:
             "name": self.name,
             "settings": self.settings.to_dict(),
             "num_labels": self.num_labels,
+            "patch_frames": self.patch_frames,
             "as_long_as": list(self.as_long_as),
             "paced_by": self.paced_by,
             "facts": dict(self.facts),
@@ -68,6 +71,10 @@ class Plan:
     """SQL condition over the manifest's columns: the clips that all cells are evaluated on."""
     evaluated_labels: int | None = None
     """They are evaluated on so many labels, the most frequent of the clips learnt from. None: on all."""
+    events: str | None = None
+    """A table of true events, which they are to find in time. None: that is not asked."""
+    events_digest: str | None = None
+    """Of that table's bytes."""
 
     def cell(self, name: str) -> Cell:
         """The cell of that name.

@@ -52,17 +52,18 @@ def best_model(folder: Path) -> Path:
         RunError: there is none yet.
     """
     study = Study(folder / architectures.NAME)
-    found: list[tuple[float, str]] = []
+    found: dict[Path, float] = {}
     for cell in study.plan().cells if study.record_path.exists() else ():
         result = study.result(cell.name)
-        if result is not None and result["state"] == "finished":
-            found.append((result["evaluation"]["mean_average_precision"] or 0.0, cell.name))
+        path = RunFolder(study.run_folder(cell.name)).model_path
+        if result is not None and result["state"] == "finished" and path.exists():  # some are those of other cells
+            found[path] = result["evaluation"]["mean_average_precision"] or 0.0
     if not found:
         raise RunError(
             f"{study.folder}: no network has been trained there; name a model by --model, or run "
             "`earwitness experiment architectures` first"
         )
-    return RunFolder(study.run_folder(max(found)[1])).model_path
+    return max(found, key=lambda path: found[path])
 
 
 def draw_clips(

@@ -4,20 +4,25 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from earwitness.errors import DivergedError, ModelError, RunError, SelectionError, SettingsError
+from earwitness.experiments.learnt_clips import learnt_before
 from earwitness.models.costs import count_multiply_adds
+from earwitness.models.model_file import load_model
 from earwitness.models.precision import choose_device, choose_precision, is_lack_of_memory
+from earwitness.paper.detecting import measure_detection
 from earwitness.paper.measuring import measure_model
 from earwitness.paper.memory import held_to_free_memory, let_go_of_memory
 from earwitness.paper.plan import Cell, Plan
 from earwitness.paper.study import Result, Study, TakenError
 from earwitness.store.embeddings import open_reader
 from earwitness.store.most_frequent import most_frequent_labels, with_labels
+from earwitness.store.patch_view import with_patches
 from earwitness.store.read import Store
 from earwitness.training.clips import num_shared_groups
 from earwitness.training.distributed import Processes
@@ -110,7 +115,7 @@ def run_plan(
 
 
 class _Views:
-    """The store with as many labels as a cell learns or is evaluated on."""
+    """The store with as many labels as a cell learns or is evaluated on, and its patches."""
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan, self.store = plan, store
@@ -119,10 +124,11 @@ class _Views:
         self.test = store.select(plan.test_where, option="--test-where")
         self.of = cache(self._of)
 
-    def _of(self, num_labels: int | None) -> Store:
-        if num_labels is None:
-            return self.store
-        return with_labels(self.store, most_frequent_labels(self.store, num_labels, among=self.learnt))
+    def _of(self, num_labels: int | None, patch_frames: int | None = None) -> Store:
+        view = self.store
+        if num_labels is not None:
+            view = with_labels(view, most_frequent_labels(view, num_labels, among=self.learnt))
+        return view if patch_frames is None else with_patches(view, patch_frames=patch_frames)
 
     @cached_property
     def num_shared_groups(self) -> int:
@@ -137,7 +143,7 @@ class _Views:
 
 def _require_fit(plan: Plan, views: _Views) -> None:
     """Refuse a plan that the store has too few labels or clips for, before anything is trained."""
-    store, test = views.store, views.test
+    test = views.test
     both = np.intersect1d(test, views.learnt)
     if len(both):
         raise SelectionError(
@@ -150,18 +156,18 @@ def _require_fit(plan: Plan, views: _Views) -> None:
             f"none of the {len(test):,} clips of --test-where carries one of the {len(views.evaluated.label_set):,} "
             "labels to evaluate on"
         )
-    with open_reader(store) as reader:
-        for settings in _differing_in_clips(plan):
-            set_up(reader, settings=settings, processes=Processes())
+    for cell in _differing_in_clips(plan):
+        with open_reader(views.of(None, cell.patch_frames)) as reader:
+            set_up(reader, settings=cell.settings, processes=Processes())
 
 
-def _differing_in_clips(plan: Plan) -> list[TrainSettings]:
+def _differing_in_clips(plan: Plan) -> list[Cell]:
     """One of each kind of choice of clips among the cells, the smallest share first."""
-    kinds: dict[Any, TrainSettings] = {}
+    kinds: dict[Any, Cell] = {}
     for cell in plan.cells:
         kept = cell.settings
-        kinds.setdefault((kept.train_share, kept.batch_size, kept.validation_share), kept)
-    return sorted(kinds.values(), key=lambda settings: settings.train_share)
+        kinds.setdefault((kept.train_share, kept.batch_size, kept.validation_share, cell.patch_frames), cell)
+    return sorted(kinds.values(), key=lambda cell: cell.settings.train_share)
 
 
 def _with_what_they_need(plan: Plan, only: Collection[str], failed: Collection[str]) -> list[Cell]:
@@ -179,7 +185,7 @@ class _Run:
         self, cell: Cell, study: Study, views: _Views, chosen: torch.device, *, device: str, threads: int
     ) -> None:
         self.cell, self.study, self.views, self.chosen = cell, study, views, chosen
-        self.store = views.of(cell.num_labels)
+        self.store = views.of(cell.num_labels, cell.patch_frames)
         self.settings = replace(cell.settings, device=device, threads=threads)
 
     def do(self, done: Mapping[str, Result], failed: Collection[str], told: Told) -> Result | None:
@@ -199,7 +205,7 @@ class _Run:
                 return done[timed_by]
             settings = _paced(settings, pace=done[cell.paced_by], seconds=done[timed_by]["seconds"])
         try:
-            costs = _network_costs(self.store, settings)
+            costs = {} if settings.from_model is not None else _network_costs(self.store, settings)
         except (SettingsError, ModelError) as error:  # there is no such network
             return self._failed(str(error))
         cells = self.views.plan.cells
@@ -229,6 +235,8 @@ class _Run:
             device=settings.device,
         )
         run = RunFolder(self.study.run_folder(self.cell.name))
+        if settings.from_model is not None:
+            costs = _model_costs(summary.model_path)
         return {
             "state": "finished",
             "steps": summary.step,
@@ -238,6 +246,7 @@ class _Run:
             "num_patches": summary.num_patches,
             "num_labels": len(self.store.label_set),
             "num_shared_groups": self.views.num_shared_groups,
+            "num_learnt_before": self._num_learnt_before(summary),
             **costs,
             "learning_rate": settings.effective_learning_rate,
             "last_loss": _last_loss(run),
@@ -245,8 +254,30 @@ class _Run:
             "best_validation": _validation_at(run, summary.best_step),
             "last_validation": summary.last_validation,
             "evaluation": evaluation,
+            "detection": self._detection(summary, settings),
             "environment": run.environments()[-1],
         }
+
+    def _num_learnt_before(self, summary: TrainSummary) -> int:
+        """Of the clips to evaluate on, as far as it can be told, those that the model it began from has learnt from."""
+        if self.settings.from_model is None:
+            return 0
+        return len(np.intersect1d(self.views.test, learnt_before(load_model(summary.model_path), self.store)[0]))
+
+    def _detection(self, summary: TrainSummary, settings: TrainSettings) -> dict[str, Any] | None:
+        """How well it finds events in time; None where that is not asked."""
+        plan = self.views.plan
+        if plan.events is None:
+            return None
+        return measure_detection(
+            summary.model_path,
+            self.store,
+            events_path=Path(plan.events),
+            where=plan.test_where,
+            clips=self.views.test,
+            learnt=self.views.learnt,
+            device=settings.device,
+        )
 
 
 def _paced(settings: TrainSettings, *, pace: Result, seconds: float) -> TrainSettings:
@@ -254,6 +285,15 @@ def _paced(settings: TrainSettings, *, pace: Result, seconds: float) -> TrainSet
     steps = max(1, round(seconds * pace["steps"] / pace["seconds"]))
     validations = max(1, settings.steps // settings.validation_every)
     return replace(settings, steps=steps, validation_every=max(1, steps // validations))
+
+
+def _model_costs(path: Path) -> dict[str, int]:
+    """Of a network with a classifier put on it."""
+    model = load_model(path)
+    with torch.device("meta"):  # shapes without numbers
+        network = model.architecture.build()
+        patch = torch.empty(1, model.front_end.patch_frames, model.front_end.num_bands)
+    return {"num_weights": network.num_weights, "num_multiply_adds": count_multiply_adds(network, patch)}
 
 
 def _network_costs(store: Store, settings: TrainSettings) -> dict[str, int]:

@@ -28,22 +28,22 @@ class Sizing:
     sides: Sides
     seed: int
 
-    def settings(self, experiment: str, *, network: str = "resnet50", **changes: Any) -> TrainSettings:
+    def settings(self, experiment: str, *, network: str | None = "resnet50", **changes: Any) -> TrainSettings:
         """Of a training: the paper's recipe at this size."""
         preset, steps = self.preset, changes.pop("steps", self.preset.steps[experiment])
-        return TrainSettings(
-            network=network,
-            width=preset.width,
-            batch_size=preset.batch_size,
-            learning_rate=preset.learning_rates.get(network),
-            steps=steps,
-            seed=self.seed,
-            where=self.sides.where,
-            patch_hop_frames=preset.patch_hop_frames,
-            validation_every=max(1, steps // preset.validations),
-            validation_clips=preset.validation_clips,
-            **changes,
-        )
+        values: dict[str, Any] = {
+            "network": network,
+            "width": preset.width,
+            "batch_size": preset.batch_size,
+            "learning_rate": preset.learning_rates.get(network) if network is not None else None,
+            "steps": steps,
+            "seed": self.seed,
+            "where": self.sides.where,
+            "patch_hop_frames": preset.patch_hop_frames,
+            "validation_every": max(1, steps // preset.validations),
+            "validation_clips": preset.validation_clips,
+        }
+        return TrainSettings(**{**values, **changes})
 
 
 def size(

@@ -200,7 +200,10 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _flat(cell: Mapping[str, Any]) -> dict[str, Any]:
     flat = flat_settings(cell["settings"])
-    return {**flat, **{name: cell.get(name) for name in ("num_labels", "as_long_as", "paced_by", "facts")}}
+    return {
+        **flat,
+        **{name: cell.get(name) for name in ("num_labels", "patch_frames", "as_long_as", "paced_by", "facts")},
+    }
 
 
 def _may_come_first(name: str) -> bool:

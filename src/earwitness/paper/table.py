@@ -188,8 +188,13 @@ def chance_row(results: Sequence[Result | None], *, first_column: str) -> list[R
     return []
 
 
-def common_notes(results: Sequence[Result | None], *, settings: Mapping[str, Any]) -> list[str]:
-    """What holds for all rows."""
+def common_notes(results: Sequence[Result | None], *, settings: Mapping[str, Any] | None) -> list[str]:
+    """What holds for all rows.
+
+    Args:
+        results: of the cells.
+        settings: of the trainings, to be said. None: they are not of networks of one width.
+    """
     done = [result for result in results if result is not None and result["state"] == "finished"]
     if not done:
         return []
@@ -200,9 +205,12 @@ def common_notes(results: Sequence[Result | None], *, settings: Mapping[str, Any
         + (f", of which {undefined} are on none or all of them and not counted" if undefined else "")
         + "; scores are means over a clip's patches, measures means over labels. CSV and JSON have 95 % intervals over "
         "clips drawn anew.",
-        f"All networks at {settings['width']:g} of the paper's width, batches of {settings['batch_size']} patches, "
-        f"seed {settings['seed']}; one training each, so small differences between rows may be chance.",
     ]
+    if settings is not None:
+        notes.append(
+            f"All networks at {settings['width']:g} of the paper's width, batches of {settings['batch_size']} patches, "
+            f"seed {settings['seed']}; one training each, so small differences between rows may be chance."
+        )
     if shared := max(result["num_shared_groups"] for result in done):
         notes.append(f"{shared:,} groups (recordings) have clips on both sides, so the figures may flatter the models.")
     return notes

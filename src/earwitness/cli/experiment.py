@@ -226,7 +226,7 @@ class EventDetection(_Training):
         return plan(
             sizing,
             store,
-            model_path=self.embedding_from if self.embedding_from is not None else best_model(self._folder()),
+            model_path=self.embedding_from or best_model(self._folder(), option="--embedding-from"),
             events_path=self._true_events(self.events),
         )
 

@@ -45,8 +45,8 @@ class Pictures:
     """The table in its forms, then the pictures."""
 
 
-def best_model(folder: Path) -> Path:
-    """The model of the highest mAP of `architectures` in a folder of experiments.
+def best_model(folder: Path, *, option: str = "--model") -> Path:
+    """The model of the highest mAP of `architectures` in a folder of experiments; `option` names another.
 
     Raises:
         RunError: there is none yet.
@@ -60,7 +60,7 @@ def best_model(folder: Path) -> Path:
             found[path] = result["evaluation"]["mean_average_precision"] or 0.0
     if not found:
         raise RunError(
-            f"{study.folder}: no network has been trained there; name a model by --model, or run "
+            f"{study.folder}: no network has been trained there; name a model by {option}, or run "
             "`earwitness experiment architectures` first"
         )
     return max(found, key=lambda path: found[path])

@@ -1,16 +1,14 @@
 """`earwitness experiment`: the paper's experiments, each ending in a table beside the paper's."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg, subcommand
 
-from earwitness.cli.output import counted, print_json, progress_bar, remark
-from earwitness.cli.training_bar import begin_training, show_training
+from earwitness.cli.experiment_bars import bars
+from earwitness.cli.output import print_json, progress_bar, remark
 from earwitness.errors import SettingsError
 from earwitness.paper.presets import PRESETS, PresetName
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from earwitness.paper.experiment import Outcome
     from earwitness.paper.plan import Plan
     from earwitness.paper.qualitative import Pictures
-    from earwitness.paper.running import Told
     from earwitness.paper.sizing import Sizing
     from earwitness.store.read import Store
     from earwitness.synth.settings import SynthSettings
@@ -126,7 +123,7 @@ class _Training(_OnStore):
             steps=self.steps,
             batch_size=self.batch_size,
         )
-        with _bars() as told:
+        with bars() as told:
             outcome = run_experiment(
                 self._plan(sizing, store),
                 store,
@@ -340,26 +337,3 @@ def _as_json(outcome: "Outcome | Pictures") -> dict[str, Any]:
 def _print(outcome: "Outcome | Pictures") -> None:
     print(outcome.table.to_markdown())
     print("\n".join(str(path) for path in outcome.paths))
-
-
-@contextmanager
-def _bars() -> Iterator["Told"]:
-    """A progress bar for each training."""
-    from earwitness.paper.running import Told
-
-    waited_for = 0
-    with progress_bar(total=None, unit="step", title="") as bar:
-
-        def begin(name: str, number: int, num_cells: int, steps: int) -> None:
-            begin_training(bar, num_steps=steps, title=f"{name} ({number + 1} of {num_cells})")
-
-        def progress(now: Any) -> None:
-            show_training(bar, now)
-
-        def wait(num_cells: int) -> None:
-            nonlocal waited_for
-            if num_cells != waited_for:
-                remark(f"nothing is left to begin; waiting for {counted(num_cells, 'training')} of other processes")
-            waited_for = num_cells
-
-        yield Told(cell=begin, progress=progress, wait=wait)

@@ -46,7 +46,8 @@ class TestDetection:
 
     def test_silent_clips(self) -> None:
         figures = score_detection([({}, {}, 2.0), ({"a": [(0.0, 1.0)]}, {}, 2.0)], labels=("a",))
-        assert figures.segment_recall == 0.0
+        assert (figures.segment_recall, figures.segment_f1, figures.event_f1) == (0.0, 0.0, 0.0)
+        assert np.isnan(figures.segment_precision)
 
     def test_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "sed_eval", None)

@@ -12,6 +12,7 @@ or within 20 % of the true one's length; and, beside, by its beginning alone. Ea
 References: Mesaros, Heittola and Virtanen 2016, Metrics for Polyphonic Sound Event Detection.
 """
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ Spans = Mapping[str, Sequence[tuple[float, float]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """The measures; nan where nothing is to be found and nothing was."""
+    """The measures. Precision is nan where nothing was found, recall where nothing is to be; F1 is then 0."""
 
     segment_f1: float
     segment_precision: float
@@ -91,15 +92,19 @@ def score_detection(clips: Iterable[tuple[Spans, Spans, float]], *, labels: Sequ
             by_onset.evaluate(**lists)
         segments, events, onsets = (metric.results_overall_metrics() for metric in (by_segment, by_event, by_onset))
     return Detection(
-        segment_f1=float(segments["f_measure"]["f_measure"]),
+        segment_f1=_or_zero(segments["f_measure"]["f_measure"]),
         segment_precision=float(segments["f_measure"]["precision"]),
         segment_recall=float(segments["f_measure"]["recall"]),
         segment_error_rate=float(segments["error_rate"]["error_rate"]),
-        event_f1=float(events["f_measure"]["f_measure"]),
+        event_f1=_or_zero(events["f_measure"]["f_measure"]),
         event_precision=float(events["f_measure"]["precision"]),
         event_recall=float(events["f_measure"]["recall"]),
-        onset_f1=float(onsets["f_measure"]["f_measure"]),
+        onset_f1=_or_zero(onsets["f_measure"]["f_measure"]),
     )
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if math.isnan(value) else float(value)
 
 
 def _rows(spans: Spans) -> Any:

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from earwitness.datasets.events import TrueEvent, read_events
 from earwitness.errors import ScoreError
 from earwitness.evaluation.detection import Spans, score_detection
-from earwitness.evaluation.summary import evaluate
+from earwitness.evaluation.summary import evaluate, finite
 from earwitness.evaluation.timelines import evaluate_within_clips
 from earwitness.experiments.timelines import sounding
 from earwitness.front_end import FrontEnd
@@ -184,12 +184,12 @@ class Cells:
             ),
             labels=label_set.ids,
         )
-        return {
+        measures = {
             "within_clips_auc": within.mean_auc,
             "frame_map": over_cells.mean_average_precision,
-            "thresholds": thresholds,
             **vars(detection),
         }
+        return {**finite(measures), "thresholds": thresholds}
 
     def _events(self, scores: npt.NDArray[np.floating[Any]], threshold: float, seconds: float) -> Spans:
         finder = EventFinder(

@@ -188,14 +188,14 @@ def _first_chance(results: Sequence[Result | None]) -> dict[str, float | None]:
 def _findings(results: Mapping[str, Result | None]) -> list[str]:
     findings = []
     done = {name: result for name, result in results.items() if result is not None and result["state"] == "finished"}
-    if len(done) == 2:
-        sides = [done[name]["evaluation"]["mean_average_precision"] for name in ("logmel", "embedding")]
+    sides = [done[name]["evaluation"]["mean_average_precision"] for name in ("logmel", "embedding") if name in done]
+    if len(sides) == 2 and all(sides):
         findings.append(
             "The paper's mAP is 0.137 on log-mel and 0.314 on the embedding, 2.3 times as much. Here it is "
             f"{sides[0]:.3f} and {sides[1]:.3f}, {sides[1] / sides[0]:.1f} times."
         )
-    if "embedding" in done and done["embedding"].get("detection"):
-        times = done["embedding"]["detection"]
+    times = done["embedding"].get("detection") if "embedding" in done else None
+    if times is not None and times["model"]["within_clips_auc"] is not None:
         model, still, chance = (times[which] for which in ("model", "without_time", "chance"))
         findings.append(
             "Learnt from the labels of whole clips alone, the scores on the embedding find events in time so: in "

@@ -19,6 +19,7 @@ from earwitness.cli.crossvalidate import CrossValidate
 from earwitness.cli.demo import Demo
 from earwitness.cli.embed import Embed
 from earwitness.cli.evaluate import Evaluate
+from earwitness.cli.experiment import Experiment
 from earwitness.cli.export import Export
 from earwitness.cli.grid import Grid
 from earwitness.cli.import_model import ImportModel
@@ -40,7 +41,7 @@ from earwitness.cli.timeline import Timeline
 from earwitness.cli.train import Train
 from earwitness.errors import EarwitnessError, ToldElsewhereError
 
-_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "score", "pull", "embed"})
+_RESUMABLE = frozenset({"synth", "prepare", "train", "crossvalidate", "grid", "experiment", "score", "pull", "embed"})
 
 
 def command_line(arguments: Sequence[str]) -> Any:
@@ -62,6 +63,7 @@ def command_line(arguments: Sequence[str]) -> Any:
         | Annotated[Calibrate, subcommand("calibrate")]
         | Annotated[CrossValidate, subcommand("crossvalidate", default=CrossValidate.defaults(recipe))]
         | Annotated[Grid, subcommand("grid", default=Grid.defaults(recipe))]
+        | Annotated[Experiment, subcommand("experiment")]
         | Annotated[Tag, subcommand("tag")]
         | Annotated[Timeline, subcommand("timeline")]
         | Annotated[Serve, subcommand("serve")]

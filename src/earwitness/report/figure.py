@@ -59,7 +59,8 @@ def drawing(path: str | Path, *, width_inches: float, height_inches: float, is_d
         FigureCanvasAgg(figure)
         yield figure
         try:
-            figure.savefig(path)
+            # without the date, so that the same picture is the same file
+            figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
         except OSError as error:
             raise SettingsError(f"{path}: the picture cannot be written ({error.strerror})") from error
 

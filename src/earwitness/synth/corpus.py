@@ -29,7 +29,7 @@ from earwitness.synth.encode import encode
 from earwitness.synth.kinds import KINDS, label_set_of
 from earwitness.synth.mixing import mix
 from earwitness.synth.plan import ENCODING, GENERATOR_VERSION, ClipPlan, plan_clip
-from earwitness.synth.settings import SynthSettings
+from earwitness.synth.settings import ComposeSettings, SynthSettings
 from earwitness.synth.signals import SAMPLE_RATE_HZ
 from earwitness.synth.truth import MANIFEST_FILE, write_tables
 
@@ -40,6 +40,8 @@ _RESERVE_FILE = "reserve" + PARTIAL_SUFFIX
 _RESERVED_BYTES = 2**18, 1_000, 12
 """Room kept for the tables while media are made: for any corpus, for each clip, for each of its seconds."""
 _TIMEOUT_SECONDS = 3_600.0
+
+AnySettings = SynthSettings | ComposeSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,19 +105,19 @@ def make_corpus(
     if workers < 1:
         raise SettingsError(f"workers={workers} must be at least 1")
     try:
-        _require_ours(folder, settings)
+        require_ours(folder, settings)
         (folder / "media").mkdir(parents=True, exist_ok=True)
         busy = CorpusError(f"{folder}: another process is making this corpus; wait for it to end")
         with locked(folder, busy=busy):
-            _require_ours(folder, settings)
+            require_ours(folder, settings)
             with replacing(folder / SETTINGS_FILE) as file:
-                file.write((json.dumps(_description(settings), indent=2) + "\n").encode())
+                file.write((json.dumps(describe(settings), indent=2) + "\n").encode())
             return _make(folder, settings, workers, progress)
     except OSError as error:
-        raise _write_error(folder, error) from error
+        raise write_error(folder, error) from error
 
 
-def _require_ours(folder: Path, settings: SynthSettings) -> None:
+def require_ours(folder: Path, settings: AnySettings) -> None:
     """Refuse a folder that holds anything but a beginning of this corpus."""
     if folder.exists() and not folder.is_dir():
         raise CorpusError(f"{folder}: this is a file; a corpus is a folder, choose a new or empty one")
@@ -132,7 +134,7 @@ def _require_ours(folder: Path, settings: SynthSettings) -> None:
         clips = int(found["settings"]["clips"])
     except (ValueError, KeyError, TypeError) as error:
         raise CorpusError(f"{path}: not a readable description of a made corpus ({error})") from error
-    wanted = _description(replace(settings, clips=clips))
+    wanted = describe(replace(settings, clips=clips))
     if differences := _differences(found, wanted):
         raise CorpusError(
             f"{folder}: holds another corpus. There / asked for: {differences}. "
@@ -145,7 +147,7 @@ def _require_ours(folder: Path, settings: SynthSettings) -> None:
         )
 
 
-def _description(settings: SynthSettings) -> dict[str, Any]:
+def describe(settings: AnySettings) -> dict[str, Any]:
     return {"schema_version": _SCHEMA_VERSION, "generator": GENERATOR_VERSION, "settings": settings.to_dict()}
 
 
@@ -255,11 +257,11 @@ def _make_clip(task: _Task) -> float:
             blocks = mix(plan, seed=task.settings.seed)
             encode(blocks, partial, suffix=plan.suffix, sample_rate_hz=SAMPLE_RATE_HZ, rng=rng)
     except OSError as error:  # FFmpeg's errors are among them
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     return plan.seconds
 
 
-def _write_error(path: Path, error: OSError) -> CorpusError:
+def write_error(path: Path, error: OSError) -> CorpusError:
     reason = error.strerror or str(error) or os.strerror(error.errno or 0)
     return CorpusError(
         f"{path}: the made corpus cannot be written ({reason}); once it can be, the same command goes on"

@@ -43,3 +43,24 @@ class SynthSettings:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeSettings:
+    """What to compose of clips. Checked on creation."""
+
+    clips: int
+    """Soundtracks to make."""
+    seed: int
+    """The same seed makes the same files. Fewer soundtracks are the beginning of more."""
+    mean_seconds: float
+    """Mean length of a soundtrack."""
+    manifest_digest: str
+    """Of the clips that they are made of."""
+
+    def __post_init__(self) -> None:
+        SynthSettings(clips=self.clips, seed=self.seed, mean_seconds=self.mean_seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)

@@ -31,7 +31,7 @@ EVENTS_FILE = "events.parquet"
 LABELS_FILE = "labels.csv"
 
 _METADATA = {"schema_version": "1"}
-_CLIP_COLUMNS = pa.schema(
+CLIP_COLUMNS = pa.schema(
     [
         ("clip_id", pa.string()),
         ("media", pa.string()),
@@ -70,8 +70,8 @@ def write_tables(folder: Path, plans: Iterable[ClipPlan], label_set: LabelSet) -
             file = stack.enter_context(replacing(folder / name))
             return stack.enter_context(pyarrow.parquet.ParquetWriter(file, columns))
 
-        manifest = table(MANIFEST_FILE, _CLIP_COLUMNS)
-        true_manifest = table(TRUE_MANIFEST_FILE, _CLIP_COLUMNS)
+        manifest = table(MANIFEST_FILE, CLIP_COLUMNS)
+        true_manifest = table(TRUE_MANIFEST_FILE, CLIP_COLUMNS)
         events = table(EVENTS_FILE, _EVENT_COLUMNS)
         labels = stack.enter_context(replacing(folder / LABELS_FILE))
         rows = zip(label_set.ids, label_set.names, strict=True)
@@ -80,8 +80,8 @@ def write_tables(folder: Path, plans: Iterable[ClipPlan], label_set: LabelSet) -
         remaining = iter(plans)
         while batch := list(islice(remaining, _CLIPS_AT_ONCE)):
             for writer, columns, values in (
-                (manifest, _CLIP_COLUMNS, [_clip_row(plan, plan.given_labels) for plan in batch]),
-                (true_manifest, _CLIP_COLUMNS, [_clip_row(plan, plan.true_labels) for plan in batch]),
+                (manifest, CLIP_COLUMNS, [_clip_row(plan, plan.given_labels) for plan in batch]),
+                (true_manifest, CLIP_COLUMNS, [_clip_row(plan, plan.true_labels) for plan in batch]),
                 (events, _EVENT_COLUMNS, [row for plan in batch for row in event_rows(plan)]),
             ):
                 writer.write_table(pa.Table.from_pylist(values, schema=columns))

@@ -67,6 +67,9 @@ def choose_clips(store: LabelledClips, settings: TrainSettings) -> TrainingClips
     of their names says. A group is what the column `group` says; clips without one, and stores without that column,
     go by their media file. Of more than `validation_clips`, some are watched, spread over the labels in the same way.
 
+    Which clips are watched does not depend on `train_share`. The groups of a share are drawn by chance alone, in one
+    order for all shares: so the smaller lie in the larger.
+
     Raises:
         SelectionError: a condition is bad, or nothing is left to learn from.
     """
@@ -87,6 +90,8 @@ def choose_clips(store: LabelledClips, settings: TrainSettings) -> TrainingClips
         watched = _even_groups(store, watched, num_clips=settings.validation_clips, seed=settings.seed)
         rng = np.random.default_rng(settings.seed)
         watched = np.sort(rng.choice(watched, settings.validation_clips, replace=False))
+    if settings.train_share < 1:
+        train = _drawn_groups(store, train, num_clips=settings.train_share * len(train), seed=settings.seed)
     return TrainingClips(train=train, validation=watched)
 
 
@@ -157,6 +162,20 @@ def _even_groups(
     is_chosen[order[: min(num_groups, len(order) - leave_one)]] = True
     chosen: npt.NDArray[np.int64] = clips[is_chosen[groups.numbers]]
     return chosen
+
+
+def _drawn_groups(
+    store: LabelledClips, clips: npt.NDArray[np.int64], *, num_clips: float, seed: int
+) -> npt.NDArray[np.int64]:
+    """The clips of whole groups, the first in an order by chance, that hold at least so many."""
+    groups = clip_groups(store, clips)
+    order = np.argsort(_order_keys(groups.names, seed=seed), kind="stable")
+    counts = np.bincount(groups.numbers)[order]
+    num_before = np.cumsum(counts) - counts
+    is_drawn = np.zeros(len(order), np.bool_)
+    is_drawn[order[num_before < num_clips - 1e-6]] = True
+    drawn: npt.NDArray[np.int64] = clips[is_drawn[groups.numbers]]
+    return drawn
 
 
 def _even_order(labels: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:

@@ -117,6 +117,8 @@ class TrainSettings:
     """Decides the first weights, the order of patches and every other draw."""
     where: str | None = None
     """SQL condition over the manifest's columns: the clips to learn from, for example "fold != 1"."""
+    train_share: float = 1.0
+    """Share of the clips that are not watched to learn from, drawn in whole groups; the smaller lie in the larger."""
     validation_where: str | None = None
     """The clips to watch instead of a share of the training clips; they are never trained on."""
     validation_share: float = 0.1
@@ -174,6 +176,8 @@ class TrainSettings:
             raise SettingsError("batch_size=1 leaves batch norm without statistics; use at least 2")
         if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
             raise SettingsError(f"learning_rate={self.learning_rate} must lie in (0, 1]")
+        if not 0 < self.train_share <= 1:
+            raise SettingsError(f"train_share={self.train_share} must lie in (0, 1]; 1 learns from all")
         if not 0 <= self.validation_share < 1:
             raise SettingsError(f"validation_share={self.validation_share} must lie in [0, 1)")
         if self.validation_clips < 1:

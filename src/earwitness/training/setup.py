@@ -222,7 +222,7 @@ def set_up(reader: PatchReader, *, settings: TrainSettings, processes: Processes
         clips=clips,
         index=index,
         front_end=front_end,
-        architecture=_new_architecture(settings, store) if origin is None else origin.architecture,
+        architecture=new_architecture(settings, store) if origin is None else origin.architecture,
         origin=origin,
         learns_on_embeddings=learns_on_embeddings,
     )
@@ -248,7 +248,8 @@ def _learns_on_embeddings(settings: TrainSettings, store: LabelledClips, front_e
     return settings.freeze and not new_patches
 
 
-def _new_architecture(settings: TrainSettings, store: LabelledClips) -> Architecture:
+def new_architecture(settings: TrainSettings, store: LabelledClips) -> Architecture:
+    """Of a network that begins anew, as the settings have it for the store's patches and labels."""
     arguments = {
         "num_labels": len(store.label_set),
         "patch_frames": store.front_end.patch_frames,

@@ -1,0 +1,339 @@
+"""`earwitness experiment`: the paper's experiments, each ending in a table beside the paper's."""
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg, subcommand
+
+from earwitness.cli.experiment_bars import bars
+from earwitness.cli.output import print_json, progress_bar, remark
+from earwitness.errors import SettingsError
+from earwitness.paper.presets import PRESETS, PresetName
+
+if TYPE_CHECKING:
+    from earwitness.paper.experiment import Outcome
+    from earwitness.paper.plan import Plan
+    from earwitness.paper.qualitative import Pictures
+    from earwitness.paper.sizing import Sizing
+    from earwitness.store.read import Store
+    from earwitness.synth.settings import SynthSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OnStore:
+    """What all experiments have in common."""
+
+    store: Annotated[Positional[str | None], arg(metavar="STORE")] = None
+    """Made by `earwitness prepare`. None: a corpus is made, and its store."""
+    folder: Path | None = None
+    """Takes a folder for each experiment, and what is made. None: earwitness-experiments/ and the preset's name."""
+    preset: PresetName = "cpu"
+    """How large: smoke in miniature; cpu for two cores, at most 90 minutes a table; paper for GPUs, full size."""
+    test_where: str | None = None
+    """SQL condition: the clips to evaluate on. None: by the store's own split or folds, or the rest."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ... Where networks are trained, the same command on another GPU shares the work."""
+    json: bool = False
+    """Report as JSON."""
+
+    def _folder(self) -> Path:
+        return self.folder if self.folder is not None else Path("earwitness-experiments") / self.preset
+
+    def _store(self) -> "Store":
+        from earwitness.store.embeddings import open_store
+
+        if self.store is not None:
+            return open_store(self.store)
+        from earwitness.paper.made_corpus import made_store
+
+        name, corpus = self._made_corpus()
+        with progress_bar(total=corpus.clips, unit="clip", title="corpus") as bar:
+
+            def show(what: str, done: int, _of: int) -> None:
+                if bar.desc != f"{what}: ":
+                    bar.reset()
+                    bar.set_description(what, refresh=False)
+                bar.update(done - bar.n)
+
+            return made_store(self._folder(), corpus, name=name, on_clips=show)
+
+    def _made_corpus(self) -> "tuple[str, SynthSettings]":
+        """What stands before the names of its folders, and what it is."""
+        return "", PRESETS[self.preset].corpus
+
+    def _true_events(self, given: Path | None) -> Path | None:
+        """The table asked for, or that of the made corpus; None for a store of one's own without one."""
+        if self.store is not None or given is not None:
+            return given
+        from earwitness.synth.truth import EVENTS_FILE
+
+        return self._folder() / f"{self._made_corpus()[0]}corpus" / EVENTS_FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Training(_OnStore):
+    """What those have in common that train networks."""
+
+    where: str | None = None
+    """SQL condition: the clips to learn from. None: by the store's own split or folds, or the rest."""
+    width: float | None = None
+    """Of all networks; 1 is the paper's. None: the preset's."""
+    steps: int | None = None
+    """Of a training (paper: 5 to 16 million). None: the preset's."""
+    batch_size: int | None = None
+    """Patches of an update (paper: 128). None: the preset's."""
+    seed: int = 1
+    """Decides the first weights and every draw."""
+    threads: int | None = None
+    """Processor threads. None: as many as torch chooses."""
+    only: tuple[str, ...] = ()
+    """Do some parts now, such as resnet50, and what they need; the names are those of the folders in cells/."""
+
+    def run(self) -> int:
+        """Run it; 130 if stopped before the end."""
+        outcome = self.do()
+        if outcome is None:
+            return 130
+        if self.json:
+            print_json(_as_json(outcome))
+        else:
+            _print(outcome)
+        return 0
+
+    def do(self) -> "Outcome | None":
+        """The outcome; None if it was stopped before the end."""
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise SettingsError(
+                "experiment is not run under torchrun: start the same command once for each GPU, with --device cuda:0, "
+                "cuda:1 ..., and they share the work"
+            )
+        from earwitness.paper.experiment import run_experiment
+        from earwitness.paper.sizing import choose_sides, size
+
+        store = self._store()
+        name = self._name()
+        sizing = size(
+            self.preset,
+            experiment=name,
+            sides=choose_sides(store, where=self.where, test_where=self.test_where),
+            seed=self.seed,
+            width=self.width,
+            steps=self.steps,
+            batch_size=self.batch_size,
+        )
+        with bars() as told:
+            outcome = run_experiment(
+                self._plan(sizing, store),
+                store,
+                self._folder() / name,
+                device=self.device,
+                threads=self.threads,
+                only=self.only,
+                told=told,
+            )
+        if not outcome.is_finished:
+            remark("stopped; the same command goes on from there")
+            return None
+        return outcome
+
+    def _name(self) -> str:
+        raise NotImplementedError
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architectures(_Training):
+    """The five networks at equal steps, in equal time, and ResNet-50 trained long: the paper's table 2."""
+
+    networks: tuple[str, ...] = ("fully_connected", "alexnet", "vgg", "inception_v3", "resnet50")
+    """Which; equal time is that of resnet50, or of the last."""
+
+    def _name(self) -> str:
+        return "architectures"
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        from earwitness.paper.architectures import plan
+
+        return plan(sizing, networks=self.networks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSetSize(_Training):
+    """All labels, many and few, with and without a bottleneck, evaluated on the few: the paper's table 3."""
+
+    many: int | None = None
+    """The K most frequent labels (paper: 3,087 of 30,871). None: the preset's."""
+    few: int | None = None
+    """The k most frequent, on which all are evaluated (paper: 400). None: the preset's."""
+    bottleneck: int | None = None
+    """Its units. None: the paper's 128 times the width."""
+    network: str = "resnet50"
+    """Of all trainings."""
+
+    def _name(self) -> str:
+        return "label-set-size"
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        from earwitness.paper.label_set_size import plan
+
+        return plan(sizing, store, many=self.many, few=self.few, bottleneck=self.bottleneck, network=self.network)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetSize(_Training):
+    """The same network and steps on ever fewer clips, and where it begins to overfit: the paper's table 4."""
+
+    shares: tuple[float, ...] = ()
+    """Of the clips to learn from; the smaller lie in the larger. None named: the preset's."""
+    network: str = "resnet50"
+    """Of all trainings."""
+
+    def _name(self) -> str:
+        return "training-set-size"
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        from earwitness.paper.training_set_size import plan
+
+        return plan(sizing, store, shares=self.shares, network=self.network)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventDetection(_Training):
+    """Other, acoustic labels: a shallow classifier on short log-mel patches, and one on a network's embedding."""
+
+    embedding_from: Path | None = None
+    """A trained model, whose embedding is read. None: the best of `architectures` in the same folder."""
+    events: Path | None = None
+    """A table of what truly sounds when: how well each finds that in time. None: of a made corpus its own."""
+
+    def _name(self) -> str:
+        return "event-detection"
+
+    def _made_corpus(self) -> "tuple[str, SynthSettings]":
+        return "events-", PRESETS[self.preset].events_corpus
+
+    def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
+        from earwitness.paper.event_detection import plan
+        from earwitness.paper.qualitative import best_model
+
+        return plan(
+            sizing,
+            store,
+            model_path=self.embedding_from or best_model(self._folder(), option="--embedding-from"),
+            events_path=self._true_events(self.events),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Qualitative(_OnStore):
+    """The spectrogram of clips above what is heard in them patch by patch: the paper's figure 3."""
+
+    model: Path | None = None
+    """A trained model. None: the best of `architectures` in the same folder."""
+    clips: tuple[str, ...] = ()
+    """Their ids. None named: held-out clips with the most labels."""
+    number: int = 3
+    """How many, where none is named."""
+    labels: int = 16
+    """Of the highest peaks, so many are drawn (paper: 16)."""
+    hop_frames: int | None = None
+    """Frames of 10 ms from one scored patch to the next. None: half a patch."""
+    events: Path | None = None
+    """A table of what truly sounds when, to be drawn below. None: of a made corpus its own."""
+
+    def run(self) -> int:
+        """Draw."""
+        outcome = self.do()
+        if self.json:
+            print_json(_as_json(outcome))
+        else:
+            _print(outcome)
+        return 0
+
+    def do(self) -> "Pictures":
+        """What was drawn."""
+        from earwitness.errors import SelectionError
+        from earwitness.inference.any_model import open_model
+        from earwitness.paper.qualitative import NAME, best_model, draw_clips
+        from earwitness.paper.sizing import choose_sides
+
+        store = self._store()
+        where = self.test_where
+        if where is None and not self.clips:
+            try:
+                where = choose_sides(store, where=None, test_where=None).test_where
+            except SelectionError:
+                remark("the store has no split of its own: clips are chosen from all, learnt from or not")
+        return draw_clips(
+            open_model(self.model if self.model is not None else best_model(self._folder())),
+            store,
+            self._folder() / NAME,
+            clip_ids=self.clips,
+            number=self.number,
+            where=where,
+            labels=self.labels,
+            patch_hop_frames=self.hop_frames,
+            events_path=self._true_events(self.events),
+            device=self.device,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class All(_Training):
+    """All of them, one after the other, each as it is by default."""
+
+    def __post_init__(self) -> None:
+        if self.only:
+            raise SettingsError(
+                f"--only {' '.join(self.only)}: parts are those of one experiment; name it instead of all"
+            )
+
+    def run(self) -> int:
+        """Run them; 130 if stopped before the end."""
+        common = {field.name: getattr(self, field.name) for field in fields(self)}
+        outcomes: list[Outcome | Pictures] = []
+        for kind in (Architectures, LabelSetSize, TrainingSetSize, EventDetection):
+            outcome = kind(**common).do()
+            if outcome is None:
+                return 130
+            outcomes.append(outcome)
+            if not self.json:
+                _print(outcome)
+        outcomes.append(Qualitative(**{field.name: getattr(self, field.name) for field in fields(_OnStore)}).do())
+        if not self.json:
+            _print(outcomes[-1])
+        else:
+            print_json({"schema_version": 1, "experiments": [_as_json(outcome) for outcome in outcomes]})
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One of the paper's experiments on a store of yours or a made one, ending in its table beside the paper's."""
+
+    kind: Annotated[
+        Annotated[Architectures, subcommand("architectures")]
+        | Annotated[LabelSetSize, subcommand("label-set-size")]
+        | Annotated[TrainingSetSize, subcommand("training-set-size")]
+        | Annotated[EventDetection, subcommand("event-detection")]
+        | Annotated[Qualitative, subcommand("qualitative")]
+        | Annotated[All, subcommand("all")],
+        arg(name=""),
+    ]
+
+    def run(self) -> int:
+        """Run the chosen one."""
+        return self.kind.run()
+
+
+def _as_json(outcome: "Outcome | Pictures") -> dict[str, Any]:
+    return {**outcome.table.to_dict(), "files": [str(path) for path in outcome.paths]}
+
+
+def _print(outcome: "Outcome | Pictures") -> None:
+    print(outcome.table.to_markdown())
+    print("\n".join(str(path) for path in outcome.paths))

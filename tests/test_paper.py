@@ -27,6 +27,7 @@ from earwitness.paper import label_set_size, printed, running
 from earwitness.paper.experiment import make_table, run_experiment
 from earwitness.paper.memory import held_to_free_memory
 from earwitness.paper.plan import Plan
+from earwitness.paper.qualitative import best_model
 from earwitness.paper.running import Told
 from earwitness.paper.sizing import Sides, choose_sides, size
 from earwitness.paper.study import Study
@@ -177,6 +178,13 @@ def test_architectures(made_store: Store, tmp_path: Path, monkeypatch: pytest.Mo
     no_training(monkeypatch)
     experiment("architectures", made_store, tmp_path, *more[:-2])
     assert files == {name: (folder / name).read_bytes() for name in files}
+
+    for name in ("alexnet", "alexnet-equal-time"):  # the second is the first, and has no model of its own
+        path = folder / "cells" / name / "result.json"
+        result = json.loads(path.read_text())
+        result["evaluation"]["mean_average_precision"] = 1.5
+        path.write_text(json.dumps(result))
+    assert best_model(tmp_path) == folder / "cells" / "alexnet" / "run" / "model.safetensors"
 
 
 def test_training_set_size(made_store: Store, tmp_path: Path) -> None:

@@ -213,7 +213,8 @@ def _notes(plan: Plan, results: Sequence[Result | None]) -> list[str]:
         f"Both classifiers have one hidden layer of {settings.num_units:,} units and learn {settings.steps:,} batches "
         f"of {settings.batch_size} patches, seed {settings.seed}, learning rate {settings.learning_rate:g}; one "
         f"training each. Log-mel patches are {paper.SHORT_PATCH_FRAMES / 100:g} s long, those of the embedding as long "
-        f"as {facts['network']}'s. The paper does not print the size of its classifiers.",
+        f"as {facts['network']}'s, which were embedded before: the time is that of the classifier. The paper does not "
+        "print the size of its classifiers.",
     ]
     known = next((result["num_learnt_before"] for result in results if result and result.get("num_learnt_before")), 0)
     if known:

@@ -25,7 +25,7 @@ import earwitness
 from earwitness.cli.main import main
 from earwitness.errors import SettingsError
 from earwitness.models.model_file import save_model
-from earwitness.service import connections, uploads
+from earwitness.service import answers, connections, serving, uploads
 from earwitness.service.names import MAX_CHARACTERS, tame
 from earwitness.service.settings import ServiceSettings
 from earwitness.store.read import Store
@@ -175,6 +175,26 @@ def test_what_gives_no_sound(service: Running, body: bytes, status: int, kind: s
     assert got.problem.startswith(sentence)
 
 
+def test_hops_that_would_take_for_ever(service: Running):
+    long = silent_flac(128)
+    got = service.post("/v1/timeline?name=x.flac&hop_seconds=0.01", long)
+    assert (got.status, got.json["kind"]) == (422, "too_long")
+    assert got.problem.startswith("x.flac: at hop_seconds=0.01 it has 52")
+    assert got.problem.endswith("this service takes 6251 of a file, so ask for a longer hop")
+    assert service.post("/v1/timeline?hop_seconds=0.96", long).status == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "advice"), [("json", "ask for them with format=npy"), ("npy", "ask for a longer hop")]
+)
+def test_more_embeddings_than_memory(
+    service: Running, sound: Path, monkeypatch: pytest.MonkeyPatch, form: str, advice: str
+):
+    monkeypatch.setitem(answers.MAX_NUMBERS, form, 10)
+    got = service.post(f"/v1/embed?name=x.mp4&format={form}", sound.read_bytes())
+    assert (got.status, got.problem) == (422, f"x.mp4: its embeddings are more than 10 numbers; {advice}")
+
+
 def test_cut_midway(service: Running, sound: Path):
     whole = sound.read_bytes()
     got = service.post("/v1/tag?name=x.mp4", whole[: len(whole) // 2])
@@ -252,6 +272,8 @@ def test_unknown_routes_and_parameters(service: Running, method: str, path: str,
         ({"Host": "127.0.0.1"}, 200),
         ({"Host": "[::1]:80"}, 200),
         ({"Host": "Sound.Example.org"}, 200),
+        ({"Host": "sound.example.org.:8000"}, 200),
+        ({"Host": "localhost."}, 200),
         ({"Host": "evil.example"}, 421),
         ({"Host": "localhost.evil.example:80"}, 421),
         ({"Host": "127.0.0.1.evil.example"}, 421),
@@ -291,7 +313,10 @@ def test_keys(guarded: Running):
         assert (wrong.status, wrong.headers["www-authenticate"]) == (401, "Bearer")
         assert wrong.problem.startswith("the key is not the one of this service")
         assert guarded.post(path, sound, Authorization=f"Bearer {KEY}").status == 200
-    assert [guarded.get(path).status for path in ("/v1/labels", "/metrics")] == [401, 401]
+    # the framework takes an address with a line break behind it for the address
+    for path in ("/v1/labels", "/metrics", "/v1/labels%0A", "/metrics%0A", "/%76%31/labels", "/nothing"):
+        assert guarded.get(path).status == 401, path
+    assert guarded.post("/v1/tag%0A", sound).status == 401
     assert [guarded.get(path).status for path in ("/", "/docs", "/health", "/openapi.json")] == [200] * 4
 
 
@@ -460,6 +485,20 @@ def test_commands_that_cannot_serve(model: Path, tmp_path: Path):
     assert "max_requests=0 must be at least 1" in refused(model, "--max-requests", 0)
     (tmp_path / "key").write_text("short")
     assert "must be a key of at least 16" in refused(model, "--port", 0, "--api-key-file", tmp_path / "key")
+
+
+def test_a_port_is_had_before_the_model_is_there():
+    with contextlib.closing(serving._bind(ServiceSettings(port=0))) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"port {port} of 127.0.0.1 is in use already"):
+            serving._bind(ServiceSettings(port=port))
+
+
+@pytest.mark.parametrize("name", ["max_megabytes", "max_minutes", "answer_seconds"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_limits_that_are_none(name: str, value: float):
+    with pytest.raises(SettingsError, match=f"{name}={value:g} must be positive and finite"):
+        ServiceSettings(**{name: value})
 
 
 def test_without_the_extra(model: Path):

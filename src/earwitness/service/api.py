@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from earwitness import __version__
 from earwitness.errors import LabelError, SettingsError
 from earwitness.inference.tag_settings import TagSettings
+from earwitness.listening.rows import SCHEMA_VERSION
 from earwitness.listening.timeline_settings import TimelineSettings, hop_frames
 from earwitness.service import answers, metrics
 from earwitness.service.admission import House
@@ -171,7 +172,7 @@ def _add_questions(
         model = hearing.model
         thresholds = None if model.thresholds is None else model.thresholds_or(0.5).tolist()
         return {
-            "schema_version": answers.SCHEMA_VERSION,
+            "schema_version": SCHEMA_VERSION,
             "model": model_name,
             "network": model.architecture.name,
             "labels": model.label_set.to_rows(),
@@ -279,8 +280,9 @@ def _documented(content: dict[str, Any]) -> dict[str, Any]:
         408: "The body comes too slowly.",
         413: "The body is too large.",
         415: "The body is a form, or compressed.",
-        422: "No sound comes out of it; `kind` says why.",
-        503: "Busy, or being stopped; `Retry-After` says when to try again.",
+        422: "No sound comes out of it, or too much; `kind` says why.",
+        503: "Busy, being stopped, or not done in time; `Retry-After` says when to try again.",
+        507: "The disk is full.",
     }
     return {
         "response_class": Response,

@@ -61,7 +61,8 @@ class Guard:
             allowed_names: of hosts, beside localhost and IP addresses.
             api_key: None: none is asked for.
             metrics: counts the answers.
-            routes: paths that there are, and whether they need the key.
+            routes: paths that there are, and whether they need the key; others do, since the application may still
+                find an address in them.
         """
         self._app = app
         self._allowed_names = frozenset(name.lower().rstrip(".") for name in allowed_names)
@@ -104,7 +105,7 @@ class Guard:
                 421, f"the request names {said}, by which this service is not called (serve --allow-host adds names)"
             )
         _refuse_other_pages(scope, headers, hosts[0])
-        if self._api_key is not None and self._routes.get(scope["path"], False):
+        if self._api_key is not None and self._routes.get(scope["path"], True):
             given = headers.get("authorization", [""])[0].encode("latin-1")
             if not hmac.compare_digest(given, self._api_key):
                 what = "is not the one of this service" if given else "is missing"
@@ -123,7 +124,8 @@ class Guard:
         try:
             ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
         except ValueError:
-            return name == "localhost" or name.rstrip(".") in self._allowed_names
+            name = name.removesuffix(".")
+            return name == "localhost" or name in self._allowed_names
         return True
 
 

@@ -219,7 +219,7 @@ def test_the_file_before_is_given_up(page: Any) -> None:
         "}"
     )
     slide(page, "hop", 3)
-    wait_for(page, "return window.go")
+    wait_for(page, "return Boolean(window.go)")
     assert page.find_element("id", "work").is_displayed()
     page.execute_script(DROP, "x" * 5_000_001, "large.wav")
     page.execute_script("window.go()")

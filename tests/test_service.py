@@ -25,7 +25,7 @@ import earwitness
 from earwitness.cli.main import main
 from earwitness.errors import SettingsError
 from earwitness.models.model_file import save_model
-from earwitness.service import answers, connections, serving, uploads
+from earwitness.service import admission, answers, connections, serving, uploads
 from earwitness.service.names import MAX_CHARACTERS, tame
 from earwitness.service.settings import ServiceSettings
 from earwitness.store.read import Store
@@ -417,6 +417,22 @@ def test_who_goes_away_leaves_nothing(service: Running, sound: Path):
             connection.sendall(head + body[: int(share * len(body))])
     until(lambda: uploads_in_house(service) == 0)
     assert service.post("/v1/tag", body).status == 200
+
+
+def test_answers_that_nobody_reads(service: Running, sound: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(answers, "tags", lambda *_: bytes(50_000_000))
+    monkeypatch.setattr(admission, "MAX_UNSENT_BYTES", 40_000_000)
+    monkeypatch.setattr(uploads, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(uploads, "MIN_BYTES_PER_SECOND", 1e9)
+    body = sound.read_bytes()
+    assert service.post("/v1/tag", body).content == bytes(50_000_000)
+    with service.connect() as silent:
+        silent.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert silent.recv(12) == b"HTTP/1.1 200"
+        got = service.post("/v1/embed", body)
+        assert (got.status, got.json["kind"]) == (503, "busy")
+        until(lambda: service.post("/v1/embed", body).status == 200)
+        assert len(rest_of(silent)) < 50_000_000
 
 
 def test_errors_nobody_foresaw(service: Running, sound: Path, monkeypatch: pytest.MonkeyPatch, capsys):

@@ -24,6 +24,7 @@ from earwitness.service.hearing import Hearing, Sound
 from earwitness.service.metrics import Metrics
 from earwitness.service.names import tame
 from earwitness.service.problems import Problem, unforeseen_problem
+from earwitness.service.sending import PacedResponse
 from earwitness.service.settings import ServiceSettings
 from earwitness.service.uploads import UploadLimits, received
 
@@ -122,7 +123,7 @@ def _add_uploads(app: FastAPI, hearing: Hearing, house: House, settings: Service
         ):
             counters.upload_bytes += upload.num_bytes
             content = await house.while_awaited(request, hearing.hear(upload, work, patch_hop_frames=hop))
-        return Response(content, media_type=media_type, headers={"Cache-Control": "no-store"})
+        return PacedResponse(content, media_type=media_type, house=house)
 
     @app.post("/v1/tag", summary="Name what is heard in a file", **_documented({JSON: {}}))
     async def tag(request: Request, asked: Annotated[TagAsked, Query()]) -> Response:

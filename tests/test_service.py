@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ import earwitness
 from earwitness.cli.main import main
 from earwitness.errors import SettingsError
 from earwitness.models.model_file import save_model
+from earwitness.parallel import CallPool
 from earwitness.service import admission, answers, connections, serving, uploads
 from earwitness.service.names import MAX_CHARACTERS, tame
 from earwitness.service.settings import ServiceSettings
@@ -417,6 +419,19 @@ def test_who_goes_away_leaves_nothing(service: Running, sound: Path):
             connection.sendall(head + body[: int(share * len(body))])
     until(lambda: uploads_in_house(service) == 0)
     assert service.post("/v1/tag", body).status == 200
+
+
+def test_decoding_ends_when_nobody_waits(model: Path, sound: Path, monkeypatch: pytest.MonkeyPatch):
+    futures: list[Future[object]] = []
+    start = CallPool.start
+    monkeypatch.setattr(CallPool, "start", lambda *given: futures.append(start(*given)) or futures[-1])
+    long = silent_flac(128 * 20)
+    with running(model, decoders=1, max_minutes=1_000) as service:
+        with service.connect() as connection:
+            connection.sendall(HEAD + f"Content-Length: {len(long)}\r\n\r\n".encode() + long)
+            until(lambda: len(futures) == 2)  # the first one woke the processes
+        until(futures[1].cancelled)
+        assert service.post("/v1/tag", sound.read_bytes()).status == 200
 
 
 def test_answers_that_nobody_reads(service: Running, sound: Path, monkeypatch: pytest.MonkeyPatch):

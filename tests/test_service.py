@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import fcntl
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -143,6 +145,17 @@ def test_questions(service: Running, made_store: Store):
     for line in text.splitlines():
         assert re.fullmatch(r"# (HELP|TYPE) \w+ .+|\w+(\{(\w+=\"[^\"]*\",?)*\})? [0-9.e+-]+", line), line
     assert 'earwitness_requests_total{route="/health",status="200"}' in text
+
+
+def test_heads_of_answers(service: Running, guarded: Running):
+    for path in ("/", "/health", "/v1/labels", "/page/page.css"):
+        head, whole = service.ask("HEAD", path, None), service.get(path)
+        assert (head.status, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(whole.content))
+    assert (guarded.ask("HEAD", "/v1/labels", None).status, guarded.ask("HEAD", "/v1/labels", None).content) == (
+        401,
+        b"",
+    )
 
 
 def test_pages_need_no_other_machine(service: Running):
@@ -319,6 +332,9 @@ def test_keys(guarded: Running):
     for path in ("/v1/labels", "/metrics", "/v1/labels%0A", "/metrics%0A", "/%76%31/labels", "/nothing"):
         assert guarded.get(path).status == 401, path
     assert guarded.post("/v1/tag%0A", sound).status == 401
+    assert guarded.get("/v1/labels", Authorization=f"bearer  {KEY}").status == 200
+    assert guarded.get("/v1/labels", Authorization=f"Basic {KEY}").status == 401
+    assert guarded.get("/v1/labels", Authorization=KEY).problem.startswith("the key is missing")
     assert [guarded.get(path).status for path in ("/", "/docs", "/health", "/openapi.json")] == [200] * 4
 
 
@@ -532,6 +548,16 @@ def test_limits_that_are_none(name: str, value: float):
         ServiceSettings(**{name: value})
 
 
+def test_a_folder_that_is_gone(model: Path, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with running(model, decoders=1) as service:
+        [folder] = tmp_path.glob("earwitness-serve-*")
+        folder.rmdir()
+        got = service.post("/v1/tag", sound.read_bytes())
+        assert (got.status, got.json["kind"]) == (507, "disk")
+        assert got.problem == "the upload cannot be stored (No such file or directory)"
+
+
 def test_without_the_extra(model: Path):
     code = "import sys; sys.modules['fastapi'] = None; from earwitness.cli.main import main; main()"
     done = subprocess.run(
@@ -549,6 +575,10 @@ def test_the_command_ends_in_peace(model: Path, tmp_path: Path, number: int, mon
         assert re.fullmatch(r"model\.safetensors is served at http://127\.0\.0\.1:\d+ \(Ctrl-C stops it\)\n", said)
         [folder] = tmp_path.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
+        descriptor = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):  # what cleans folders for temporary files up tries this first
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "stopped\n")

@@ -66,7 +66,7 @@ class Guard:
         """
         self._app = app
         self._allowed_names = frozenset(name.lower().rstrip(".") for name in allowed_names)
-        self._api_key = None if api_key is None else f"Bearer {api_key}".encode()
+        self._api_key = None if api_key is None else api_key.encode()
         self._metrics = metrics
         self._routes = routes
 
@@ -78,7 +78,9 @@ class Guard:
         started = time.monotonic()
         try:
             self._check(scope)
-            await self._app(scope, exchange.receive, exchange.send)
+            # a HEAD is answered as a GET whose body the server keeps to itself
+            seen = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+            await self._app(seen, exchange.receive, exchange.send)
         except Problem as problem:
             await exchange.refuse(problem)
         except Exception as error:
@@ -106,8 +108,9 @@ class Guard:
             )
         _refuse_other_pages(scope, headers, hosts[0])
         if self._api_key is not None and self._routes.get(scope["path"], True):
-            given = headers.get("authorization", [""])[0].encode("latin-1")
-            if not hmac.compare_digest(given, self._api_key):
+            scheme, _, given = headers.get("authorization", [""])[0].partition(" ")
+            is_right = hmac.compare_digest(given.strip().encode("latin-1"), self._api_key)
+            if scheme.lower() != "bearer" or not is_right:
                 what = "is not the one of this service" if given else "is missing"
                 raise Problem(
                     401,

@@ -6,6 +6,9 @@ processors as it can use. Who goes away, or is sent away because the service end
 
 import asyncio
 import contextlib
+import fcntl
+import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -100,6 +103,10 @@ class Hearing:
         folder = tempfile.TemporaryDirectory(prefix="earwitness-serve-", ignore_cleanup_errors=True)
         self.folder = Path(self._stack.enter_context(folder))
         """Where uploads lie while they are worked on; only this user may enter it."""
+        if sys.platform == "linux":
+            descriptor = os.open(self.folder, os.O_RDONLY)
+            self._stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # systemd-tmpfiles removes no locked folder, however long unused
         self._stack.callback(self._abandon_all)
         self._abandoned: set[threading.Event] = set()
         self._wake()

@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import fcntl
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -12,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,7 +28,8 @@ import earwitness
 from earwitness.cli.main import main
 from earwitness.errors import SettingsError
 from earwitness.models.model_file import save_model
-from earwitness.service import connections, uploads
+from earwitness.parallel import CallPool
+from earwitness.service import admission, answers, connections, serving, uploads
 from earwitness.service.names import MAX_CHARACTERS, tame
 from earwitness.service.settings import ServiceSettings
 from earwitness.store.read import Store
@@ -143,6 +147,17 @@ def test_questions(service: Running, made_store: Store):
     assert 'earwitness_requests_total{route="/health",status="200"}' in text
 
 
+def test_heads_of_answers(service: Running, guarded: Running):
+    for path in ("/", "/health", "/v1/labels", "/page/page.css"):
+        head, whole = service.ask("HEAD", path, None), service.get(path)
+        assert (head.status, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(whole.content))
+    assert (guarded.ask("HEAD", "/v1/labels", None).status, guarded.ask("HEAD", "/v1/labels", None).content) == (
+        401,
+        b"",
+    )
+
+
 def test_pages_need_no_other_machine(service: Running):
     for path in ("/", "/docs"):
         page = service.get(path)
@@ -173,6 +188,26 @@ def test_what_gives_no_sound(service: Running, body: bytes, status: int, kind: s
     got = service.post("/v1/tag?name=x.wav", body)
     assert (got.status, got.json["kind"]) == (status, kind)
     assert got.problem.startswith(sentence)
+
+
+def test_hops_that_would_take_for_ever(service: Running):
+    long = silent_flac(128)
+    got = service.post("/v1/timeline?name=x.flac&hop_seconds=0.01", long)
+    assert (got.status, got.json["kind"]) == (422, "too_long")
+    assert got.problem.startswith("x.flac: at hop_seconds=0.01 it has 52")
+    assert got.problem.endswith("this service takes 6251 of a file, so ask for a longer hop")
+    assert service.post("/v1/timeline?hop_seconds=0.96", long).status == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "advice"), [("json", "ask for them with format=npy"), ("npy", "ask for a longer hop")]
+)
+def test_more_embeddings_than_memory(
+    service: Running, sound: Path, monkeypatch: pytest.MonkeyPatch, form: str, advice: str
+):
+    monkeypatch.setitem(answers.MAX_NUMBERS, form, 10)
+    got = service.post(f"/v1/embed?name=x.mp4&format={form}", sound.read_bytes())
+    assert (got.status, got.problem) == (422, f"x.mp4: its embeddings are more than 10 numbers; {advice}")
 
 
 def test_cut_midway(service: Running, sound: Path):
@@ -252,6 +287,8 @@ def test_unknown_routes_and_parameters(service: Running, method: str, path: str,
         ({"Host": "127.0.0.1"}, 200),
         ({"Host": "[::1]:80"}, 200),
         ({"Host": "Sound.Example.org"}, 200),
+        ({"Host": "sound.example.org.:8000"}, 200),
+        ({"Host": "localhost."}, 200),
         ({"Host": "evil.example"}, 421),
         ({"Host": "localhost.evil.example:80"}, 421),
         ({"Host": "127.0.0.1.evil.example"}, 421),
@@ -291,7 +328,13 @@ def test_keys(guarded: Running):
         assert (wrong.status, wrong.headers["www-authenticate"]) == (401, "Bearer")
         assert wrong.problem.startswith("the key is not the one of this service")
         assert guarded.post(path, sound, Authorization=f"Bearer {KEY}").status == 200
-    assert [guarded.get(path).status for path in ("/v1/labels", "/metrics")] == [401, 401]
+    # the framework takes an address with a line break behind it for the address
+    for path in ("/v1/labels", "/metrics", "/v1/labels%0A", "/metrics%0A", "/%76%31/labels", "/nothing"):
+        assert guarded.get(path).status == 401, path
+    assert guarded.post("/v1/tag%0A", sound).status == 401
+    assert guarded.get("/v1/labels", Authorization=f"bearer  {KEY}").status == 200
+    assert guarded.get("/v1/labels", Authorization=f"Basic {KEY}").status == 401
+    assert guarded.get("/v1/labels", Authorization=KEY).problem.startswith("the key is missing")
     assert [guarded.get(path).status for path in ("/", "/docs", "/health", "/openapi.json")] == [200] * 4
 
 
@@ -394,6 +437,35 @@ def test_who_goes_away_leaves_nothing(service: Running, sound: Path):
     assert service.post("/v1/tag", body).status == 200
 
 
+def test_decoding_ends_when_nobody_waits(model: Path, sound: Path, monkeypatch: pytest.MonkeyPatch):
+    futures: list[Future[object]] = []
+    start = CallPool.start
+    monkeypatch.setattr(CallPool, "start", lambda *given: futures.append(start(*given)) or futures[-1])
+    long = silent_flac(128 * 20)
+    with running(model, decoders=1, max_minutes=1_000) as service:
+        with service.connect() as connection:
+            connection.sendall(HEAD + f"Content-Length: {len(long)}\r\n\r\n".encode() + long)
+            until(lambda: len(futures) == 2)  # the first one woke the processes
+        until(futures[1].cancelled)
+        assert service.post("/v1/tag", sound.read_bytes()).status == 200
+
+
+def test_answers_that_nobody_reads(service: Running, sound: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(answers, "tags", lambda *_: bytes(50_000_000))
+    monkeypatch.setattr(admission, "MAX_UNSENT_BYTES", 40_000_000)
+    monkeypatch.setattr(uploads, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(uploads, "MIN_BYTES_PER_SECOND", 1e9)
+    body = sound.read_bytes()
+    assert service.post("/v1/tag", body).content == bytes(50_000_000)
+    with service.connect() as silent:
+        silent.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert silent.recv(12) == b"HTTP/1.1 200"
+        got = service.post("/v1/embed", body)
+        assert (got.status, got.json["kind"]) == (503, "busy")
+        until(lambda: service.post("/v1/embed", body).status == 200)
+        assert len(rest_of(silent)) < 50_000_000
+
+
 def test_errors_nobody_foresaw(service: Running, sound: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     def fail(*_: object) -> bytes:
         raise RuntimeError("secret words")
@@ -462,6 +534,30 @@ def test_commands_that_cannot_serve(model: Path, tmp_path: Path):
     assert "must be a key of at least 16" in refused(model, "--port", 0, "--api-key-file", tmp_path / "key")
 
 
+def test_a_port_is_had_before_the_model_is_there():
+    with contextlib.closing(serving._bind(ServiceSettings(port=0))) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"port {port} of 127.0.0.1 is in use already"):
+            serving._bind(ServiceSettings(port=port))
+
+
+@pytest.mark.parametrize("name", ["max_megabytes", "max_minutes", "answer_seconds"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_limits_that_are_none(name: str, value: float):
+    with pytest.raises(SettingsError, match=f"{name}={value:g} must be positive and finite"):
+        ServiceSettings(**{name: value})
+
+
+def test_a_folder_that_is_gone(model: Path, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with running(model, decoders=1) as service:
+        [folder] = tmp_path.glob("earwitness-serve-*")
+        folder.rmdir()
+        got = service.post("/v1/tag", sound.read_bytes())
+        assert (got.status, got.json["kind"]) == (507, "disk")
+        assert got.problem == "the upload cannot be stored (No such file or directory)"
+
+
 def test_without_the_extra(model: Path):
     code = "import sys; sys.modules['fastapi'] = None; from earwitness.cli.main import main; main()"
     done = subprocess.run(
@@ -479,6 +575,10 @@ def test_the_command_ends_in_peace(model: Path, tmp_path: Path, number: int, mon
         assert re.fullmatch(r"model\.safetensors is served at http://127\.0\.0\.1:\d+ \(Ctrl-C stops it\)\n", said)
         [folder] = tmp_path.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
+        descriptor = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):  # what cleans folders for temporary files up tries this first
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "stopped\n")

@@ -186,24 +186,56 @@ def test_the_models_own_thresholds(browser: Any, made_store: Store, sound: Path,
     assert browser.get_log("browser") == []
 
 
+DROP = """
+const data = new DataTransfer();
+for (let i = 0; i < arguments.length; i += 2) data.items.add(new File([arguments[i]], arguments[i + 1]));
+document.getElementById('drop').dispatchEvent(
+  new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+"""
+
+
 def test_dropped_files_and_things_that_are_none(page: Any, service: Running) -> None:
-    drop = (
-        "const data = new DataTransfer(); if (arguments[0]) data.items.add(new File([arguments[0]], arguments[1]));"
-        "document.getElementById('drop').dispatchEvent("
-        "new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}))"
-    )
-    page.execute_script(drop, "hello", "note.txt")
+    page.execute_script(DROP, "hello", "note.txt")
     wait_for(page, SETTLED)
     assert page.find_element("id", "error").text == "note.txt: is a text file, not media"
     assert not page.find_element("id", "result").is_displayed()
     assert barriers(page) == []
-    page.execute_script(drop, None, None)
+    page.execute_script(DROP)
     assert page.find_element("id", "error").text == "What was dropped is no file."
+    page.execute_script(DROP, "hello", "note.txt", "hello", "other.txt")
+    assert page.find_element("id", "error").text == "2 files were dropped; drop one at a time."
     large = "x" * 5_000_001
-    page.execute_script(drop, large, "large.wav")
+    page.execute_script(DROP, large, "large.wav")
     assert "larger than the 5 MB" in page.find_element("id", "error").text
     [entry] = page.get_log("browser")  # Chromium notes every answer that is an error
     assert "422" in entry["message"]
+
+
+def test_the_file_before_is_given_up(page: Any) -> None:
+    page.execute_script(
+        "const { text } = Blob.prototype;"
+        "Blob.prototype.text = function () {"
+        "  return new Promise((resolve) => { window.go = () => resolve(text.call(this)); });"
+        "}"
+    )
+    slide(page, "hop", 3)
+    wait_for(page, "return Boolean(window.go)")
+    assert page.find_element("id", "work").is_displayed()
+    page.execute_script(DROP, "x" * 5_000_001, "large.wav")
+    page.execute_script("window.go()")
+    wait_for(page, SETTLED)
+    assert "larger than the 5 MB" in page.find_element("id", "error").text
+    assert not page.find_element("id", "result").is_displayed()
+
+
+def test_what_takes_too_long_is_not_asked_for_again(browser: Any, model: Path, sound: Path) -> None:
+    with running(model, decoders=1, answer_seconds=0.001) as service:
+        open_page(browser, service.address)
+        choose(browser, sound)
+        assert browser.find_element("id", "error").text.startswith("there was no answer within 0.001 s")
+        counted = service.get("/metrics").content.decode()
+        assert 'earwitness_requests_total{route="/v1/timeline",status="503"} 1' in counted
+    browser.get_log("browser")
 
 
 def test_records_with_the_microphone(browser: Any, service: Running) -> None:

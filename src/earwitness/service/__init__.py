@@ -8,6 +8,7 @@ uploads      the body into an unnamed temporary file: its size, its pace
 decoding     the file to frames, in a process of its own: memory, time, length of the sound
 listening    frames to scores, by the model, one upload after the other
 answers      scores to what is sent back
+sending      that to the client, as fast as it takes it
 
 `api` joins them; `serving` runs them; `page/` is what the browser is given. Needs the extra `serve`.
 """

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +13,9 @@ from earwitness.service.metrics import Metrics
 from earwitness.service.problems import busy, stopping, too_late
 
 Answer = TypeVar("Answer")
+
+MAX_UNSENT_BYTES = 1 << 30
+"""Of answers that clients have not taken yet; with more, nobody else is let in."""
 
 _LONGEST_ADVICE_SECONDS = 60
 _MEMORY = 0.9  # of the running mean of what an upload takes, at each upload
@@ -28,6 +31,7 @@ class House:
         self._metrics = metrics
         self._usual_seconds = 1.0
         self._num_inside = 0
+        self._unsent_bytes = 0
         self.stop = asyncio.Event()
         """The service ends: nobody comes in any more, and who is on the way in goes."""
         self.close = asyncio.Event()
@@ -42,7 +46,7 @@ class House:
         """
         if self.stop.is_set():
             raise stopping()
-        if self._num_inside >= self._max_uploads:
+        if self._num_inside >= self._max_uploads or self._unsent_bytes > MAX_UNSENT_BYTES:
             raise busy(min(max(math.ceil(self._usual_seconds), 1), _LONGEST_ADVICE_SECONDS))
         self._metrics.uploads_in_house = self._num_inside = self._num_inside + 1
         started = time.monotonic()
@@ -52,6 +56,15 @@ class House:
             self._metrics.uploads_in_house = self._num_inside = self._num_inside - 1
             seconds = time.monotonic() - started
             self._usual_seconds = _MEMORY * self._usual_seconds + (1 - _MEMORY) * seconds
+
+    @contextlib.contextmanager
+    def sending(self, num_bytes: int) -> Iterator[None]:
+        """Have an answer of this size in memory until its client has taken it."""
+        self._unsent_bytes += num_bytes
+        try:
+            yield
+        finally:
+            self._unsent_bytes -= num_bytes
 
     async def while_awaited(self, request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
         """The answer of some work, which is given up when nobody waits for it any more. The body must have been read.

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,16 @@ from earwitness.inference.tag_settings import TagSettings
 from earwitness.inference.tagger import PatchScores, Tagger
 from earwitness.inference.tagging import TagMaker
 from earwitness.listening.event_files import FORMATS, events_as_json
+from earwitness.listening.inputs import Input
+from earwitness.listening.rows import SCHEMA_VERSION, tagged_row
 from earwitness.listening.timeline import TimelineMaker
 from earwitness.listening.timeline_settings import TimelineSettings
 from earwitness.service.hearing import Sound
 from earwitness.service.pictures import Spectrogram, lanes
 from earwitness.service.problems import Problem
 
-SCHEMA_VERSION = 1
-MAX_JSON_NUMBERS = 2_000_000
-"""Larger embeddings are sent as NumPy files only: they would be ten times as large in JSON."""
+MAX_NUMBERS = {"json": 2_000_000, "npy": 1 << 27}
+"""Of embeddings, which are held in memory, and are ten times as large in JSON."""
 
 
 def tags(sound: Sound, tagger: Tagger, settings: TagSettings) -> bytes:
@@ -33,25 +35,7 @@ def tags(sound: Sound, tagger: Tagger, settings: TagSettings) -> bytes:
         maker.take(patches)
 
     found = maker.finish(sound.name, tagger.score_frames(sound.frames, on_patches=take))
-    label_set = tagger.model.label_set
-    return _json(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "media": found.media,
-            "status": "ok",
-            "seconds": round(found.seconds, 3),
-            "scored_seconds": round(found.scored_seconds, 3),
-            "num_patches": found.num_patches,
-            "is_padded": found.is_padded,
-            "is_calibrated": found.is_calibrated,
-            "has_own_thresholds": found.has_own_thresholds,
-            "warnings": list(found.warnings),
-            "tags": [
-                {"id": label_set.ids[tag.label], "label": label_set.names[tag.label], "score": tag.score}
-                for tag in found.tags
-            ],
-        }
-    )
+    return _json(tagged_row(Input(sound.name), found, tagger.model.label_set, has_all_scores=False))
 
 
 def timeline(
@@ -98,21 +82,18 @@ def embeddings(sound: Sound, runner: PatchRunner, tagger: Tagger, *, patch_hop_f
     front_end = tagger.front_end(patch_hop_frames)
     cutter = PatchCutter(front_end, batch_patches=runner.batch_patches)
     blocks: list[npt.NDArray[np.float32]] = []
-    for frames in sound.frames:
-        sound.go_on()
-        blocks.append(runner(cutter.push(frames)))
-    blocks.append(runner(cutter.finish()))
+    num_left = MAX_NUMBERS[form]
+    for patches in _patches(sound, cutter):
+        blocks.append(runner(patches))
+        num_left -= blocks[-1].size
+        if num_left < 0:
+            rest = "ask for them with format=npy" if form == "json" else "ask for a longer hop"
+            raise Problem(422, f"{sound.name}: its embeddings are more than {MAX_NUMBERS[form]} numbers; {rest}")
     vectors = np.concatenate(blocks)
     if form == "npy":
         file = io.BytesIO()
         np.save(file, vectors)
         return file.getvalue()
-    if vectors.size > MAX_JSON_NUMBERS:
-        raise Problem(
-            422,
-            f"{sound.name}: {len(vectors)} embeddings of {vectors.shape[1]} numbers are too many for JSON; "
-            "ask for them with format=npy",
-        )
     return _json(
         {
             "schema_version": SCHEMA_VERSION,
@@ -125,6 +106,13 @@ def embeddings(sound: Sound, runner: PatchRunner, tagger: Tagger, *, patch_hop_f
             "embeddings": vectors.tolist(),
         }
     )
+
+
+def _patches(sound: Sound, cutter: PatchCutter) -> Iterator[npt.NDArray[np.float16]]:
+    for frames in sound.frames:
+        sound.go_on()
+        yield cutter.push(frames)
+    yield cutter.finish()
 
 
 def _json(values: dict[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from earwitness import __version__
 from earwitness.errors import LabelError, SettingsError
 from earwitness.inference.tag_settings import TagSettings
+from earwitness.listening.rows import SCHEMA_VERSION
 from earwitness.listening.timeline_settings import TimelineSettings, hop_frames
 from earwitness.service import answers, metrics
 from earwitness.service.admission import House
@@ -23,6 +24,7 @@ from earwitness.service.hearing import Hearing, Sound
 from earwitness.service.metrics import Metrics
 from earwitness.service.names import tame
 from earwitness.service.problems import Problem, unforeseen_problem
+from earwitness.service.sending import PacedResponse
 from earwitness.service.settings import ServiceSettings
 from earwitness.service.uploads import UploadLimits, received
 
@@ -121,7 +123,7 @@ def _add_uploads(app: FastAPI, hearing: Hearing, house: House, settings: Service
         ):
             counters.upload_bytes += upload.num_bytes
             content = await house.while_awaited(request, hearing.hear(upload, work, patch_hop_frames=hop))
-        return Response(content, media_type=media_type, headers={"Cache-Control": "no-store"})
+        return PacedResponse(content, media_type=media_type, house=house)
 
     @app.post("/v1/tag", summary="Name what is heard in a file", **_documented({JSON: {}}))
     async def tag(request: Request, asked: Annotated[TagAsked, Query()]) -> Response:
@@ -171,7 +173,7 @@ def _add_questions(
         model = hearing.model
         thresholds = None if model.thresholds is None else model.thresholds_or(0.5).tolist()
         return {
-            "schema_version": answers.SCHEMA_VERSION,
+            "schema_version": SCHEMA_VERSION,
             "model": model_name,
             "network": model.architecture.name,
             "labels": model.label_set.to_rows(),
@@ -279,8 +281,9 @@ def _documented(content: dict[str, Any]) -> dict[str, Any]:
         408: "The body comes too slowly.",
         413: "The body is too large.",
         415: "The body is a form, or compressed.",
-        422: "No sound comes out of it; `kind` says why.",
-        503: "Busy, or being stopped; `Retry-After` says when to try again.",
+        422: "No sound comes out of it, or too much; `kind` says why.",
+        503: "Busy, being stopped, or not done in time; `Retry-After` says when to try again.",
+        507: "The disk is full.",
     }
     return {
         "response_class": Response,

@@ -61,11 +61,12 @@ class Guard:
             allowed_names: of hosts, beside localhost and IP addresses.
             api_key: None: none is asked for.
             metrics: counts the answers.
-            routes: paths that there are, and whether they need the key.
+            routes: paths that there are, and whether they need the key; others do, since the application may still
+                find an address in them.
         """
         self._app = app
         self._allowed_names = frozenset(name.lower().rstrip(".") for name in allowed_names)
-        self._api_key = None if api_key is None else f"Bearer {api_key}".encode()
+        self._api_key = None if api_key is None else api_key.encode()
         self._metrics = metrics
         self._routes = routes
 
@@ -77,7 +78,9 @@ class Guard:
         started = time.monotonic()
         try:
             self._check(scope)
-            await self._app(scope, exchange.receive, exchange.send)
+            # a HEAD is answered as a GET whose body the server keeps to itself
+            seen = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+            await self._app(seen, exchange.receive, exchange.send)
         except Problem as problem:
             await exchange.refuse(problem)
         except Exception as error:
@@ -104,9 +107,10 @@ class Guard:
                 421, f"the request names {said}, by which this service is not called (serve --allow-host adds names)"
             )
         _refuse_other_pages(scope, headers, hosts[0])
-        if self._api_key is not None and self._routes.get(scope["path"], False):
-            given = headers.get("authorization", [""])[0].encode("latin-1")
-            if not hmac.compare_digest(given, self._api_key):
+        if self._api_key is not None and self._routes.get(scope["path"], True):
+            scheme, _, given = headers.get("authorization", [""])[0].partition(" ")
+            is_right = hmac.compare_digest(given.strip().encode("latin-1"), self._api_key)
+            if scheme.lower() != "bearer" or not is_right:
                 what = "is not the one of this service" if given else "is missing"
                 raise Problem(
                     401,
@@ -123,7 +127,8 @@ class Guard:
         try:
             ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
         except ValueError:
-            return name == "localhost" or name.rstrip(".") in self._allowed_names
+            name = name.removesuffix(".")
+            return name == "localhost" or name in self._allowed_names
         return True
 
 

@@ -6,6 +6,9 @@ processors as it can use. Who goes away, or is sent away because the service end
 
 import asyncio
 import contextlib
+import fcntl
+import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from earwitness.errors import ModelError
+from earwitness.front_end import FrontEnd
 from earwitness.inference.any_model import AnyModel, patch_embedder
 from earwitness.inference.patch_runner import PatchRunner
 from earwitness.inference.tagger import Tagger
@@ -30,6 +34,10 @@ Answer = TypeVar("Answer")
 _FILES_PER_DECODER = 500
 """Then a fresh process takes over: FFmpeg and PyAV lose some memory with each file that fails (1.8 kB, measured on the
 media collection; nothing with those that do not)."""
+
+_CLOSEST_HOP = 10
+"""Of the longest sound that the service takes, patches may begin so many times in a patch. In shorter ones they may
+begin as often as in that, all in all: the work that an upload can ask for has a limit, too."""
 
 
 class AbandonedError(Exception):
@@ -74,6 +82,8 @@ class Hearing:
         except ModelError as error:
             self._embedder = error
         self._max_seconds = settings.max_minutes * 60
+        closest_hop_frames = min(model.front_end.patch_hop_frames, model.front_end.patch_frames / _CLOSEST_HOP)
+        self._max_patches = int(self._max_seconds / (closest_hop_frames * model.front_end.frame_seconds)) + 1
         self._metrics = metrics
         self._pool: CallPool[DecodeTask, Decoded] = CallPool(
             decode_upload,
@@ -93,6 +103,10 @@ class Hearing:
         folder = tempfile.TemporaryDirectory(prefix="earwitness-serve-", ignore_cleanup_errors=True)
         self.folder = Path(self._stack.enter_context(folder))
         """Where uploads lie while they are worked on; only this user may enter it."""
+        if sys.platform == "linux":
+            descriptor = os.open(self.folder, os.O_RDONLY)
+            self._stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # systemd-tmpfiles removes no locked folder, however long unused
         self._stack.callback(self._abandon_all)
         self._abandoned: set[threading.Event] = set()
         self._wake()
@@ -133,6 +147,7 @@ class Hearing:
             )
             try:
                 decoded = await self._decoded(task)
+                self._require_few_patches(upload.name, decoded, front_end)
                 self._metrics.sound_seconds += decoded.num_samples / front_end.sample_rate_hz
                 frames = SpooledFrames(Path(task.spool_path), decoded, num_bands=front_end.num_bands)
                 sound = Sound(name=upload.name, frames=frames, folder=Path(own_folder), is_abandoned=is_abandoned)
@@ -155,9 +170,16 @@ class Hearing:
             self._decoders.release()
             done.set()
 
-        # a decoder is free when it is done, not when nobody waits for it any more
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(finished))
-        await done.wait()
+        def hand_over(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already: the service has ended
+                loop.call_soon_threadsafe(finished)
+
+        future.add_done_callback(hand_over)
+        try:
+            await done.wait()
+        except asyncio.CancelledError:
+            future.cancel()  # ends the process; another takes its place
+            raise
         outcome = self._pool.outcome(task, future)
         if outcome.failure is not None:
             self._metrics.failed(outcome.failure.kind)
@@ -173,6 +195,17 @@ class Hearing:
             )
             raise Problem(422, sentence, kind="too_long")
         return outcome.value
+
+    def _require_few_patches(self, name: str, decoded: Decoded, front_end: FrontEnd) -> None:
+        num_patches = front_end.frames_to_patches(decoded.num_samples // front_end.hop_samples)
+        if num_patches > self._max_patches:
+            self._metrics.failed("too_long")
+            raise Problem(
+                422,
+                f"{name}: at hop_seconds={front_end.patch_hop_seconds:g} it has {num_patches} patches; this service "
+                f"takes {self._max_patches} of a file, so ask for a longer hop",
+                kind="too_long",
+            )
 
     def _wake(self) -> None:
         """Start the processes now, from this thread, by a file that is not there."""

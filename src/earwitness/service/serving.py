@@ -132,6 +132,7 @@ def _bind(settings: ServiceSettings) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(_BACKLOG)  # until then a second service could be bound to the port, too
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:

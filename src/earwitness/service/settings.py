@@ -1,5 +1,6 @@
 """What can be chosen about the service."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,8 @@ class ServiceSettings:
             "answer_seconds",
             "shutdown_seconds",
         ):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name):g} must be positive")
+            if not 0 < getattr(self, name) < math.inf:
+                raise SettingsError(f"{name}={getattr(self, name):g} must be positive and finite")
 
     @property
     def max_bytes(self) -> int:

@@ -60,10 +60,11 @@ async def received(
         ClientDisconnect: the client went away.
     """
     _require_plain(request, limits)
-    descriptor, path_name = tempfile.mkstemp(dir=folder, prefix="upload-")
-    path = Path(path_name)
+    path = None
     try:
         try:
+            descriptor, path_name = tempfile.mkstemp(dir=folder, prefix="upload-")
+            path = Path(path_name)
             with open(descriptor, "wb", buffering=_WRITE_BYTES) as file:  # noqa: PTH123 (of a descriptor)
                 num_bytes = 0
                 async for block in _paced(request, limits, stop):
@@ -75,7 +76,8 @@ async def received(
             raise Problem(507, f"the upload cannot be stored ({error.strerror or error})", kind="disk") from error
         yield Upload(path=path, name=name, num_bytes=num_bytes)
     finally:
-        path.unlink(missing_ok=True)
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def _require_plain(request: Request, limits: UploadLimits) -> None:

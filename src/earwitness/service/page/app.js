@@ -39,7 +39,7 @@ async function greet() {
 
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  key.set($("key").value);
+  key.set($("key").value.trim());
   greet();
 });
 
@@ -54,8 +54,11 @@ for (const type of ["dragover", "drop", "dragleave"]) {
     event.preventDefault();
     $("drop").classList.toggle("is-over", type === "dragover");
     if (type !== "drop" || !model) return;
-    if (event.dataTransfer.files.length) listen(event.dataTransfer.files[0]);
-    else showError("What was dropped is no file.");
+    const { files, items } = event.dataTransfer;
+    if (!files.length) showError("What was dropped is no file.");
+    else if (files.length > 1) showError(`${files.length} files were dropped; drop one at a time.`);
+    else if (items[0]?.webkitGetAsEntry?.()?.isDirectory) showError("What was dropped is a folder; drop a file of it.");
+    else listen(files[0]);
   });
 }
 $("record").addEventListener("click", async () => {
@@ -120,7 +123,8 @@ async function underWay(words, task) {
     busy: (seconds) => ($("status").textContent = `The service is busy; trying again in ${seconds} s.`),
   };
   try {
-    return await task({ on, signal: mine.signal });
+    const done = await task({ on, signal: mine.signal });
+    return mine.signal.aborted ? null : done;
   } catch (error) {
     if (error.name !== "AbortError") showError(error.message);
     return null;
@@ -130,6 +134,7 @@ async function underWay(words, task) {
 }
 
 async function analyse({ isNew }) {
+  work?.abort(); // what is still under way is another file, or this one otherwise
   if (file.size > model.max_megabytes * 1e6) {
     showError(`${file.name} is larger than the ${model.max_megabytes} MB that this service takes.`);
     return;
@@ -261,7 +266,6 @@ function element(tag, words) {
 }
 
 function showError(words) {
-  $("work").hidden = true;
   $("error").hidden = false;
   $("error").textContent = words;
 }

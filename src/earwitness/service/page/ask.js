@@ -39,9 +39,9 @@ export async function send(path, parameters, file, { on = {}, signal } = {}) {
   for (let attempt = 1; ; attempt++) {
     const answer = await sendOnce(`${path}?${new URLSearchParams(parameters)}`, file, on.sent, signal);
     if (answer.status === 200) return answer.blob;
-    const sentence = await answer.blob.text().then((text) => JSON.parse(text).detail).catch(() => null);
-    if (answer.status !== 503 || attempt === BUSY_TRIES) {
-      throw new Problem(answer.status, sentence ?? `The service answered with status ${answer.status}.`);
+    const { detail, kind } = await answer.blob.text().then(JSON.parse).catch(() => ({}));
+    if (kind !== "busy" || attempt === BUSY_TRIES) {
+      throw new Problem(answer.status, detail ?? `The service answered with status ${answer.status}.`);
     }
     const seconds = Math.min(answer.retryAfter || 2, 30);
     on.busy?.(seconds);

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earwitness.errors import SettingsError
-from earwitness.listening.captions import LEAST_SECONDS, captions, srt, webvtt
+from earwitness.listening.captions import LEAST_CAPTION_SECONDS, LEAST_SECONDS, captions, srt, webvtt
 from earwitness.listening.event_files import write_events
 from earwitness.listening.results import HeardEvent, HeardEvents
 
@@ -59,6 +59,17 @@ def test_captions_by_hand() -> None:
     assert captions([]) == []
     assert srt([]) == ""
     assert webvtt([]) == "WEBVTT\n"
+
+
+def test_no_caption_flashes() -> None:
+    shown = captions([event("bell", 0.96, 1.92), event("dog", 1.92, 4.8), event("rain", 4.6, 6.0)])
+    assert [(c.start_ms, c.stop_ms, c.lines) for c in shown] == [
+        (960, 1920, ("[bell]",)),
+        (1920, 4600, ("[dog]",)),
+        (4600, 6000, ("[rain]",)),
+    ], "the second of the bell ends where the dog begins; the dog where the rain does, 0.2 s early"
+    [caption] = captions([event("a", 0.0, 0.1), event("b", 0.2, 0.3), event("a", 0.3, 0.4)])
+    assert (caption.start_ms, caption.stop_ms, set(caption.lines)) == (0, 1200, {"[a]", "[b]"})
 
 
 def test_most_lines_are_the_best() -> None:
@@ -117,16 +128,25 @@ def test_captions_never_overlap_and_show_what_sounds(rows: list[tuple[str, int, 
     spans = [
         (f"[{' '.join(e.name.split())}]", round(e.start_seconds * 1000), round(e.stop_seconds * 1000)) for e in events
     ]
-    least = round(LEAST_SECONDS * 1000)
+    least, blink = round(LEAST_SECONDS * 1000), round(LEAST_CAPTION_SECONDS * 1000)
     for time in range(0, 32_000, 50):
         lines = {line for c in shown if c.start_ms <= time < c.stop_ms for line in c.lines}
         sounding = {line for line, start, stop in spans if start <= time < stop}
-        lately = {line for line, start, stop in spans if start <= time < max(stop, start + least)}
-        assert sounding <= lines <= lately
+        soon = {line for line, start, stop in spans if start < time + blink and time < max(stop, start + least)}
+        assert lines <= soon, "none late"
+        assert {line for line in sounding if line in _all(spans, time, time + blink)} <= lines
+    for line, start, stop in spans:
+        assert any(line in c.lines and c.start_ms < max(stop, start + least) and c.stop_ms > start for c in shown)
+    assert all(c.stop_ms - c.start_ms >= blink for c in shown)
     text = webvtt(events)
     assert len(re.findall("-->", text)) == len(shown) == len(re.findall("-->", srt(events)))
     blocks = text.strip("\n").split("\n\n")
     assert len(blocks) == len(shown) + 1, "no blank line within a cue"
+
+
+def _all(spans: list[tuple[str, int, int]], first: int, last: int) -> set[str]:
+    """Lines that sound all the while."""
+    return {line for line, start, stop in spans if start <= first and last <= stop}
 
 
 def film(path: Path, *, seconds: int = 6, rate: int = 10) -> Path:

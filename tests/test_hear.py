@@ -170,6 +170,7 @@ def test_audio_that_is_none_is_refused(path: Path) -> None:
         (torch.zeros(1, 100, dtype=torch.int16), "type torch.int16"),
         (torch.zeros(1, 0), "audio is empty"),
         (nan, "nan or an infinite"),
+        (np.zeros((1, 100), np.float32), "audio is ndarray, not a tensor"),
     ):
         for get in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
             with pytest.raises(SettingsError, match=saying):

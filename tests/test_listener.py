@@ -220,8 +220,9 @@ BAD_ARRAYS = {
     "of three axes": (np.zeros((2, 3, 4)), r"its shape is \(2, 3, 4\)"),
     "square": (np.zeros((80, 90)), "shorter axis is the channels, and up to 64"),
     "empty": (np.zeros(0), "empty, without a single sample"),
-    "a tensor with a gradient": (torch.zeros(16_000, requires_grad=True), "NumPy cannot see it as an array"),
+    "a tensor with a gradient": (torch.zeros(16_000, requires_grad=True), r"detach\(\)\.cpu\(\) of it"),
     "a tensor of another kind": (torch.zeros(16_000, dtype=torch.bfloat16), "NumPy cannot see it as an array"),
+    "masked": (np.ma.masked_greater(np.linspace(0, 1, 16_000), 0.5), r"masked; .*filled\(0\)"),
     "empty stereo": (np.zeros((0, 2)), "empty, without a single sample"),
 }
 
@@ -254,12 +255,19 @@ def test_bad_rates(listener: earwitness.Listener, rate: object, sentence: str) -
         listener.tag(np.zeros(16_000, np.float32), sample_rate_hz=rate)  # type: ignore[arg-type]
 
 
+def closed_file() -> io.BytesIO:
+    file = io.BytesIO(wav(np.zeros(16_000), 16_000))
+    file.close()
+    return file
+
+
 @pytest.mark.parametrize(
     ("sound", "sentence"),
     [
         (None, "not NoneType"),
         (7, "not int"),
         ([0.0, 0.1], "not list; numpy.asarray"),
+        (closed_file(), "the file object is closed"),
         (io.StringIO("text"), "open as text"),
     ],
 )
@@ -330,9 +338,11 @@ def test_bad_files_in_every_route(folder: Path, tmp_path: Path, capsys: pytest.C
 
 
 def test_odd_sounds_are_heard(listener: earwitness.Listener, tmp_path: Path) -> None:
+    two = listener.timeline(np.array([0.5, 0.5]), sample_rate_hz=16_000, threshold=0.0, min_seconds=0.0)
+    assert (two.num_patches, two.is_padded) == (1, True)
+    assert two.events[0].stop_seconds == pytest.approx(2 / 16_000, abs=1e-6), "no event is longer than its sound"
     one = listener.timeline(np.array([0.5]), sample_rate_hz=16_000, threshold=0.0, min_seconds=0.0)
-    assert (one.num_patches, one.is_padded) == (1, True)
-    assert one.events[0].stop_seconds == pytest.approx(1 / 16_000, abs=1e-6), "no event is longer than its sound"
+    assert "or it is a single sample" in one.warnings[0]
     silent = listener.tag(np.zeros(32_000), sample_rate_hz=16_000)
     assert any("silent" in warning for warning in silent.warnings)
     assert any("silent" in warning for warning in listener.embed(np.zeros(32_000), sample_rate_hz=16_000).warnings)
@@ -342,6 +352,30 @@ def test_odd_sounds_are_heard(listener: earwitness.Listener, tmp_path: Path) -> 
     np.testing.assert_allclose(file.scores, array.scores, rtol=0, atol=TOLERANCE)
     hours = listener.timeline(np.zeros(16_000 * 1_200, np.int16), sample_rate_hz=16_000, hop_seconds=0.96)
     assert hours.num_patches == 1_249
+
+
+def test_silence_makes_no_event(
+    folder: Path, listener: earwitness.Listener, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the scores are: here every score reaches the threshold."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, round(4.8 * 16_000))
+    sound = np.concatenate([noise, np.zeros(9 * 16_000), noise])
+    heard = listener.timeline(sound, sample_rate_hz=16_000, threshold=0.0, hop_seconds=0.96)
+    assert [(e.label_id, e.start_seconds, e.stop_seconds) for e in heard.events] == [
+        *((label, 0.0, pytest.approx(4.8)) for label in LABELS.ids),
+        *((label, pytest.approx(13.44), pytest.approx(18.24)) for label in LABELS.ids),
+    ]
+    assert len(heard.scores) == 19, "the scores are all there"
+    files = tmp_path / "half.wav", tmp_path / "silent.wav"
+    for file, samples in zip(files, (sound, np.zeros(32_000)), strict=True):
+        file.write_bytes(wav(samples, 16_000, "<f4", 3))
+    model = folder / "plain.safetensors"
+    for arguments in (("tag", model, files[0], "--timeline"), ("timeline", model, files[0], "--hop-seconds", 0.96)):
+        _, said, _ = command(capsys, *arguments, "--threshold", 0.0, "--json")
+        assert [round(e["start_seconds"], 2) for e in json.loads(said)["events"]] == [0.0] * 3 + [13.44] * 3
+    for arguments in (("tag", model, files[1], "--timeline"), ("timeline", model, files[1])):
+        _, said, _ = command(capsys, *arguments, "--threshold", 0.0)
+        assert said.endswith("nothing sounds, so there are no events\n")
 
 
 def test_many_are_read_as_they_are_asked_for(listener: earwitness.Listener, folder: Path) -> None:
@@ -381,6 +415,33 @@ def test_refused(folder: Path, tmp_path: Path) -> None:
         for many in (listener.tag_many, listener.timeline_many, listener.embed_many):
             with pytest.raises(SettingsError, match="one sound came where many are taken"):
                 many(one)  # type: ignore[operator]
+        with pytest.raises(SettingsError, match="one sound came where many are taken"):
+            listener.tag_many(7)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match=r"numpy\.asarray makes an array of it"):
+        listener.tag([0.0, 0.1], sample_rate_hz=16_000)  # type: ignore[arg-type]
+    for settings, sentence in (
+        ({"start_seconds": "a"}, "start_seconds='a' must be a number"),
+        ({"stop_seconds": [1]}, r"stop_seconds=\[1\] must be a number"),
+        ({"hop_seconds": "x"}, "hop_seconds='x' must be a number"),
+        ({"threshold": "high"}, "threshold='high' must be a number"),
+        ({"min_seconds": None}, "min_seconds=None must be a number"),
+        ({"labels": "Bell"}, r"labels='Bell': .*\('Bell',\)"),
+        ({"labels": 3}, "labels=3: "),
+    ):
+        with pytest.raises(SettingsError, match=sentence):
+            listener.timeline(folder / "sound.wav", **settings)  # type: ignore[arg-type]
+    for name in ("top", "min_score", "threshold"):
+        with pytest.raises(SettingsError, match=f"{name}='a' must be a"):
+            listener.tag(folder / "sound.wav", **{name: "a"})  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="hop_seconds='x' must be a number"):
+        listener.embed(folder / "sound.wav", hop_seconds="x")  # type: ignore[arg-type]
+    for device in (None, 3):
+        for name in ("plain.safetensors", "fitted.onnx"):
+            with pytest.raises(SettingsError, match=f"device={device} must be text"):
+                earwitness.load(folder / name, device=device)  # type: ignore[arg-type]
+    for path in (None, "", 3):
+        with pytest.raises(ModelError, match="no model is named; give the path"):
+            earwitness.load(path)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="exported models run on the CPU"):
         earwitness.load(folder / "fitted.onnx", device="cuda")
     with pytest.raises(SettingsError, match="unknown device 'gpu'"):
@@ -391,6 +452,33 @@ def test_refused(folder: Path, tmp_path: Path) -> None:
         (tmp_path / "text.safetensors").write_text("not a model")
         with pytest.raises(ModelError, match=name):
             earwitness.load(tmp_path / name)
+
+
+def test_a_range_beyond_the_end_is_said(folder: Path, listener: earwitness.Listener, tmp_path: Path) -> None:
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 32_000)
+    (tmp_path / "two.wav").write_bytes(wav(sound, 16_000, "<f4", 3))
+    for stop, warnings in ((2.05, ()), (5.0, ("ends before stop_seconds",))):
+        heard = listener.tag(sound, sample_rate_hz=16_000, start_seconds=0.5, stop_seconds=stop)
+        assert heard.warnings == listener.tag(tmp_path / "two.wav", start_seconds=0.5, stop_seconds=stop).warnings
+        assert heard.warnings == warnings
+
+
+def test_floats_far_beyond_full_scale_are_said(listener: earwitness.Listener, tmp_path: Path) -> None:
+    for peak, warnings in (
+        (0.9, ()),
+        (90.0, ()),
+        (41_000.0, ("peak 41,000 of full scale 1: were integers made floats without dividing?",)),
+    ):
+        sound = np.zeros(32_000)
+        sound[16_000:] = peak
+        (tmp_path / "loud.wav").write_bytes(wav(sound, 16_000, "<f4", 3))
+        assert listener.tag(tmp_path / "loud.wav").warnings == warnings
+
+
+def test_who_listens(folder: Path, listener: earwitness.Listener) -> None:
+    assert repr(listener) == "Listener(fully_connected, 3 labels, device='cpu')"
+    assert repr(earwitness.load(folder / "fitted.onnx")) == "Listener(fully_connected, 3 labels, device='auto')"
+    assert [name for name in dir(earwitness) if not name.startswith("_")] == ["Listener", "load"]
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -36,4 +36,4 @@ if not TYPE_CHECKING:
         return getattr(import_module("earwitness.listening.listener"), name)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_LISTENING})
+        return sorted({*_LISTENING, *(name for name in globals() if name.startswith("__"))})

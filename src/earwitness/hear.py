@@ -163,6 +163,8 @@ def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, T
 
 
 def _sounds(audio: Tensor) -> npt.NDArray[np.float32]:
+    if not isinstance(audio, Tensor):
+        raise SettingsError(f"audio is {type(audio).__name__}, not a tensor; torch.from_numpy makes one of an array")
     if audio.ndim != 2 or not audio.is_floating_point():
         raise SettingsError(
             f"audio of shape {list(audio.shape)} and type {audio.dtype}; [sounds, samples] in floating point is needed"

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from earwitness.audio.mixing import LARGEST_FLOAT
 from earwitness.audio.native import Listener, NativeStream
 from earwitness.audio.resample import MonoResampler, grid_period
 from earwitness.audio.seeking import enter
@@ -121,6 +122,7 @@ class WaveformStream(BlockStream[np.float32]):
                 self._media.close()
                 raise
         self._warnings: list[str] = []
+        self._peak = 0.0
         self._blocks = self._range()
 
     def close(self) -> None:
@@ -136,7 +138,8 @@ class WaveformStream(BlockStream[np.float32]):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Complaints about what was decoded so far; final after the last block."""
-        return (*self._native.warnings, *self._warnings)
+        beyond = f"peak {self._peak:,.0f} of full scale 1: were integers made floats without dividing?"
+        return (*self._native.warnings, *self._warnings, *([beyond] if self._peak > LARGEST_FLOAT else []))
 
     def _range(self) -> Generator[NDArray[np.float32]]:
         """The samples from `start` to `stop`."""
@@ -147,6 +150,7 @@ class WaveformStream(BlockStream[np.float32]):
                 part = block[max(0, self._start - first) : None if self._stop is None else max(0, self._stop - first)]
                 if len(part):
                     self.num_samples += len(part)
+                    self._peak = max(self._peak, float(part.max()), -float(part.min()))
                     yield part
                 if self._stop is not None and position >= self._stop:
                     break

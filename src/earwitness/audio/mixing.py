@@ -9,6 +9,9 @@ from numpy.typing import DTypeLike, NDArray
 MAX_PLANES = 8
 """PyAV finds the planes of a frame by looking for the first that is missing, which is safe up to FFmpeg's own 8."""
 
+LARGEST_FLOAT = 100.0
+"""Floats beyond it are no sound: 40 dB above full scale no recording is, but integers turned into floats are."""
+
 _SAMPLE_TYPES: dict[str, tuple[str, float, float]] = {
     # FFmpeg's name: NumPy type, value of silence, value of full scale
     "u8": ("u1", 128.0, 128.0),

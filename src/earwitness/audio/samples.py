@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.audio.mixing import mean_of
+from earwitness.audio.decode import END_SLACK_SECONDS, ENDS_EARLY
+from earwitness.audio.mixing import LARGEST_FLOAT, mean_of
 from earwitness.audio.resample import FILTER_SECONDS, MonoResampler, grid_period
 from earwitness.audio.streams import BlockStream
 from earwitness.audio.track import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SourceInfo
@@ -29,9 +30,6 @@ BLOCK_SAMPLES = 65_536
 
 NAME = "<array>"
 """What messages call an array."""
-
-LARGEST_FLOAT = 100.0
-"""Floats beyond it are refused: 40 dB above full scale no recording is, but integers turned into floats are."""
 
 _INTEGERS = {"uint8": (128.0, 2.0**7), "int16": (0.0, 2.0**15), "int32": (0.0, 2.0**31)}
 """NumPy's name: value of silence, full scale."""
@@ -64,10 +62,16 @@ def samples_of(array: Any, *, sample_rate_hz: float | None) -> Samples:
         NoSamplesError: it is empty.
     """
     rate = _checked_rate(sample_rate_hz)
+    if isinstance(array, np.ma.MaskedArray):
+        raise UndecodableError("array: it is masked; array.filled(0) makes silence of what the mask hides")
     try:
         samples = np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # as tensors of a GPU, or with a gradient, raise
-        raise UndecodableError(f"array: NumPy cannot see it as an array ({first_line(error)})") from error
+        if hasattr(array, "detach"):
+            hint = "is the tensor on a GPU, or does it have a gradient? give tensor.detach().cpu() of it, in float32"
+        else:
+            hint = first_line(error)
+        raise UndecodableError(f"array: NumPy cannot see it as an array ({hint})") from error
     if samples.ndim not in (1, 2):
         raise UndecodableError(
             f"array: its shape is {samples.shape}; sound is [samples], [samples, channels] or [channels, samples]"
@@ -161,13 +165,15 @@ class SamplesStream(BlockStream[np.float32]):
         self._blocks = self._range()
 
     def _range(self) -> Generator[NDArray[np.float32]]:
+        end = 0
         for position, block in self._resampled():
+            end = position + len(block)
             first, last = (max(0, bound - position) for bound in (self._start, self._stop))
             part = block[first : None if math.isinf(last) else int(last)]
             if len(part):
                 self.num_samples += len(part)
                 yield part
-            if position + len(block) >= self._stop:
+            if end >= self._stop:
                 return
         if self.num_samples == 0:
             seconds = self._samples.channels.shape[1] / self._samples.sample_rate_hz
@@ -175,6 +181,8 @@ class SamplesStream(BlockStream[np.float32]):
                 f"{self._samples.name}: the range begins at {self._start_seconds:g} s, but the sound ends at "
                 f"{seconds:.3f} s"
             )
+        if not math.isinf(self._stop) and self._stop - end > END_SLACK_SECONDS * self._rate:
+            self.warnings = (ENDS_EARLY,)
 
     def _resampled(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Blocks at our rate, each with its place in the whole; the first one well before the range."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from earwitness.cli.output import clock, counted, progress_bar, remark
+from earwitness.inference.tagger import SILENT
 from earwitness.listening.rows import Row, remarks
 from earwitness.listening.work import Progress
 from earwitness.report.words import duration
@@ -35,7 +36,12 @@ class TextOutput:
             span = f"{clock(event['start_seconds'])} - {clock(event['stop_seconds'])}"
             print(f"  {span:>19}  {event['label']} (up to {event['peak_score']:.3f})")
         if row.get("events") == []:
-            print("  no label reaches the threshold at any time; --threshold sets it")
+            is_silent = SILENT in row["warnings"]
+            print(
+                "  nothing sounds, so there are no events"
+                if is_silent
+                else "  no label reaches the threshold at any time; --threshold sets it"
+            )
         sys.stdout.flush()
 
 

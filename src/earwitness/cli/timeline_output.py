@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from earwitness.cli.output import clock, counted, require_separate_files
 from earwitness.errors import SettingsError
+from earwitness.inference.tagger import SILENT
 from earwitness.listening.event_files import FORMATS, SCHEMA_VERSION, events_as_json, require_format
 from earwitness.listening.patch_score_files import require_scores_format
 from earwitness.listening.results import HeardEvents
@@ -99,7 +100,12 @@ def print_heard(heard: HeardEvents, places: Sequence[Path], *, as_json: bool) ->
             span = f"{clock(event.start_seconds)} - {clock(event.stop_seconds)}"
             print(f"  {span:>19}  {event.name} (up to {event.peak_score:.3f})")
     if not heard.events:
-        print("  no label reaches its threshold at any time; --threshold sets it")
+        is_silent = SILENT in heard.warnings
+        print(
+            "  nothing sounds, so there are no events"
+            if is_silent
+            else "  no label reaches its threshold at any time; --threshold sets it"
+        )
 
 
 def print_failure(media: str, failure: Failure, *, as_json: bool) -> None:

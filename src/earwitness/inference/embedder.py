@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from earwitness.inference.any_model import AnyModel
     from earwitness.inference.tagger import FrameBlocks
 
-SILENT = "it is silent (or its channels cancel out), so its embeddings mean nothing"
+SILENT = "it is silent (or its channels cancel out, or it is a single sample), so its embeddings mean nothing"
 """Warning for sound without sound."""
 
 

@@ -7,6 +7,8 @@ least scores its threshold. With both the same, it is a run of patches at or abo
 that start a hop apart have middles a hop apart, and each speaks for the hop about its middle; the first patch speaks
 for all before its middle, too, the last one for all behind. Where the hop is a patch's length this is the patch itself.
 
+**Silence.** Nothing is heard in a patch without any sound, whatever its scores are: they mean nothing.
+
 **Gaps and lengths.** Events of a label with a gap of at most `max_gap_seconds` between them become one; then those
 shorter than `min_seconds` are left out.
 
@@ -79,10 +81,24 @@ class EventFinder:
         self._ended: dict[int, Event] = {}  # the next one may still be joined to these
         self._is_at_beginning = True
 
-    def push(self, start_seconds: npt.NDArray[np.float64], scores: npt.NDArray[np.float32]) -> list[Event]:
-        """Events that are over before the last of these patches. start_seconds [patches], scores [patches, labels]."""
+    def push(
+        self,
+        start_seconds: npt.NDArray[np.float64],
+        scores: npt.NDArray[np.float32],
+        *,
+        is_silent: npt.NDArray[np.bool_] | None = None,
+    ) -> list[Event]:
+        """Events that are over before the last of these patches.
+
+        Args:
+            start_seconds: [patches].
+            scores: [patches, labels].
+            is_silent: [patches]: nothing is heard in them, whatever their scores are. None: none of them is.
+        """
         finished: list[Event] = []
         is_high, is_heard = scores >= self._threshold, scores >= self._lower_threshold
+        if is_silent is not None:
+            is_heard &= ~is_silent[:, None]
         for start, patch_scores, high, heard in zip(start_seconds.tolist(), scores, is_high, is_heard, strict=True):
             begin = start if self._is_at_beginning else start + self._margin_seconds
             stop = start + self._patch_seconds - self._margin_seconds

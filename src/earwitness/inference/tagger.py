@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from earwitness.models.description import require_labels
 if TYPE_CHECKING:
     from earwitness.inference.any_model import AnyModel
 
-SILENT = "it is silent (or its channels cancel out), so its scores mean nothing"
+SILENT = "it is silent (or its channels cancel out, or it is a single sample), so its scores mean nothing"
 """Warning for sound without sound."""
 
 _SILENCE_MARGIN = 0.01
@@ -38,6 +38,8 @@ class PatchScores:
     """[patches], in the time of the media file."""
     scores: npt.NDArray[np.float32]
     """[patches, labels]: their probabilities, by the model's calibration of clips where it has one."""
+    is_silent: npt.NDArray[np.bool_] | None = None
+    """[patches]: no sound is in them, so that their scores mean nothing. None: it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +59,13 @@ class ClipScores:
     """Whether the sound was shorter than one patch and was filled up with silence."""
 
 
-def is_silence(loudest: float, front_end: FrontEnd) -> bool:
-    """Whether frames whose largest value is this one hold no sound."""
-    return bool(loudest <= np.float16(np.log(front_end.log_offset)) + _SILENCE_MARGIN)
+@overload
+def is_silence(loudest: float, front_end: FrontEnd) -> bool: ...
+@overload
+def is_silence(loudest: npt.NDArray[np.float16], front_end: FrontEnd) -> npt.NDArray[np.bool_]: ...
+def is_silence(loudest: Any, front_end: FrontEnd) -> Any:
+    """Whether frames whose largest value is this one hold no sound; of many values, for each."""
+    return loudest <= float(np.float16(np.log(front_end.log_offset))) + _SILENCE_MARGIN
 
 
 class FrameBlocks(Protocol):
@@ -109,7 +115,10 @@ class ClipTally:
         if self._on_patches is not None:
             numbers = np.arange(self._num_patches, self._num_patches + len(patches), dtype=np.float64)
             starts = self._start_seconds + numbers * self._front_end.patch_hop_seconds
-            self._on_patches(PatchScores(start_seconds=starts, scores=self._scorer.calibrated(raw_scores)))
+            is_silent = is_silence(patches.max(axis=(1, 2)), self._front_end)
+            self._on_patches(
+                PatchScores(start_seconds=starts, scores=self._scorer.calibrated(raw_scores), is_silent=is_silent)
+            )
         self._num_patches += len(patches)
 
     def finish(self, frames: FrameBlocks) -> ClipScores:

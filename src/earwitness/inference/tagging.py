@@ -75,7 +75,7 @@ class TagMaker:
     def take(self, patches: PatchScores) -> None:
         """Take the scores of the next patches."""
         if self._settings.timeline:
-            self._events.extend(self._finder.push(patches.start_seconds, patches.scores))
+            self._events.extend(self._finder.push(patches.start_seconds, patches.scores, is_silent=patches.is_silent))
 
     def finish(self, media: str, clip: ClipScores, *, start_seconds: float | None = None) -> Tagging:
         """What the file came to; `start_seconds` is where in it the clip began."""

@@ -5,8 +5,12 @@
 
 Whatever sounds together stands in one caption, a line a label, so that no player has to stack captions: many show only
 one of those that overlap. The label that began first stays at the bottom, new ones come above it. Where more labels
-sound than there are lines, those with the highest peaks are shown. A label stays for at least `LEAST_SECONDS`: shown
-shorter it cannot be read.
+sound than there are lines, those with the highest peaks are shown. A label is made to last `LEAST_SECONDS` at least:
+shown shorter it cannot be read.
+
+Nor can a caption that stays for the blink of an eye: of changes that follow one another within `LEAST_CAPTION_SECONDS`
+only the first is a change on the screen, and the caption is what sounds after the last of them. So labels appear up to
+that much early, and vanish up to that much early, but never late, and every label is shown.
 
 In WebVTT the signs & < > are written as it demands. SRT knows no such way, and players take < and { for the beginning
 of formatting: signs that look alike stand in their place.
@@ -22,6 +26,9 @@ from earwitness.listening.results import HeardEvent
 
 LEAST_SECONDS = 1.0
 """Of an event on the screen."""
+
+LEAST_CAPTION_SECONDS = 0.5
+"""Of a caption on the screen."""
 
 MOST_LINES = 3
 """Of a caption; more would cover the picture."""
@@ -41,23 +48,23 @@ class Caption:
 
 
 def captions(events: Sequence[HeardEvent], *, most_lines: int = MOST_LINES) -> list[Caption]:
-    """What is shown when: captions that do not overlap, in order.
+    """What is shown when: captions that do not overlap, in order, none shorter than `LEAST_CAPTION_SECONDS`.
 
     Args:
         events: of one file, in any order.
         most_lines: of a caption.
     """
     spans = _shown(events)
-    borders = sorted({time for start, stop, _ in spans for time in (start, stop)})
+    changes = _changes({time for start, stop, _ in spans for time in (start, stop)})
     by_start = sorted(spans, key=lambda span: (span[0], span[2].name))
     found: list[Caption] = []
     sounding: list[tuple[int, int, HeardEvent]] = []
     position = 0
-    for start, stop in pairwise(borders):
-        sounding = [span for span in sounding if span[1] > start]
-        while position < len(by_start) and by_start[position][0] <= start:
+    for (start, settled), (stop, _) in pairwise(changes):
+        while position < len(by_start) and by_start[position][0] <= settled:
             sounding.append(by_start[position])
             position += 1
+        sounding = [span for span in sounding if span[1] > settled]
         best = sorted(sounding, key=lambda span: -span[2].peak_score)[:most_lines]
         shown = [span for span in reversed(sounding) if span in best]
         lines = tuple(dict.fromkeys(f"[{_one_line(event.name or event.label_id)}]" for _, _, event in shown))
@@ -100,6 +107,17 @@ def _shown(events: Sequence[HeardEvent]) -> list[tuple[int, int, HeardEvent]]:
         if stop > start:
             spans.append((start, stop, event))
     return spans
+
+
+def _changes(times: set[int]) -> list[tuple[int, int]]:
+    """Times that follow one another within `LEAST_CAPTION_SECONDS`, counted from the first: the first and the last."""
+    changes: list[tuple[int, int]] = []
+    for time in sorted(times):
+        if changes and time - changes[-1][0] < LEAST_CAPTION_SECONDS * 1000:
+            changes[-1] = changes[-1][0], time
+        else:
+            changes.append((time, time))
+    return changes
 
 
 def _one_line(name: str) -> str:

@@ -23,12 +23,12 @@ import numpy.typing as npt
 from earwitness.audio.frames import FrameStream, media_frames
 from earwitness.audio.samples import Samples
 from earwitness.audio.source import source_name
-from earwitness.errors import MediaError, SettingsError
+from earwitness.errors import MediaError, ModelError, SettingsError
 from earwitness.front_end import FrontEnd
 from earwitness.inference.any_model import AnyModel, open_model, patch_embedder
 from earwitness.inference.embedder import SILENT
 from earwitness.inference.patch_runner import PatchRunner
-from earwitness.inference.tag_settings import TagSettings
+from earwitness.inference.tag_settings import TagSettings, require_number
 from earwitness.inference.tagger import ClipTally, PatchScores, Tagger, is_silence
 from earwitness.inference.tagging import TagMaker
 from earwitness.labels import NO_LABELS, LabelSet
@@ -56,6 +56,8 @@ def load(path: str | PathLike[str], *, device: str = "auto") -> "Listener":
         SettingsError: there is no such device, or the model does not run there.
         MissingExtraError: it is exported, and the extra `onnx` is not installed.
     """
+    if not isinstance(path, str | PathLike) or not str(path):
+        raise ModelError("load: no model is named; give the path of a model file, or of an exported model (.onnx)")
     return Listener(open_model(Path(path)), device=device)
 
 
@@ -72,9 +74,14 @@ class Listener:
         Raises:
             SettingsError: there is no such device, or the model does not run there.
         """
+        if not isinstance(device, str):
+            raise SettingsError(f"device={device!r} must be text, such as 'auto', 'cpu' or 'cuda:1'")
         self.model = model
         self.device = device
         _ = self._embedder if model.label_set == NO_LABELS else self._tagger  # say now what is wrong with the device
+
+    def __repr__(self) -> str:
+        return f"Listener({self.model.architecture.name}, {len(self.labels):,} labels, device={self.device!r})"
 
     @property
     def labels(self) -> LabelSet:
@@ -145,7 +152,7 @@ class Listener:
         keep_share: float = TimelineSettings.keep_share,
         min_seconds: float = TimelineSettings.min_seconds,
         max_gap_seconds: float = TimelineSettings.max_gap_seconds,
-        labels: tuple[str, ...] = (),
+        labels: tuple[str, ...] | list[str] = (),
     ) -> Timeline:
         """Say what is heard when in one input. All scores are held: `earwitness timeline` streams those of long films.
 
@@ -162,7 +169,7 @@ class Listener:
             keep_share=keep_share,
             min_seconds=min_seconds,
             max_gap_seconds=max_gap_seconds,
-            labels=tuple(labels),
+            labels=tuple(labels) if isinstance(labels, list) else labels,
         )
         return _only(self._timelines([(sound, start_seconds, stop_seconds)], sample_rate_hz, settings))
 
@@ -325,7 +332,12 @@ def _whole(sounds: Iterable[Sound]) -> Iterator[_Asked]:
     is_array = getattr(sounds, "ndim", None) == 1 or (
         isinstance(sounds, tuple) and len(sounds) == 2 and hasattr(sounds[0], "ndim") and not hasattr(sounds[1], "ndim")
     )
-    if is_array or isinstance(sounds, str | bytes | bytearray | PathLike) or hasattr(sounds, "read"):
+    if (
+        is_array
+        or isinstance(sounds, str | bytes | bytearray | PathLike)
+        or hasattr(sounds, "read")
+        or not isinstance(sounds, Iterable)
+    ):
         raise SettingsError("one sound came where many are taken: put it in a list, or use the method for one")
     return ((sound, None, None) for sound in sounds)
 
@@ -340,6 +352,9 @@ def _through(
 ) -> Iterator[Result | MediaError]:
     def opened() -> Iterator[Clip[Result] | MediaError]:
         for sound, start, stop in asked:
+            for name, value in (("start_seconds", start), ("stop_seconds", stop)):
+                if value is not None:
+                    require_number(name, value)
             try:
                 source = source_of(sound, sample_rate_hz=sample_rate_hz)
                 name = source.name if isinstance(source, Samples) else source_name(source)

@@ -29,7 +29,7 @@ def source_of(sound: Any, *, sample_rate_hz: float | None) -> Any:
         return samples_of(sound[0], sample_rate_hz=sound[1])
     if hasattr(sound, "__array__"):
         return samples_of(sound, sample_rate_hz=sample_rate_hz)
-    if sample_rate_hz is not None:
+    if sample_rate_hz is not None and not isinstance(sound, list | tuple):
         raise SettingsError("sample_rate_hz is for arrays of samples; a file states its own rate")
     if isinstance(sound, bytearray | memoryview):
         return bytes(sound)
@@ -37,6 +37,8 @@ def source_of(sound: Any, *, sample_rate_hz: float | None) -> Any:
         raise SettingsError(
             f"{getattr(sound, 'name', 'file object')}: the file is open as text; open it as binary, with 'rb'"
         )
+    if getattr(sound, "closed", False) is True:
+        raise SettingsError("the file object is closed; open it again, and close it when it is heard")
     if isinstance(sound, str | PathLike | bytes | ByteRange) or hasattr(sound, "read"):
         return sound
     hint = "; numpy.asarray makes an array of it" if isinstance(sound, list | tuple) else ""

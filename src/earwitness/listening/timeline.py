@@ -52,7 +52,8 @@ class TimelineMaker:
 
     def take(self, patches: PatchScores) -> None:
         """Take the scores of the next patches, of all labels of the model."""
-        self._events.extend(self._finder.push(patches.start_seconds, self.chosen(patches.scores)))
+        chosen = self.chosen(patches.scores)
+        self._events.extend(self._finder.push(patches.start_seconds, chosen, is_silent=patches.is_silent))
 
     def finish(self, media: str, clip: ClipScores, *, start_seconds: float | None = None) -> HeardEvents:
         """What was heard in the input; `start_seconds` is where in the media it began."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from earwitness.errors import LabelError, SettingsError
 from earwitness.front_end import FrontEnd
+from earwitness.inference.tag_settings import require_number
 from earwitness.labels import LabelSet
 
 
@@ -28,6 +29,12 @@ class TimelineSettings:
     """Only these labels, by id or name; none named: all of them."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.labels, tuple):
+            raise SettingsError(f"labels={self.labels!r}: a tuple of ids or names is needed, as in ('Bell',)")
+        for name in ("hop_seconds", "threshold", "keep_share", "min_seconds", "max_gap_seconds"):
+            value = getattr(self, name)
+            if not (name == "hop_seconds" and value is None) and not (name == "threshold" and value == "own"):
+                require_number(name, value)
         if self.threshold != "own" and not 0 <= self.threshold <= 1:
             raise SettingsError(f"threshold={self.threshold} must lie in [0, 1]")
         if not 0 < self.keep_share <= 1:
@@ -50,6 +57,7 @@ def hop_frames(hop_seconds: float | None, front_end: FrontEnd) -> int:
     """
     if hop_seconds is None:
         return max(1, front_end.patch_frames // 2)
+    require_number("hop_seconds", hop_seconds)
     frames = hop_seconds / front_end.frame_seconds
     nearest = min(max(round(frames), 1), front_end.patch_frames) if math.isfinite(frames) else front_end.patch_frames
     if not math.isclose(frames, nearest, rel_tol=1e-6):

@@ -87,6 +87,8 @@ def load_model(path: str | Path) -> Model:
     require_no_folder(path)
     if not path.exists():
         raise ModelError(f"{path}: there is no such model file")
+    if path.suffix.lower() == ".onnx":
+        raise ModelError(f"{path}: this is an exported model; give the model file it was made from (.safetensors)")
     try:
         with safe_open(path, framework="pt") as file:
             description = _description(file.metadata() or {}, path)

@@ -45,9 +45,10 @@ def read_torch_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
                 warnings.simplefilter("ignore", UserWarning)  # of a newer kind of pickle: it is read, or refused below
                 values = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, *_DAMAGED) as error:
+        # torch explains itself at length, and advises to let pickles run code
+        reason = "" if "weights_only" in str(error) else f" ({first_line(error)})"
         raise ModelError(
-            f"{path}: not a readable file of tensors: truncated, damaged, or holds code, which is never run "
-            f"({first_line(error)})"
+            f"{path}: not a readable file of tensors: truncated, damaged, or holds code, which is never run{reason}"
         ) from error
     if isinstance(values, dict) and isinstance(values.get("state_dict"), dict):
         values = values["state_dict"]

@@ -194,7 +194,9 @@ def test_a_folder_of_good_and_bad_media(model_path: Path, media: Path, tmp_path:
     assert (made["num_failed"], made["num_rows"]) == (4, table.num_rows)
     assert not (tmp_path / "o.parquet.unfinished").exists()
     assert "complete already" in run("embed", model_path, media, out).stdout
-    refused("embed", model_path, media, out, "--per", "clip", saying="embeddings of another per are there; choose")
+    refused(
+        "embed", model_path, media, out, "--per", "clip", saying="made otherwise (per: patch there, clip now); choose"
+    )
 
 
 def test_nothing_but_bad_media(model_path: Path, media: Path, tmp_path: Path) -> None:
@@ -324,7 +326,7 @@ def test_bad_words(model_path: Path, media: Path, made_store: Store, tmp_path: P
     good, out = media / "good.wav", tmp_path / "o"
     pca = tmp_path / "pca.npz"
     np.savez(pca, pca_eigen_vectors=np.eye(128), pca_means=np.zeros(128))
-    refused("embed", model_path, good, saying="1 names are given after the model; name what to embed")
+    refused("embed", model_path, good, saying="1 name given after the model; name what to embed")
     refused("embed", model_path, good, media / "new.wav", saying="the last name says where embeddings go")
     refused("embed", model_path, good, f"{out}.csv", saying="embeddings are not written so; it is a folder, or ends in")
     refused("embed", model_path, good, f"{out}.tfrecord", saying="has 8 bits a number; give --quantise")
@@ -349,6 +351,32 @@ def test_bad_words(model_path: Path, media: Path, made_store: Store, tmp_path: P
     shutil.copytree(media / "below", tmp_path / "full")
     refused("embed", model_path, good, tmp_path / "full", saying="not empty and holds no embeddings")
     refused("embed", model_path, good, tmp_path / "taken.npy" / "o.npy", saying="is a file; choose another name")
+
+
+def test_refusals_come_first_and_leave_nothing(model_path: Path, media: Path, tmp_path: Path) -> None:
+    """What cannot be written is said before anything is embedded; nothing lies about afterwards."""
+    good, out = media / "good.wav", tmp_path / "o"
+    full, taken = tmp_path / "full", tmp_path / "taken"
+    full.mkdir()
+    (full / "mine.txt").touch()
+    taken.touch()
+    (tmp_path / "m.csv").write_text(f"media,is_padded\n{good},1\n")
+    there = set(tmp_path.rglob("*"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Embedder, "embed_frames", None)
+        for name in ("e.xlsx", "e.parqet"):
+            refused("embed", model_path, good, tmp_path / name, saying="it is a folder, or ends in .parquet, .npy")
+        refused("embed", model_path, good, full, saying="not empty and holds no embeddings")
+        refused("embed", model_path, good, taken, saying="this is a file; choose another name")
+        refused("embed", model_path, tmp_path / "m.csv", out, saying="column 'is_padded' is one that embeddings add")
+        refused("embed", model_path, good, f"{out}.npy", "--pca", "fit", "--pca-size", 9_999, saying="have 8 numbers")
+    refused("records", tmp_path / "nope", out, saying="nope")
+    refused("records", tmp_path / "nope", full, saying="not empty and holds no embeddings")
+    assert set(tmp_path.rglob("*")) == there
+    said = run("embed", model_path, media / "one.wav", tmp_path / "o.npy").stdout
+    assert "o.npy: 1 embedding of 8 numbers, of 1 of 1 clip" in said
+    (tmp_path / "o.npy").unlink()
+    assert "complete already" not in run("embed", model_path, media / "one.wav", tmp_path / "o.npy").stdout
 
 
 # Published embeddings

@@ -139,7 +139,8 @@ def by_folder(model: Path, sounds: Path, tmp_path_factory: pytest.TempPathFactor
     said = tag(model, sounds, "--out", folder / "rows.jsonl", "--patch-scores", folder / "p.csv", *options, status=1)
     assert "50 media files (46 .wav, " in said.stderr
     assert "4 of 50 files gave no sound" in said.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["p.csv", "rows.jsonl"], "nothing else is left"
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["p.csv", "rows.jsonl", "rows.jsonl.made.json"], "nothing else is left"
     return folder
 
 
@@ -246,7 +247,7 @@ def test_killed_and_taken_up(model: Path, sounds: Path, by_folder: Path, tmp_pat
     kept = (unfinished / "rows.jsonl").read_bytes()
     assert kept
 
-    refused(*arguments, "--top", 2, saying="had other settings (top: 5 before, 2 now); give the same ones to go on, or")
+    refused(*arguments, "--top", 2, saying="had other settings (top: 5 before, 2 now); give the same ones to go on; ")
     short = [sounds / "short", *arguments[2:]]
     refused(model, *short, saying="had other inputs (number 1: ")
     with locked(unfinished, busy=None):
@@ -257,6 +258,51 @@ def test_killed_and_taken_up(model: Path, sounds: Path, by_folder: Path, tmp_pat
     for name in ("rows.jsonl", "p.csv"):
         assert (tmp_path / name).read_bytes() == (by_folder / name).read_bytes()
     assert not unfinished.exists()
+
+
+def test_a_finished_result_is_not_replaced_unasked(model: Path, sounds: Path, tmp_path: Path) -> None:
+    short, out = sounds / "short/00.wav", tmp_path / "rows.jsonl"
+    said = tag(model, short, "--out", out)
+    assert f"{out}: 1 file tagged: 0.5 s of sound, in " in said.stderr
+    content, written = out.read_bytes(), out.stat().st_mtime_ns
+    assert f"{out}: complete already, 1 file tagged: 0.5 s of sound" in tag(model, short, "--out", out).stderr
+    assert out.stat().st_mtime_ns == written
+    refused(
+        model, short, "--out", out, "--top", 1, saying="made otherwise (top: 5 there, 1 now); name another file, or"
+    )
+    refused(model, sounds / "short/01.wav", "--out", out, saying="made otherwise (inputs: 1 (")
+    (tmp_path / "mine.csv").write_text("mine")
+    refused(model, short, "--out", tmp_path / "mine.csv", saying="nothing says that it was made so")
+    refused(model, short, "--patch-scores", tmp_path / "mine.csv", saying="nothing says that it was made so")
+    (tmp_path / "folder.csv").mkdir()
+    refused(model, short, "--out", tmp_path / "folder.csv", "--overwrite", saying="this is a folder; name a file")
+    refused(model, short, "--overwrite", saying="--overwrite is for --out and --patch-scores")
+    assert out.read_bytes() == content
+    assert not list(tmp_path.glob(f"*{SUFFIX}")), "refusals leave nothing"
+
+    tag(model, short, "--out", out, "--top", 1, "--overwrite")
+    [row] = rows_of(out)
+    assert len(row["tags"]) == 1
+    tag(model, short, "--out", tmp_path / "mine.csv", "--overwrite")
+    refused(model, short, "--out", out, saying="top: 1 there, 5 now")
+    tag(model, short, "--out", out, "--top", 1, "--plot", tmp_path / "p.png")
+    assert (tmp_path / "p.png").exists(), "a picture is drawn of what is heard"
+    out.unlink()
+    tag(model, short, "--out", out)
+    assert out.read_bytes() == content, "what is not there any more is in nobody's way"
+    said = tag(model, sounds / "odd/text.mp3", "--out", tmp_path / "failed.csv", status=1)
+    assert "1 of 1 file gave no sound (1 undecodable)" in said.stderr
+    assert tag(model, sounds / "odd/text.mp3", "--out", tmp_path / "failed.csv", status=1).stderr.count("no sound") == 1
+
+
+def test_overwrite_begins_other_stopped_work_anew(tmp_path: Path) -> None:
+    out, inputs = tmp_path / "rows.jsonl", [Input("0.wav")]
+    with open_journal(out, inputs, depends_on={"top": 5}) as journal:
+        journal.add([(0, {"row": 0})])
+    with open_journal(out, inputs, depends_on={"top": 5}, overwrite=True) as journal:
+        assert journal.num_done == 1, "the same work goes on"
+    with open_journal(out, inputs, depends_on={"top": 1}, overwrite=True) as journal:
+        assert journal.num_done == 0
 
 
 def test_journal_forgets_a_torn_line(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Embed:
         """Embed and report; 1 if no clip gave sound."""
         if len(self.names) < 2:
             raise SettingsError(
-                f"embed: {len(self.names)} names are given after the model; name what to embed, and then where to"
+                f"embed: {counted(len(self.names), 'name')} given after the model; name what to embed, then where to"
             )
         *sources, last = self.names
         out = Path(last)
@@ -113,7 +113,7 @@ class Embed:
         else:
             num_embedded = summary.num_clips - summary.num_failed
             print(
-                f"{out}: {summary.num_rows:,} embeddings of {summary.size:,} numbers, of "
+                f"{out}: {counted(summary.num_rows, 'embedding')} of {counted(summary.size, 'number')}, of "
                 f"{num_embedded:,} of {counted(summary.num_clips, 'clip')}"
             )
             if summary.was_complete:
@@ -147,7 +147,7 @@ class Embed:
             print_json({"schema_version": 1, "embeddings": str(out), **vars(summary)})
             return 0
         print(
-            f"{out}: {summary.num_patches:,} embeddings of {summary.embedding_size:,} numbers, of "
+            f"{out}: {counted(summary.num_patches, 'embedding')} of {counted(summary.embedding_size, 'number')}, of "
             f"{counted(summary.num_clips, 'clip')}"
         )
         if summary.was_complete:

@@ -52,7 +52,7 @@ class Records:
             print_json({"schema_version": 1, "embeddings": out, **vars(summary)})
             return 0
         print(
-            f"{out}: {summary.num_patches:,} embeddings of {counted(summary.num_clips, 'clip')}, from "
+            f"{out}: {counted(summary.num_patches, 'embedding')} of {counted(summary.num_clips, 'clip')}, from "
             f"{counted(summary.num_files, 'file')}; {counted(summary.num_labels, 'label')}"
         )
         if summary.num_empty:

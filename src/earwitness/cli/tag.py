@@ -30,6 +30,7 @@ class Tag:
     the reason why there are none.
 
     With --out, a work that was stopped goes on by the same command; until it is done, OUT.unfinished lies beside OUT.
+    OUT.made.json then says of what it was made: a finished OUT of another model, settings or files is not replaced.
     """
 
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
@@ -47,6 +48,8 @@ class Tag:
     out: Path | None = None
     """Write the result here instead, in the order of the files: .jsonl or .parquet (a row a file), or .csv (a row a
     label or event)."""
+    overwrite: bool = False
+    """Replace --out and --patch-scores if they are there, whatever they are."""
     patch_scores: Path | None = None
     """Write the scores of every patch here: .csv."""
     plot: Path | None = None
@@ -79,8 +82,8 @@ class Tag:
             remark(note)
         started = time.monotonic()
         progress = self._tag(model, inputs)
-        if progress.num_inputs >= _MANY:
-            print_summary(progress, elapsed_seconds=time.monotonic() - started)
+        if self.out is not None or progress.num_inputs >= _MANY:
+            print_summary(progress, elapsed_seconds=time.monotonic() - started, out=self.out)
         if progress.num_failed:
             print_failures(progress)
         return 1 if progress.num_failed else 0
@@ -94,6 +97,8 @@ class Tag:
             raise SettingsError(f"{self.out}: the result is .jsonl, .csv or .parquet, by its suffix")
         if self.out is not None and self.json:
             raise SettingsError("--json prints the result and --out writes it; choose one of them")
+        if self.overwrite and self.out is None and self.patch_scores is None:
+            raise SettingsError("--overwrite is for --out and --patch-scores")
         if self.all_scores and self.out is None and not self.json:
             raise SettingsError("--all-scores is for --out and --json; patches have --patch-scores")
         if self.patch_scores is not None and self.patch_scores.suffix.lower() != ".csv":
@@ -117,6 +122,7 @@ class Tag:
     def _tag(self, model: "AnyModel", inputs: "Inputs") -> "Progress":
         from earwitness.cli.tag_output import tag_bar
         from earwitness.listening.engines import digest_of
+        from earwitness.listening.rows import SCHEMA_VERSION
         from earwitness.listening.work import Results, tag_to_files, tag_to_output
         from earwitness.report.timeline_recorder import TimelineRecorder
 
@@ -131,8 +137,11 @@ class Tag:
                     patch_scores=self.patch_scores,
                     has_timeline=self.settings.timeline,
                     has_all_scores=self.all_scores,
+                    overwrite=self.overwrite,
+                    must_be_heard=self.plot is not None,
                 )
                 depends_on = {
+                    "schema_version": SCHEMA_VERSION,
                     "model": digest_of(model),
                     **asdict(self.settings),
                     "all_scores": self.all_scores,

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from earwitness.cli.output import clock, counted, progress_bar, remark
 from earwitness.inference.tagger import SILENT
@@ -60,18 +61,20 @@ def tag_bar(total: int) -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
-def print_summary(progress: Progress, *, elapsed_seconds: float) -> None:
-    """What it came to, in one or two sentences, to standard error."""
+def print_summary(progress: Progress, *, elapsed_seconds: float, out: Path | None) -> None:
+    """What it came to and where it is, in one or two sentences, to standard error."""
     num_tagged = progress.num_inputs - progress.num_failed
+    place = f"{out}: " if out is not None else ""
+    sound = f"{duration(progress.all_seconds)} of sound"
+    if progress.was_complete:
+        remark(f"{place}complete already, {counted(num_tagged, 'file')} tagged: {sound}")
+        return
     before = f", {progress.num_resumed:,} of them before" if progress.num_resumed else ""
     speed = f"{progress.seconds / max(elapsed_seconds, 1e-9):,.0f} x real time"
-    remark(
-        f"{counted(num_tagged, 'file')} tagged{before}: {duration(progress.all_seconds)} of sound, in "
-        f"{duration(elapsed_seconds)} ({speed})"
-    )
+    remark(f"{place}{counted(num_tagged, 'file')} tagged{before}: {sound}, in {duration(elapsed_seconds)} ({speed})")
 
 
 def print_failures(progress: Progress) -> None:
     """How many inputs failed, by kind."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in progress.failures.most_common())
-    remark(f"{progress.num_failed:,} of {progress.num_inputs:,} files gave no sound ({kinds})")
+    remark(f"{progress.num_failed:,} of {counted(progress.num_inputs, 'file')} gave no sound ({kinds})")

@@ -146,7 +146,9 @@ class WhiteningFit:
             SettingsError: there are too few embeddings, or more is to be kept than they hold.
         """
         if self.num_embeddings < 2:
-            raise SettingsError(f"a PCA cannot be fitted to {self.num_embeddings} embeddings; at least 2 are needed")
+            raise SettingsError(
+                f"a PCA cannot be fitted to {_counted(self.num_embeddings, 'embedding')}; at least 2 are needed"
+            )
         covariance = self._scatter / (self.num_embeddings - 1)
         variances, directions = np.linalg.eigh(covariance)
         variances, directions = variances[::-1], directions[:, ::-1]
@@ -154,8 +156,8 @@ class WhiteningFit:
         kept = num_there if num_kept is None else num_kept
         if not 1 <= kept <= num_there:
             raise SettingsError(
-                f"{kept} numbers cannot be kept of an embedding: the {self.num_embeddings:,} embeddings vary in "
-                f"{num_there:,} directions of {len(variances):,}; embed more sound, or keep fewer"
+                f"{_counted(kept, 'number')} cannot be kept of an embedding: the {self.num_embeddings:,} embeddings "
+                f"vary in {_counted(num_there, 'direction')} of {len(variances):,}; embed more sound, or keep fewer"
             )
         directions, variances = directions[:, :kept], variances[:kept]
         largest = directions[np.abs(directions).argmax(axis=0), np.arange(kept)]
@@ -166,6 +168,10 @@ class WhiteningFit:
             **(provenance or {}),
         }
         return Whitening(matrix=(directions / np.sqrt(variances)).T, means=self._means.copy(), provenance=told)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def save_whitening(whitening: Whitening, path: Path) -> None:

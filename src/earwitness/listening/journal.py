@@ -14,6 +14,7 @@ folder is removed; a work that is killed in between does that again.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -131,28 +132,50 @@ class Journal:
         self._patches.truncate(self._patches_end)
 
 
+def unfinished(out: Path) -> Path:
+    """The folder beside a result while it is made."""
+    return out.with_name(out.name + SUFFIX)
+
+
+def said_of_inputs(inputs: Sequence[Input]) -> str:
+    """Their number and digest, to tell these inputs from others."""
+    digest = hashlib.sha256()
+    for given in inputs:
+        digest.update(given.to_json().encode() + b"\n")
+    return f"{len(inputs):,} ({digest.hexdigest()[:12]})"
+
+
 @contextlib.contextmanager
-def open_journal(out: Path, inputs: Sequence[Input], *, depends_on: Mapping[str, object]) -> Iterator[Journal]:
+def open_journal(
+    out: Path, inputs: Sequence[Input], *, depends_on: Mapping[str, object], overwrite: bool = False
+) -> Iterator[Journal]:
     """The journal of the work whose result is `out`: a new one, or that of a work that was stopped.
 
     Args:
         out: the result.
         inputs: all of them, in order.
         depends_on: values for JSON, by names for people, that change rows.
+        overwrite: begin anew where the work that was stopped was another one.
 
     Raises:
         SettingsError: the work that was stopped had other inputs or settings, another process does it, or nothing can
             be written there.
     """
-    folder = out.with_name(out.name + SUFFIX)
-    remedy = f"give the same ones to go on, or remove {folder} to begin anew"
+    folder = unfinished(out)
+    remedy = "give the same ones to go on; --overwrite begins anew"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         busy = SettingsError(f"{out}: another process is making it; wait for it to end")
         with locked(folder, busy=busy):
-            if (folder / _WORK).exists():
-                _require_same(folder, inputs, depends_on, remedy)
-            else:
+            is_new = not (folder / _WORK).exists()
+            if not is_new:
+                try:
+                    _require_same(folder, inputs, depends_on, remedy)
+                except SettingsError:
+                    if not overwrite:
+                        raise
+                    is_new = True
+            if is_new:
                 _begin(folder, inputs, depends_on)
             shutil.rmtree(folder / _SPOOL, ignore_errors=True)
             with Journal(folder, len(inputs)) as journal:
@@ -164,7 +187,7 @@ def open_journal(out: Path, inputs: Sequence[Input], *, depends_on: Mapping[str,
 
 
 def _begin(folder: Path, inputs: Sequence[Input], depends_on: Mapping[str, object]) -> None:
-    for name in (_ROWS, _PATCHES):
+    for name in (_WORK, _ROWS, _PATCHES):
         (folder / name).unlink(missing_ok=True)
     with replacing(folder / _INPUTS) as file:
         file.writelines(given.to_json().encode() + b"\n" for given in inputs)

@@ -10,13 +10,16 @@ from typing import Protocol
 
 from earwitness.errors import SettingsError
 from earwitness.files import replacing
+from earwitness.finished import MADE_SUFFIX, MadeFile
 from earwitness.inference.any_model import AnyModel
 from earwitness.inference.tagger import PatchScores
 from earwitness.listening.inputs import Input
-from earwitness.listening.journal import Journal, open_journal
+from earwitness.listening.journal import Journal, open_journal, said_of_inputs, unfinished
 from earwitness.listening.outputs import CsvOutput, JsonLinesOutput, Output, PatchLines, write_parquet
-from earwitness.listening.rows import Row
+from earwitness.listening.rows import SCHEMA_VERSION, Row
 from earwitness.listening.tag_sounds import Numbered, NumberedRow, OnPatches
+
+_FORMAT = "earwitness tags"
 
 
 class Engine(Protocol):
@@ -47,6 +50,8 @@ class Progress:
     """By kind, of the rows of this run; of all rows once the work is done."""
     all_seconds: float = 0.0
     """Of sound, of all rows, once the work is done."""
+    was_complete: bool = False
+    """Whether the files were there already."""
 
     @property
     def num_failed(self) -> int:
@@ -102,6 +107,15 @@ class Results:
     """The scores of every patch: .csv."""
     has_timeline: bool
     has_all_scores: bool
+    overwrite: bool = False
+    """Replace what is there, whatever it is."""
+    must_be_heard: bool = False
+    """Hear the inputs though the files are there: something else is made of them, too."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those to make; beside the first lies what says of what they were made."""
+        return tuple(path for path in (self.out, self.patch_scores) if path is not None)
 
 
 def tag_to_files(
@@ -126,13 +140,16 @@ def tag_to_files(
         output: takes the rows, too, at the end.
 
     Raises:
-        SettingsError: as `open_journal`, or a file cannot be written.
+        SettingsError: as `open_journal`, a file cannot be written, or is there and not of this work.
     """
     out, patch_scores = results.out, results.patch_scores
-    anchor = out if out is not None else patch_scores
-    assert anchor is not None
+    anchor = results.files[0]
+    made_of = {**depends_on, "inputs": said_of_inputs(inputs)}
+    made = MadeFile(path=anchor.with_name(anchor.name + MADE_SUFFIX), format=_FORMAT, version=SCHEMA_VERSION)
+    if (done_before := _done_before(results, made, made_of)) is not None:
+        return done_before
     lines = PatchLines(model)
-    with open_journal(anchor, inputs, depends_on=depends_on) as journal:
+    with open_journal(anchor, inputs, depends_on=depends_on, overwrite=results.overwrite) as journal:
         progress = Progress(len(inputs), num_resumed=journal.num_done, num_done=journal.num_done)
         on_progress(progress)
 
@@ -159,8 +176,40 @@ def tag_to_files(
                 output.write(row)
         if patch_scores is not None:
             _write_patches(patch_scores, journal, lines)
+        came_to = {name: getattr(progress, name) for name in ("num_inputs", "failures", "all_seconds")}
+        made.write(made_of, came_to)
         journal.remove()
     return progress
+
+
+def _done_before(results: Results, made: MadeFile, made_of: Mapping[str, object]) -> Progress | None:
+    """What the same work came to, where its files are there; None where there is something to do.
+
+    Raises:
+        SettingsError: a file that would be replaced is of other work.
+    """
+    for path in results.files:
+        if path.is_dir():
+            raise SettingsError(f"{path}: this is a folder; name a file")
+    there = [path for path in results.files if path.exists()]
+    if not there or results.overwrite or unfinished(results.files[0]).exists():
+        return None
+    before = made.read(there[0], made_of, remedy="name another file, or give --overwrite to replace it")
+    if before is None:
+        raise SettingsError(
+            f"{there[0]}: there is a file already, of which nothing says that it was made so; name another one, or "
+            "give --overwrite to replace it"
+        )
+    if results.out is None or results.must_be_heard or len(there) < len(results.files):
+        return None
+    return Progress(
+        before["num_inputs"],
+        num_resumed=before["num_inputs"],
+        num_done=before["num_inputs"],
+        failures=Counter(before["failures"]),
+        all_seconds=before["all_seconds"],
+        was_complete=True,
+    )
 
 
 def _write(out: Path, rows: Iterable[Row], model: AnyModel, results: Results) -> None:

@@ -2,7 +2,9 @@
 be learnt, again and again, without the network being run.
 """
 
-from collections.abc import Callable
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,9 +85,7 @@ def embed_store(
         store=str(store.folder.resolve()),
     )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        busy = StoreError(f"{folder}: another process is writing embeddings here; wait for it to end")
-        with locked(folder, busy=busy):
+        with embeddings_folder(folder):
             was_complete = _is_finished(folder, header)
             if not was_complete:
                 with FrameReader(store) as reader:
@@ -176,17 +176,39 @@ def _is_finished(folder: Path, wanted: EmbeddingsHeader) -> bool:
                 )
         has_model = any((folder / name).exists() for name in (MODEL_FILE, EXPORTED_MODEL_FILE))
         return has_model and all((folder / name).exists() for name in (EMBEDDINGS_FILE, CLIPS_FILE))
-    require_room(folder)
     return False
 
 
+@contextlib.contextmanager
+def embeddings_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder to write embeddings into. Where nothing was written, nothing is left.
+
+    Raises:
+        StoreError: it holds something else, or another process is at it.
+        OSError: it cannot be written.
+    """
+    is_new = not folder.exists()
+    if not is_new:
+        require_room(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, busy=StoreError(f"{folder}: another process is writing embeddings here; wait for it to end")):
+        try:
+            yield
+        except BaseException:
+            if is_new and [path.name for path in folder.iterdir()] == [LOCK_FILE]:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
 def require_room(folder: Path) -> None:
-    """Refuse a folder that holds anything but unfinished embeddings.
+    """Refuse a folder that is there and holds anything but embeddings, finished or not.
 
     Raises:
         StoreError: it does.
     """
-    ours = {EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE, EXPORTED_MODEL_FILE, LOCK_FILE, FILE_NAME, FAILURES_FILE}
+    if (folder / FILE_NAME).exists():
+        return
+    ours = {EMBEDDINGS_FILE, CLIPS_FILE, MODEL_FILE, EXPORTED_MODEL_FILE, LOCK_FILE, FAILURES_FILE}
     strangers = [path.name for path in folder.iterdir() if path.name.removesuffix(PARTIAL_SUFFIX) not in ours]
     if strangers:
         raise StoreError(f"{folder}: the folder is not empty and holds no embeddings; choose a new one")

@@ -14,13 +14,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from earwitness.errors import StoreError
-from earwitness.files import locked
 from earwitness.inference.any_model import AnyModel
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest, plain_labels, take_rows
-from earwitness.scoring.embedding import keep_model, require_room
+from earwitness.scoring.embedding import embeddings_folder, keep_model
 from earwitness.scoring.embedding_spool import EmbeddingSpool
-from earwitness.store.embeddings import EMBEDDINGS_FILE, EmbeddingsHeader, write_clips_table, write_embeddings_header
+from earwitness.store.embeddings import (
+    EMBEDDINGS_FILE,
+    FILE_NAME,
+    EmbeddingsHeader,
+    write_clips_table,
+    write_embeddings_header,
+)
 from earwitness.store.files import replacing_npy
 from earwitness.store.index import Fingerprint
 
@@ -53,9 +58,9 @@ def write_folder(
         StoreError: the folder holds something else, or another process is at it; a column has a name that is added.
         OSError: it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, busy=StoreError(f"{folder}: another process is writing embeddings here; wait for it to end")):
-        require_room(folder)
+    with embeddings_folder(folder):
+        if (folder / FILE_NAME).exists():
+            raise StoreError(f"{folder}: embeddings are there already; choose another folder, or delete this one")
         with replacing_npy(folder / EMBEDDINGS_FILE, dtype="<f4", row_shape=(embedding_size,)) as append:
             filled = fill(append)
         indices = [label_set.indices(labels) for labels in filled.table["labels"].to_pylist()]
@@ -77,10 +82,27 @@ def write_folder(
     return filled
 
 
+_ADDED_COLUMNS = ("num_frames", "num_samples", "is_padded", "warnings")
+
+
+def require_free_columns(manifest: Manifest) -> None:
+    """Refuse a manifest whose columns have names that are added.
+
+    Raises:
+        StoreError: it has one.
+    """
+    for name in _ADDED_COLUMNS:
+        if name in manifest.table.column_names:
+            raise StoreError(f"{manifest.source}: column {name!r} is one that embeddings add; rename it")
+
+
 def write_spooled(
     folder: Path, spool: EmbeddingSpool, manifest: Manifest, *, model: AnyModel, label_set: LabelSet
 ) -> None:
-    """Write the folder of the embeddings of all patches in a spool. Raises as `write_folder`."""
+    """Write the folder of the embeddings of all patches in a spool. Raises as `write_folder`.
+
+    The manifest's columns are free, see `require_free_columns`.
+    """
     clips = list(spool.embedded())
     columns = {
         "num_frames": pa.array([clip.num_frames for clip in clips], pa.int64()),
@@ -90,8 +112,6 @@ def write_spooled(
     }
     table = plain_labels(take_rows(manifest.table, np.array([clip.clip for clip in clips], np.int64)))
     for name, column in columns.items():
-        if name in table.column_names:
-            raise StoreError(f"{manifest.source}: column {name!r} is one that embeddings add; rename it")
         table = table.append_column(name, column)
 
     def fill(append: Append) -> FilledClips:

@@ -5,7 +5,6 @@ clips are done (`embedding_spool`): so a PCA can be fitted to all of them, and c
 whichever came first. A clip that cannot be decoded is a line among the failures, and the others go on.
 """
 
-import json
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from earwitness.audio.decode_limits import DecodeLimits
 from earwitness.audio.decoding_pool import decoded
 from earwitness.errors import SettingsError, StoreError
-from earwitness.files import read_description, replacing
+from earwitness.finished import MADE_SUFFIX, MadeFile
 from earwitness.inference.any_model import AnyModel
 from earwitness.inference.embed_settings import EmbedSettings, Per
 from earwitness.inference.embedder import Embedder
@@ -28,13 +27,15 @@ from earwitness.labels import NO_LABELS, LabelSet
 from earwitness.manifest import Manifest
 from earwitness.parallel import Failure, usable_cpus
 from earwitness.scoring.clip_scores import patches_of, require_same_frames
+from earwitness.scoring.embedding import require_room
 from earwitness.scoring.embedding_clips import sounds_of
-from earwitness.scoring.embedding_folder import write_spooled
+from earwitness.scoring.embedding_folder import require_free_columns, write_spooled
 from earwitness.scoring.embedding_outputs import (
     Finish,
     Form,
     Written,
     output_form,
+    shard_paths,
     write_failures,
     write_files,
 )
@@ -48,7 +49,6 @@ from earwitness.store.reading import FrameReader
 FORMAT = "earwitness embedding files"
 FORMAT_VERSION = 1
 FAILURES_SUFFIX = ".failures.csv"
-MADE_SUFFIX = ".made.json"
 PCA_SUFFIX = ".pca.safetensors"
 
 _FRAMES_AT_ONCE = 8_192
@@ -111,9 +111,15 @@ def embed_clips(
     """
     form = output_form(out)
     require_form(form, out, settings)
+    if form == "folder":
+        _require_folder(out, clips)
     embedder = Embedder(model, device=device, patch_hop_frames=settings.patch_hop_frames)
     if whitening is not None:
         whitening.require_size(embedder.embedding_size)
+    if (settings.pca_size or 0) > embedder.embedding_size:
+        raise SettingsError(
+            f"pca_size={settings.pca_size}: the model's embeddings have {embedder.embedding_size:,} numbers"
+        )
     if isinstance(clips, Store):
         assert form != "folder"
         require_same_frames(clips, front_end=embedder.front_end)
@@ -201,7 +207,7 @@ def require_form(form: Form, out: Path, settings: EmbedSettings) -> None:
             "--pca FILE or --pca fit"
         )
     if form != "tfrecord" and settings.shards > 1:
-        raise SettingsError(f"shards={settings.shards} is for OUT.tfrecord; {out} is one")
+        raise SettingsError(f"shards={settings.shards} is for OUT.tfrecord; {out} is not written in shards")
 
 
 def _labels(manifest: Manifest, label_set: LabelSet | None) -> LabelSet:
@@ -281,22 +287,36 @@ def _finished(form: Form, out: Path, made: dict[str, Any]) -> MediaSummary | Non
     Raises:
         SettingsError: something else is there.
     """
-    path = _beside(form, out, MADE_SUFFIX)
-    if path.exists():
-        values = read_description(path, of=FORMAT, error_type=StoreError)
-        there = values.get("made_of", {})
-        if values.get("version") == FORMAT_VERSION and there == made:
-            known = {field.name for field in fields(MediaSummary)}
-            said = {name: value for name, value in values.items() if name in known}
-            return MediaSummary(**{**said, "files": tuple(said["files"]), "was_complete": True})
-        differing = [name for name in made if there.get(name) != made[name]]
-        raise SettingsError(f"{out}: embeddings of another {', '.join(differing)} are there; choose another name")
-    if (out / EMBEDDINGS_HEADER if form == "folder" else out).exists():
-        raise SettingsError(f"{out}: other embeddings, or another file, are there already; choose another name")
+    shards = made["shards"]
+    there = out / EMBEDDINGS_HEADER if form == "folder" else shard_paths(out, shards)[0]
+    remedy = "choose another name"
+    values = _made_file(form, out).read(out, made, remedy=remedy)
+    if there.exists():
+        if values is None:
+            raise SettingsError(f"{out}: other embeddings, or another file, are there already; {remedy}")
+        known = {field.name for field in fields(MediaSummary)}
+        said = {name: value for name, value in values.items() if name in known}
+        return MediaSummary(**{**said, "files": tuple(said["files"]), "was_complete": True})
     return None
 
 
+def _require_folder(out: Path, clips: Manifest | Store) -> None:
+    """Refuse a folder that cannot be written, before anything is embedded.
+
+    Raises:
+        StoreError: it is a file, or holds something else; a column has a name that is added.
+    """
+    if out.exists():
+        if not out.is_dir():
+            raise StoreError(f"{out}: this is a file; choose another name")
+        require_room(out)
+    if isinstance(clips, Manifest):
+        require_free_columns(clips)
+
+
+def _made_file(form: Form, out: Path) -> MadeFile:
+    return MadeFile(path=_beside(form, out, MADE_SUFFIX), format=FORMAT, version=FORMAT_VERSION)
+
+
 def _say_finished(form: Form, out: Path, made: dict[str, Any], summary: MediaSummary) -> None:
-    values = {"format": FORMAT, "version": FORMAT_VERSION, "made_of": made, **asdict(summary)}
-    with replacing(_beside(form, out, MADE_SUFFIX)) as file:
-        file.write(json.dumps(values, indent=1, ensure_ascii=False).encode() + b"\n")
+    _made_file(form, out).write(made, asdict(summary))

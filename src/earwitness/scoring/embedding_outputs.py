@@ -38,7 +38,7 @@ from earwitness.store.files import replacing_npy
 Form = Literal["parquet", "npy", "tfrecord", "folder"]
 
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".npy": "npy", ".tfrecord": "tfrecord"}
-_OTHER_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".npz", ".h5", ".pt", ".txt", ".tfrecords"})
+_OTHER_SUFFIXES = frozenset({".h5"})
 _GROUP_ROWS = 1 << 14
 
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
@@ -48,12 +48,13 @@ def output_form(out: Path) -> Form:
     """The form that a name asks for.
 
     Raises:
-        SettingsError: the suffix is that of something else.
+        SettingsError: the suffix is that of something else: letters, and there is no such folder.
     """
     suffix = out.suffix.lower()
     if suffix in _FORMS:
         return _FORMS[suffix]
-    if suffix in _OTHER_SUFFIXES or suffix in MEDIA_SUFFIXES:
+    is_word = suffix[1:].isalpha() and not out.is_dir()
+    if is_word or suffix in _OTHER_SUFFIXES or suffix in MEDIA_SUFFIXES:
         what = "the last name says where embeddings go" if suffix in MEDIA_SUFFIXES else "embeddings are not written so"
         raise SettingsError(f"{out}: {what}; it is a folder, or ends in {', '.join(_FORMS)}")
     return "folder"
@@ -138,6 +139,13 @@ def write_files(
     return [out, rows_path]
 
 
+def shard_paths(out: Path, shards: int) -> list[Path]:
+    """The files of a result that is dealt to so many."""
+    if shards == 1:
+        return [out]
+    return [out.with_stem(f"{out.stem}-{number:05d}-of-{shards:05d}") for number in range(shards)]
+
+
 def write_failures(path: Path, spool: EmbeddingSpool, manifest: Manifest) -> None:
     """Write the clips that failed, as CSV: clip_id, media, kind, reason.
 
@@ -188,7 +196,7 @@ def _write_parquet(path: Path, written: Written, about: Mapping[str, Any], *, ap
 
 def _write_tfrecord(out: Path, written: Written, label_set: LabelSet, shards: int) -> list[Path]:
     clips = list(written.clips())
-    paths = [out] if shards == 1 else [out.with_stem(f"{out.stem}-{n:05d}-of-{shards:05d}") for n in range(shards)]
+    paths = shard_paths(out, shards)
     borders = np.linspace(0, len(clips), shards + 1).astype(int).tolist()
     for path, first, stop in zip(paths, borders[:-1], borders[1:], strict=True):
         write_embedded_clips(path, (_record(clip, names, written, label_set) for clip, names in clips[first:stop]))

@@ -38,7 +38,8 @@ class TimelineMaker:
             if settings.threshold == "own"
             else np.full(len(model.label_set), settings.threshold)
         )
-        self._thresholds = thresholds[self._columns]
+        self.thresholds = thresholds[self._columns]
+        """Of each of them, [labels]."""
         self.begin()
 
     @property
@@ -87,8 +88,8 @@ class TimelineMaker:
         """Forget what was taken: another input begins."""
         self._events: list[Event] = []
         self._finder = EventFinder(
-            threshold=self._thresholds,
-            lower_threshold=self._thresholds * self._settings.keep_share,
+            threshold=self.thresholds,
+            lower_threshold=self.thresholds * self._settings.keep_share,
             patch_seconds=self._front_end.patch_seconds,
             hop_seconds=self.hop_seconds,
             min_seconds=self._settings.min_seconds,

@@ -65,14 +65,10 @@ def timeline(
         return FORMATS[form](heard).encode("utf-8", "replace")
     values = events_as_json(heard)
     if with_picture:
-        own = settings.threshold == "own"
-        thresholds = (
-            tagger.model.thresholds_or(0.5) if own else np.full(len(tagger.model.label_set), settings.threshold)
-        )
         values["picture"] = {
             "rule": {name: getattr(settings, name) for name in ("keep_share", "min_seconds", "max_gap_seconds")},
             "spectrogram": spectrogram.to_dict(),
-            "lanes": lanes(scores_path, tagger.model.label_set, thresholds, num_patches=heard.num_patches),
+            "lanes": lanes(scores_path, maker.label_set, maker.thresholds, num_patches=heard.num_patches),
         }
     return _json(values)
 

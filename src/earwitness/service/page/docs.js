@@ -55,8 +55,12 @@ function section(path, method, what) {
   return card;
 }
 
-const { info, paths } = await ask("/openapi.json");
-document.getElementById("about").textContent = info.description.replaceAll("`", "");
+const about = document.getElementById("about");
+const { info, paths } = await ask("/openapi.json").catch((error) => {
+  about.textContent = error.message;
+  throw error;
+});
+about.textContent = info.description.replaceAll("`", "");
 document.getElementById("addresses").append(
   ...Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, what]) => section(path, method, what)),

@@ -475,6 +475,14 @@ def test_floats_far_beyond_full_scale_are_said(listener: earwitness.Listener, tm
         assert listener.tag(tmp_path / "loud.wav").warnings == warnings
 
 
+def test_an_exported_model_is_no_model_file(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, said = command(capsys, "export", folder / "plain.onnx", tmp_path / "again.onnx")
+    assert (status, said.count("\n")) == (1, 1)
+    assert "plain.onnx: this is an exported model; give the model file it was made from" in said
+
+
 def test_who_listens(folder: Path, listener: earwitness.Listener) -> None:
     assert repr(listener) == "Listener(fully_connected, 3 labels, device='cpu')"
     assert repr(earwitness.load(folder / "fitted.onnx")) == "Listener(fully_connected, 3 labels, device='auto')"
@@ -491,6 +499,34 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
             main()
     said = capsys.readouterr()
     return int(ending.value.code or 0), said.out, said.err
+
+
+def test_timelines_of_a_manifest(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows by their ranges, in the time of the file, under their clip ids; lists of files and manifests."""
+    model, film = folder / "plain.safetensors", folder / "film.mp4"
+    manifest = tmp_path / "clips.csv"
+    manifest.write_text(
+        "clip_id,media,labels,start_seconds,stop_seconds,split\n"
+        f"a/b.1,{film},/m/1,1.0,3.5,x\nc,{film},/m/1,,,x\nd,{film},/m/1,900,901,x\ne,{film},/m/1,,,y\n"
+    )
+    asked = ("timeline", model, manifest, "--where", "split = 'x'", "--threshold", 0.3, "--out", tmp_path / "out")
+    status, said, remarks = command(capsys, *asked, "--json")
+    assert status == 1
+    assert "3 clips" in remarks
+    rows = [json.loads(line) for line in said.splitlines()]
+    assert [(row["clip_id"], row["start_seconds"], row["stop_seconds"], row["status"]) for row in rows] == [
+        ("a/b.1", 1.0, 3.5, "ok"),
+        ("c", None, None, "ok"),
+        ("d", 900.0, 901.0, "failed"),
+    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a_b.1.json", "c.json"}
+    heard = earwitness.load(model).timeline(film, start_seconds=1.0, stop_seconds=3.5, threshold=0.3)
+    assert [e["start_seconds"] for e in rows[0]["events"]] == [pytest.approx(e.start_seconds) for e in heard.events]
+    (tmp_path / "list.txt").write_text(f"{film}\n{manifest}\n")
+    _, said, _ = command(capsys, "timeline", model, "--files-from", tmp_path / "list.txt")
+    assert [line.split("  ")[0] for line in said.splitlines() if not line.startswith(" ")] == [
+        *(str(film), f"{film} from 0:01.0 to 0:03.5", str(film), f"{film} from 15:00.0 to 15:01.0", str(film)),
+    ]
 
 
 def test_timeline_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,14 @@ def require_separate_files(outputs: Mapping[str, Path | None], *, inputs: Collec
         said_of[path.resolve()] = f"this is what {option} names"
 
 
+def media_and_range(media: str, start_seconds: float | None, stop_seconds: float | None) -> str:
+    """What is heard of a media file: `film.mp4`, or `film.mp4 from 0:10.0 to 0:20.0`."""
+    if start_seconds is None and stop_seconds is None:
+        return media
+    stop = f" to {clock(stop_seconds)}" if stop_seconds is not None else ""
+    return f"{media} from {clock(start_seconds or 0.0)}{stop}"
+
+
 def clock(seconds: float) -> str:
     """A place in a recording: `1:02:03.4` or `2:03.4`."""
     tenths = round(seconds * 10)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from earwitness.cli.output import clock, counted, progress_bar, remark
+from earwitness.cli.output import clock, counted, media_and_range, progress_bar, remark
 from earwitness.inference.tagger import SILENT
 from earwitness.listening.rows import Row, remarks
 from earwitness.listening.work import Progress
@@ -18,10 +18,7 @@ class TextOutput:
 
     def write(self, row: Row) -> None:
         """A heading, the tags, and the events under them; or one line with the reason."""
-        name = row["media"]
-        if row.get("start_seconds") is not None or row.get("stop_seconds") is not None:
-            start, stop = (row[name] for name in ("start_seconds", "stop_seconds"))
-            name += f" from {clock(start or 0.0)}" + (f" to {clock(stop)}" if stop is not None else "")
+        name = media_and_range(row["media"], row.get("start_seconds"), row.get("stop_seconds"))
         if row["status"] == "failed":
             print(f"{name}  failed: {row['reason'].removeprefix(row['media'] + ': ')}", flush=True)
             return

@@ -9,7 +9,6 @@ from tyro.conf import Positional, arg
 
 from earwitness.audio.decode_limits import DecodeLimits
 from earwitness.cli.output import remark
-from earwitness.errors import SettingsError
 from earwitness.listening.timeline_settings import TimelineSettings
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from earwitness.audio.decoding_pool import Sound, SpooledFrames
     from earwitness.cli.timeline_output import Places
     from earwitness.inference.tagger import PatchScores, Tagger
+    from earwitness.listening.inputs import Input
     from earwitness.listening.results import HeardEvents
     from earwitness.listening.timeline import TimelineMaker
     from earwitness.parallel import Failure
@@ -31,11 +31,15 @@ class Timeline:
     """A model file (model.safetensors of a run), or an exported model (.onnx)."""
     files: Annotated[Positional[tuple[str, ...]], arg(metavar="FILES")]
     """Media files, any video or audio, URLs too; folders, of which all media files are taken at any depth, by their
-    suffix."""
+    suffix; manifests (.parquet, .csv, .tsv, .jsonl), of which every row is taken, by its time range."""
+    files_from: str | None = None
+    """A text file with the name of a file, folder or manifest in each line; - is standard input."""
+    where: str | None = None
+    """Which rows of the manifests: an SQL condition over their columns, such as "split = 'eval'"."""
     settings: Annotated[TimelineSettings, arg(name="")] = field(default_factory=TimelineSettings)
     out: tuple[Path, ...] = ()
     """Write the events here: .json, .csv, .txt (labels for Audacity), .vtt or .srt (captions), or several of them; or a
-    folder, which takes a file for each media file and format."""
+    folder, which takes a file for each media file, or row of a manifest, and format."""
     formats: tuple[str, ...] = ("json",)
     """What to write into a folder: json, csv, txt, vtt, srt."""
     patch_scores: Path | None = None
@@ -54,48 +58,41 @@ class Timeline:
         from earwitness.cli.timeline_output import Places, print_failure, print_heard
         from earwitness.inference.any_model import open_model
         from earwitness.inference.tagger import Tagger
+        from earwitness.listening.inputs import gather_inputs
         from earwitness.listening.timeline import TimelineMaker
         from earwitness.parallel import Failure
 
-        files = self._files()
-        places = Places(files, out=self.out, formats=self.formats, patch_scores=self.patch_scores, plot=self.plot)
+        inputs = gather_inputs(self.files, files_from=self.files_from, where=self.where, command="timeline")
+        rows = inputs.rows
+        places = Places(rows, out=self.out, formats=self.formats, patch_scores=self.patch_scores, plot=self.plot)
         model = open_model(self.model)
         maker = TimelineMaker(model, self.settings)
+        for note in inputs.notes:
+            remark(note)
         num_failed = 0
-        for number, heard in self._heard(files, Tagger(model, device=self.device), maker, places):
+        for number, heard in self._heard(rows, Tagger(model, device=self.device), maker, places):
             if isinstance(heard, Failure):
-                print_failure(files[number], heard, as_json=self.json)
+                print_failure(rows[number], heard, as_json=self.json)
                 num_failed += 1
             else:
                 print_heard(heard, places.events(number), as_json=self.json)
         if num_failed:
-            remark(f"{num_failed} of {len(files)} files gave no sound")
+            remark(f"{num_failed} of {len(rows)} files gave no sound")
         return 1 if num_failed else 0
 
-    def _files(self) -> list[str]:
-        if not self.files:
-            raise SettingsError("timeline: no file is given; name at least one media file after the model")
-        from earwitness.datasets.media import media_named
-        from earwitness.table_files import TABLE_SUFFIXES
-
-        for name in self.files:
-            if name.lower().endswith(TABLE_SUFFIXES):
-                raise SettingsError(f"{name}: timelines are of whole files; `tag --timeline` takes manifests")
-        return [file for name in self.files for file in media_named(name)]
-
     def _heard(
-        self, files: "Sequence[str]", tagger: "Tagger", maker: "TimelineMaker", places: "Places"
+        self, rows: "Sequence[Input]", tagger: "Tagger", maker: "TimelineMaker", places: "Places"
     ) -> "Iterator[tuple[int, HeardEvents | Failure]]":
         """Listen to the files as they are decoded, by processes of their own; give what came of them in their order."""
-        from earwitness.audio.decoding_pool import Sound, decoded, temporary_spool_folder
+        from earwitness.audio.decoding_pool import decoded, temporary_spool_folder
         from earwitness.parallel import Failure, usable_cpus
 
-        limits = replace(self.limits, workers=min(self.limits.workers or usable_cpus(), len(files)))
+        limits = replace(self.limits, workers=min(self.limits.workers or usable_cpus(), len(rows)))
         early: dict[int, HeardEvents | Failure] = {}
         next_number = 0
         with temporary_spool_folder() as folder:
             stream = decoded(
-                (Sound(number, file) for number, file in enumerate(files)),
+                (given.sound(number) for number, given in enumerate(rows)),
                 front_end=tagger.front_end(maker.patch_hop_frames),
                 limits=limits,
                 spool_folder=folder,
@@ -103,14 +100,22 @@ class Timeline:
             with closing(stream):
                 for sound, frames in stream:
                     early[sound.key] = (
-                        frames if isinstance(frames, Failure) else self._listen(sound, frames, tagger, maker, places)
+                        frames
+                        if isinstance(frames, Failure)
+                        else self._listen(rows[sound.key], sound, frames, tagger, maker, places)
                     )
                     while next_number in early:
                         yield next_number, early.pop(next_number)
                         next_number += 1
 
     def _listen(
-        self, sound: "Sound[int]", frames: "SpooledFrames", tagger: "Tagger", maker: "TimelineMaker", places: "Places"
+        self,
+        given: "Input",
+        sound: "Sound[int]",
+        frames: "SpooledFrames",
+        tagger: "Tagger",
+        maker: "TimelineMaker",
+        places: "Places",
     ) -> "HeardEvents":
         """Listen to one file, and write what is asked for."""
         from earwitness.listening.event_files import write_events
@@ -145,13 +150,19 @@ class Timeline:
             maker.begin()
             clip = tagger.score_frames(
                 frames,
+                start_seconds=given.start_seconds,
                 patch_hop_frames=maker.patch_hop_frames,
                 on_frames=recorder.push_frames if recorder is not None else None,
                 on_patches=take,
             )
             if scores_file is not None:
                 scores_file.finish()
-        heard = maker.finish(file, clip)
+        heard = replace(
+            maker.finish(file, clip, start_seconds=given.start_seconds),
+            clip_id=given.clip_id,
+            clip_start_seconds=given.start_seconds,
+            clip_stop_seconds=given.stop_seconds,
+        )
         for path in places.events(number):
             write_events(heard, path)
         if recorder is not None and picture_path is not None:
@@ -163,7 +174,7 @@ class Timeline:
                 picture_path,
                 front_end=front_end,
                 names=maker.label_set.names,
-                title=Path(file).name,
+                title=given.clip_id or Path(file).name,
                 true_events=events,
                 bars="events",
             )

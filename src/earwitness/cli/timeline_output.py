@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from earwitness.cli.output import clock, counted, require_separate_files
+from earwitness.cli.output import clock, counted, media_and_range, require_separate_files
 from earwitness.errors import SettingsError
 from earwitness.inference.tagger import SILENT
-from earwitness.listening.event_files import FORMATS, SCHEMA_VERSION, events_as_json, require_format
+from earwitness.listening.event_files import FORMATS, events_as_json, require_format
+from earwitness.listening.inputs import Input
 from earwitness.listening.patch_score_files import require_scores_format
 from earwitness.listening.results import HeardEvents
+from earwitness.listening.rows import failed_row
 from earwitness.parallel import Failure
 from earwitness.places import is_url
 from earwitness.report.figure import require_picture_path
@@ -22,7 +24,7 @@ class Places:
 
     def __init__(
         self,
-        files: Sequence[str],
+        inputs: Sequence[Input],
         *,
         out: Sequence[Path],
         formats: Sequence[str],
@@ -38,7 +40,7 @@ class Places:
         unknown = [name for name in formats if name not in FORMATS]
         if unknown:
             raise SettingsError(f"unknown format {unknown[0]!r}; events are written as {', '.join(FORMATS)}")
-        self._stems = _stems(files)
+        self._stems = _stems(inputs)
         self._out, self._formats, self._patch_scores, self._plot = out, formats, patch_scores, plot
         for option, path, require in (
             *(("--out", path, require_format) for path in out),
@@ -48,14 +50,15 @@ class Places:
             if path is None or _is_folder(path):
                 continue
             require(path)
-            if len(files) > 1:
-                raise SettingsError(f"{option} {path}: {len(files)} files are given; name a folder to take them all")
+            if len(inputs) > 1:
+                raise SettingsError(f"{option} {path}: {len(inputs)} files are given; name a folder to take them all")
         written: dict[str, Path | None] = {}
-        for number in range(len(files)):
+        for number in range(len(inputs)):
             for place in (*self.events(number), self.patch_scores(number), self.picture(number)):
                 if place is not None:
                     written[f"output {len(written) + 1}"] = place
-        require_separate_files(written, inputs=[Path(file) for file in files if not is_url(file)])
+        media = dict.fromkeys(given.media for given in inputs)
+        require_separate_files(written, inputs=[Path(name) for name in media if not is_url(name)])
         for path in {place.parent for place in written.values() if place is not None}:
             try:
                 path.mkdir(parents=True, exist_ok=True)
@@ -92,7 +95,8 @@ def print_heard(heard: HeardEvents, places: Sequence[Path], *, as_json: bool) ->
     scale = ["calibrated scores"] if heard.is_calibrated else []
     padded = ["shorter than one patch, filled up with silence"] if heard.is_padded else []
     found = counted(len(heard.events), "event")
-    print(f"{heard.media}  ({'; '.join([duration(heard.seconds), found, *scale, *heard.warnings, *padded])})")
+    name = media_and_range(heard.media, heard.clip_start_seconds, heard.clip_stop_seconds)
+    print(f"{name}  ({'; '.join([duration(heard.seconds), found, *scale, *heard.warnings, *padded])})")
     for place in places:
         print(f"  -> {place}")
     if not places:
@@ -108,33 +112,37 @@ def print_heard(heard: HeardEvents, places: Sequence[Path], *, as_json: bool) ->
         )
 
 
-def print_failure(media: str, failure: Failure, *, as_json: bool) -> None:
+def print_failure(given: Input, failure: Failure, *, as_json: bool) -> None:
     """One line with the reason."""
     if as_json:
-        row = {
-            "schema_version": SCHEMA_VERSION,
-            "media": media,
-            "status": "failed",
-            "kind": failure.kind,
-            "reason": failure.message,
-        }
-        print(json.dumps(row, ensure_ascii=False), flush=True)
+        print(json.dumps(failed_row(given, failure.kind, failure.message), ensure_ascii=False), flush=True)
         return
-    print(f"{media}  failed: {failure.message.removeprefix(f'{media}: ')}", flush=True)
+    name = media_and_range(given.media, given.start_seconds, given.stop_seconds)
+    print(f"{name}  failed: {failure.message.removeprefix(f'{given.media}: ')}", flush=True)
+
+
+def _name(given: Input) -> tuple[str, str]:
+    """Without and with the suffix."""
+    if given.clip_id is not None:
+        name = given.clip_id.replace("/", "_").replace("\0", "_")
+        return name, name
+    name = PurePosixPath(given.media.rstrip("/")).name or "media"
+    return PurePosixPath(name).stem, name
 
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() or not path.suffix
 
 
-def _stems(files: Sequence[str]) -> list[str]:
+def _stems(inputs: Sequence[Input]) -> list[str]:
     """A name for each file: its own without the suffix, as players look for captions; with it where two would be one.
+    Rows of manifests have their clip ids, with `_` for what no file name may hold.
 
     Of files with one name in several folders, all but the first have a number behind it.
     """
-    names = [PurePosixPath(file.rstrip("/")).name or "media" for file in files]
-    times = Counter(PurePosixPath(name).stem for name in names)
-    stems = [stem if times[stem := PurePosixPath(name).stem] == 1 else name for name in names]
+    names = [_name(given) for given in inputs]
+    times = Counter(stem for stem, _ in names)
+    stems = [stem if times[stem] == 1 else name for stem, name in names]
     seen: Counter[str] = Counter()
     unique = []
     for stem in stems:

@@ -50,11 +50,22 @@ def require_format(path: Path) -> str:
     return name
 
 
+def _clip(heard: HeardEvents) -> dict[str, Any]:
+    if heard.clip_id is None:
+        return {}
+    return {
+        "clip_id": heard.clip_id,
+        "start_seconds": heard.clip_start_seconds,
+        "stop_seconds": heard.clip_stop_seconds,
+    }
+
+
 def events_as_json(heard: HeardEvents) -> dict[str, Any]:
     """Plain values for JSON."""
     return {
         "schema_version": SCHEMA_VERSION,
         "media": heard.media,
+        **_clip(heard),
         "status": "ok",
         "seconds": round(heard.seconds, 3),
         "scored_seconds": round(heard.scored_seconds, 3),

@@ -56,7 +56,9 @@ class Inputs:
     """What folders and manifests came to, in sentences for people."""
 
 
-def gather_inputs(items: Iterable[str], *, files_from: str | None = None, where: str | None = None) -> Inputs:
+def gather_inputs(
+    items: Iterable[str], *, files_from: str | None = None, where: str | None = None, command: str = "tag"
+) -> Inputs:
     """Put the inputs together.
 
     Args:
@@ -64,6 +66,7 @@ def gather_inputs(items: Iterable[str], *, files_from: str | None = None, where:
             any depth, in order of their names.
         files_from: a text file with an item in each line; `-` is standard input.
         where: which rows of the manifests are meant.
+        command: what a message calls who asks.
 
     Raises:
         SettingsError: a list cannot be read, a folder has no media file, nothing is left, or `where` has no manifest.
@@ -87,7 +90,9 @@ def gather_inputs(items: Iterable[str], *, files_from: str | None = None, where:
     if where is not None and not has_manifest:
         raise SettingsError(f"--where {where}: it chooses rows of a manifest, and none is given")
     if not rows:
-        raise SettingsError("tag: no file is given; name media files, a folder of them or a manifest after the model")
+        raise SettingsError(
+            f"{command}: no file is given; name media files, a folder of them or a manifest after the model"
+        )
     return Inputs(tuple(rows), tuple(notes))
 
 

@@ -104,6 +104,12 @@ class HeardEvents(Heard):
     """Whether scores are by a calibration that the model carries."""
     has_own_thresholds: bool
     """Whether events are by the model's own thresholds."""
+    clip_id: str | None = None
+    """Of a manifest's row; None for files, as the two below."""
+    clip_start_seconds: float | None = None
+    """Where in the media the clip begins; None is the beginning."""
+    clip_stop_seconds: float | None = None
+    """Where it ends; None is the end."""
 
     def events_to_arrow(self) -> pa.Table:
         """The events as rows: media, start_seconds, stop_seconds, label_id, name, peak_score."""

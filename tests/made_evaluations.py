@@ -118,6 +118,7 @@ def made_comparison(num_labels: int, *, resamples: int = 200) -> Comparison:
                 *sorted((0.8 * (getattr(a, field) - getattr(b, field)), 1.2 * (getattr(a, field) - getattr(b, field))))
             ),
             1.0,
+            0.0,
         )
         for field in ("mean_average_precision", "mean_auc", "dprime")
     }
@@ -128,6 +129,7 @@ def _paired(one: LabelResult, other: LabelResult, noise: float) -> PairedDiffere
     a = min(max(one.average_precision + noise, 0.0), 1.0) if one.is_defined else math.nan
     b = other.average_precision
     if not one.is_defined:
-        return PairedDifference(a, b, math.nan, None, math.nan)
+        return PairedDifference(a, b, math.nan, None, math.nan, math.nan)
     spread = 0.4 / math.sqrt(one.num_positives + 1)
-    return PairedDifference(a, b, a - b, Interval(a - b - spread, a - b + spread), float(ndtr((a - b) / spread)))
+    share = float(ndtr((a - b) / spread))
+    return PairedDifference(a, b, a - b, Interval(a - b - spread, a - b + spread), share, 1 - share)

@@ -11,12 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from earwitness.cli.comparison_notes import notes_of_sides
+from earwitness.evaluation.interval import Interval
 from earwitness.evaluation.score_source import ArrayScores
 from earwitness.evaluation.selected_scores import SelectedScores
+from earwitness.experiments.evaluating import notes_of_scores
 from earwitness.report.comparison_facts import ComparisonFacts, ahead, side_ahead
 from earwitness.report.comparison_report import write_comparison_report
 from earwitness.report.comparison_tables import change, quick_comparison, verdict
 from earwitness.report.scatter import comparison_scatter
+from earwitness.scoring.score_folder import ScoreFolder
 from earwitness.scoring.score_table import take_over_scores
 from earwitness.store.read import Store
 from in_process import run
@@ -31,9 +35,9 @@ def made_facts(num_labels: int = 120) -> ComparisonFacts:
         name_a=HOSTILE,
         name_b="reports/b",
         comparison=made_comparison(num_labels),
-        details_a={"store": "s", "hop": 96},
+        details_a={"store": "s", "hop": 96, "source_path": "models/first.safetensors"},
         details_b={"store": "t", "level": "clip"},
-        notes=(f"Mind {HOSTILE}.",),
+        notes=(f"Mind {HOSTILE}.", "Type `earwitness compare`."),
     )
 
 
@@ -47,6 +51,12 @@ def test_files_of_a_comparison(tmp_path: Path) -> None:
     assert verdict(facts) in page.text
     assert "store s t" in page.text
     assert "level clip" in page.text
+    assert "A models/first.safetensors scores in" in page.text
+    assert "B reports/b In mAP" in page.text
+    assert "<code>earwitness compare</code>" in files[0].read_text(encoding="utf-8")
+    ends = ahead(facts.comparison, most=6)
+    assert f"A evidently ahead: {ends.num_a} B evidently ahead: {ends.num_b} too close to tell:" in page.text
+    assert f"A is higher in {ends.num_higher_a} labels, evidently (*) in {ends.num_a}" in page.text
     labels = facts.comparison.labels
     document = json.loads(files[1].read_text(encoding="utf-8"))
     assert document["metrics"]["mean_auc"]["a"] == facts.comparison.metrics["mean_auc"].a
@@ -82,6 +92,9 @@ def test_who_is_ahead() -> None:
     ends = ahead(comparison, most=400)
     assert (ends.num_a, ends.num_b) == (sides.count(1), sides.count(-1))
     assert [side_ahead(label) for label in ends.a] == sorted((side_ahead(x) for x in ends.a), reverse=True)
+    assert ends.num_higher_a == len(ends.a)
+    assert ends.num_higher_b == len(ends.b)
+    assert ends.num_defined == sum(label.is_defined for label in comparison.labels)
     evident = [x.average_precision.difference for x in ends.a if side_ahead(x)]
     assert evident == sorted(evident, reverse=True)
     assert all(label.average_precision.difference < 0 for label in ends.b)
@@ -92,11 +105,19 @@ def test_verdict() -> None:
     paired = facts.comparison.metrics["mean_average_precision"]
     assert (
         verdict(facts)
-        == f"In mAP, A is ahead of B by {paired.difference:.4f}, more than the choice of the clips explains."
+        == f"In mAP, A is ahead of B by {paired.difference:.3f}, more than the choice of the clips explains. "
+        "A is also evidently ahead in: AUC, mean of labels; d-prime of the mean AUC."
     )
-    turned = replace(paired, difference=-paired.difference, interval=None)
-    comparison = replace(facts.comparison, metrics={"mean_average_precision": turned})
-    assert "might as well be the other way round" in verdict(replace(facts, comparison=comparison))
+    unsure = replace(paired, difference=-0.0445, interval=Interval(-0.103, 0.014), share_better=0.06, share_worse=0.935)
+    f1 = replace(unsure, interval=Interval(-0.2, -0.04))
+    comparison = replace(facts.comparison, metrics={"mean_average_precision": unsure, "mean_f1": f1})
+    assert verdict(replace(facts, comparison=comparison)) == (
+        "In mAP, B is ahead of A by 0.044, which these clips are too few to make sure of: A is ahead in 6 % of the "
+        "draws, and the 95 % interval of A − B, −0.103 … 0.014, holds 0. B is evidently ahead in: F1, mean of labels."
+    )
+    even = replace(paired, difference=0.0, interval=None)
+    comparison = replace(facts.comparison, metrics={"mean_average_precision": even})
+    assert verdict(replace(facts, comparison=comparison)) == "In mAP, A and B are equal."
     unknown = replace(paired, difference=float("nan"))
     comparison = replace(facts.comparison, metrics={"mean_average_precision": unknown})
     assert "nothing can be compared" in verdict(replace(facts, comparison=comparison))
@@ -176,7 +197,8 @@ def reported(store: Store, folder: Path, *, seed: int, where: str | None = None)
 def test_compared_by_the_command(made_store: Store, tmp_path: Path) -> None:
     a, b = (reported(made_store, tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 2)))
     said = run("compare", a, b, "--resamples", 50, "--report", tmp_path / "out")
-    assert "A ahead |" in said.stdout
+    assert "A : B % |" in said.stdout
+    assert f"scores in {a}" in said.stdout
     assert f"report: {tmp_path / 'out' / 'compare.html'}" in said.stderr
     document = json.loads(run("compare", a / "scores", b, "--resamples", 50, "--json").stdout)
     assert document == {
@@ -190,6 +212,35 @@ def test_compared_by_the_command(made_store: Store, tmp_path: Path) -> None:
         assert measured["difference"] == pytest.approx(found[0][name] - found[1][name])
     same = json.loads(run("compare", a, a, "--json").stdout)
     assert {x["average_precision"]["difference"] for x in same["labels"]} == {0.0}
+
+
+def test_only_a_side_that_is_evidently_ahead_stands_out(tmp_path: Path) -> None:
+    facts = made_facts()
+    paired = facts.comparison.metrics["mean_auc"]
+    metrics = {
+        "mean_average_precision": replace(paired, interval=Interval(-0.1, 0.2)),
+        "mean_auc": replace(paired, interval=Interval(0.01, 0.2)),
+        "dprime": replace(paired, interval=Interval(-0.2, -0.01)),
+    }
+    facts = replace(facts, comparison=replace(facts.comparison, metrics=metrics))
+    page = write_comparison_report(tmp_path, facts)[0].read_text(encoding="utf-8")
+    table = page[page.index('<table class="measures') :]
+    rows = table[: table.index("</table>")].split("<tr")[2:]
+    assert [re.findall(r"is-(?:model|a|b)", row) for row in rows] == [[], ["is-a"], ["is-b"]]
+
+
+def test_notes_of_reports_are_quoted(made_store: Store, tmp_path: Path) -> None:
+    """A report made with the model knows what it learnt from; scores alone, or changed ones, do not."""
+    a, b = (reported(made_store, tmp_path / name, seed=1) for name in "ab")
+    sides = [ScoreFolder.open(side) for side in (a, b)]
+    for folder, side, notes in ((a, sides[0], ["Mind that.", "It watched."]), (b, sides[1], ["Mind that."])):
+        document = {"details": {**side.details, "is_same_corpus": True}, "notes": notes}
+        (folder / "evaluation.json").write_text(json.dumps(document, default=str))
+    assert notes_of_sides(*sides) == ["A and B, by their reports: Mind that.", "A, by its report: It watched."]
+    for content in ("{", json.dumps({"details": {**sides[1].details, "where": "fold = 9"}, "notes": []}), "[]"):
+        (b / "evaluation.json").write_text(content)
+        own = notes_of_scores(sides[1])
+        assert notes_of_sides(*sides) == ["A, by its report: Mind that.", "A, by its report: It watched.", *own]
 
 
 def test_other_clips_only_by_common(made_store: Store, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from earwitness.evaluation.score_source import ArrayScores
 from earwitness.evaluation.summary import Evaluation, evaluate
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
+from earwitness.report.confusion_plot import confusion_plot
 from earwitness.report.evaluation_facts import EvaluationFacts, Evidence, ModelFacts, PatchScores
 from earwitness.report.evaluation_listening import CLIPS_PER_SIDE, Listening, telling_labels
 from earwitness.report.evaluation_page import labels_with_curves, write_evaluation_page
@@ -90,7 +91,7 @@ def test_page_is_safe_and_true(tmp_path: Path) -> None:
     interval = evaluation.intervals["mean_average_precision"] if evaluation.intervals else None
     assert interval is not None
     assert f"(95 %: {interval.low:.3f} to {interval.high:.3f})" in page.text
-    assert "of them undefined: no clip has them, or every clip 1" in page.text
+    assert "labels without a figure, as no clip carries them or every clip does 1" in page.text
     data = page_data(tmp_path / "page.html")
     assert data["columns"]["name"] == [name.encode("utf-8", "replace").decode() for name in NAMES]
     for column, unit in UNITS.items():
@@ -147,6 +148,26 @@ def test_confusion_matrix_of_clips_with_one_label(tmp_path: Path) -> None:
     assert f"plain: {answered} of {evaluation.labels[7].num_positives} answered plain" in page.text
 
 
+@pytest.mark.parametrize(("num_labels", "is_wide"), [(3, False), (10, False), (12, True), (60, True)])
+def test_a_matrix_that_slides_on_a_phone_says_so(num_labels: int, is_wide: bool) -> None:
+    plot = confusion_plot(np.eye(num_labels), [f"crackling {i:04}" for i in range(num_labels)])
+    assert plot.is_wide == is_wide
+    assert plot.least_width == round(0.93 * (12 + 5.6 * 14 + 22 * num_labels + 2))
+
+
+def test_heads_of_the_table_are_explained(tmp_path: Path) -> None:
+    evaluation, evidence, look = measured()
+    write_evaluation_page(tmp_path / "page.html", facts_of(evaluation), evidence=evidence, look=look)
+    text = Reader(tmp_path / "page.html").text
+    for words in (
+        "thr. threshold:",
+        "P precision at",
+        "R recall at",
+        "calib. calibration error:",
+    ):
+        assert words in text
+
+
 def test_confused_labels_are_told(tmp_path: Path) -> None:
     evaluation, evidence, look = measured(clips=400)
     first = look.confusions[0]
@@ -187,6 +208,7 @@ def test_clips_to_listen_to(tmp_path: Path) -> None:
     assert heard.curve.start_seconds == pytest.approx(-heard.excerpt.start_seconds)
     assert heard.curve.stop_seconds == pytest.approx(20 * 0.96 - heard.excerpt.start_seconds)
     assert heard.curve.words == "highest, 0.75, at 11.5 s"
+    assert heard.curve.is_heard_in_part
     for clip in clips:
         if clip.clip_id == "clip-59":
             assert "there is no file" in clip.no_sound
@@ -196,6 +218,20 @@ def test_clips_to_listen_to(tmp_path: Path) -> None:
     assert players == {clip.player_id for clip in clips if clip.excerpt is not None}
     timelines = {tag["data-player"] for tag in page.of("div") if "data-player" in tag}
     assert timelines == players  # the script finds a player for each
+    assert "the bright part is what the player plays" in page.text
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count('<rect class="heard"') == len(players)
+    # of clips that the player plays whole, no part is brighter
+    short = replace(
+        evidence, patch_scores_of=lambda clip: replace(patches(clip), scores=patches(clip).scores[:5] / 100)
+    )
+    write_evaluation_page(tmp_path / "page.html", facts_of(evaluation), evidence=short, look=look)
+    page = Reader(tmp_path / "page.html")
+    assert "the bright part" not in page.text
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<rect class="heard"' not in text
+    assert '<span class="scale is-low" aria-hidden="true">0.005</span>' in text
+    assert '<span class="scale" ' not in text
+    assert "to the left" not in page.text.lower(), "on a phone, nothing is beside another"
     # without the media, and without a model
     write_evaluation_page(tmp_path / "page.html", facts_of(evaluation), evidence=measured()[1], look=look)
     assert Reader(tmp_path / "page.html").of("audio") == []

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.metrics import f1_score, label_ranking_average_precision_score
 
 from earwitness.errors import ScoreError
@@ -74,8 +76,60 @@ def test_comparison_equals_a_slow_bootstrap_of_the_tables() -> None:
     for label in (0, 11):
         row = comparison.labels[label].average_precision
         assert (row.a, row.b) == pytest.approx(tuple(precisions[0, :, label]), abs=EXACT)
-        assert row.share_better == np.mean(precisions[1:, 0, label] > precisions[1:, 1, label])
+        differences = precisions[1:, 0, label] - precisions[1:, 1, label]
+        assert row.share_better == np.mean(differences > 0)
+        assert row.share_worse == np.mean(differences < 0)
+        low, high = slow_expanded_percentiles(differences, row.difference, int(targets[:, label].sum()))
         assert row.interval is not None
+        assert (row.interval.low, row.interval.high) == pytest.approx((low, high), abs=1e-9)
+
+
+def slow_expanded_percentiles(differences: np.ndarray, difference: float, num_clips: int) -> tuple[float, float]:
+    """By sorting, with the normal and Student's distribution of scipy.stats."""
+    reach = student.ppf(0.975, num_clips - 1) * math.sqrt(num_clips / (num_clips - 1))
+    values = sorted(differences.tolist())
+    ends = []
+    for share in (norm.cdf(-reach), norm.cdf(reach)):
+        place = share * (len(values) - 1)
+        below = math.floor(place)
+        above = min(below + 1, len(values) - 1)
+        ends.append(values[below] + (place - below) * (values[above] - values[below]))
+    return min(ends[0], difference), max(ends[1], difference)
+
+
+def test_an_interval_ends_where_a_draw_does() -> None:
+    """B is perfect in every resample, so A can never be ahead of it, and often is equal."""
+    rng = np.random.default_rng(0)
+    targets = np.zeros((80, len(LABELS)), dtype=bool)
+    targets[np.arange(80), np.arange(80) % 10] = True
+    b = targets + 0.1 * rng.random(targets.shape)
+    a = b.copy()
+    a[targets & (rng.random(targets.shape) < 0.2)] -= 1.0
+    comparison = compare_scores(ArrayScores(a), ArrayScores(b), Positives.from_dense(targets), label_set=LABELS)
+    compared = [label.average_precision for label in comparison.labels if label.average_precision.interval is not None]
+    assert len(compared) >= 5
+    for paired in compared:
+        assert paired.interval is not None
+        assert paired.interval.low <= paired.difference <= paired.interval.high <= 0.0
+        assert paired.share_better == 0.0
+        assert 0.0 < paired.share_worse <= 1.0
+    assert any(paired.share_worse < 1.0 for paired in compared), "ties are for neither"
+    for name in ("mean_average_precision", "mean_auc", "lwlrap", "one_best_accuracy"):
+        ends = comparison.metrics[name].interval
+        assert ends is not None
+        assert ends.high <= 0.0
+
+
+@pytest.mark.parametrize("num_clips", [2, 3, 8, 50, 5_000])
+def test_percentiles_are_further_out_for_few_clips(num_clips: int) -> None:
+    drawn = np.random.default_rng(num_clips).normal(0.2, 0.1, 300)
+    found = paired_difference((0.6, 0.4 + drawn), (0.4, np.full(300, 0.4)), num_clips=num_clips, is_share=True).interval
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(slow_expanded_percentiles(drawn, 0.2, num_clips), abs=EXACT)
+    assert drawn.min() <= found.low + EXACT <= np.quantile(drawn, 0.025) + 2 * EXACT
+    outside = paired_difference((0.9, 0.4 + drawn), (0.1, np.full(300, 0.4)), num_clips=num_clips).interval
+    assert outside is not None
+    assert outside.high == pytest.approx(0.8), "the measured difference is within"
 
 
 def test_rows_and_undefined_labels() -> None:
@@ -97,7 +151,7 @@ def test_rows_and_undefined_labels() -> None:
     assert [i for i, label in enumerate(comparison.labels) if not label.is_defined] == [3, 4]
     assert (comparison.num_clips, comparison.num_labels, comparison.num_undefined_labels) == (400, 12, 2)
     row = comparison.labels[3].average_precision
-    assert all(math.isnan(value) for value in (row.a, row.b, row.difference, row.share_better))
+    assert all(math.isnan(value) for value in (row.a, row.b, row.difference, row.share_better, row.share_worse))
     assert row.interval is None
     whole = compare_scores(
         ArrayScores(a), ArrayScores(b), Positives.from_dense(targets), label_set=LABELS, resamples=RESAMPLES
@@ -116,14 +170,14 @@ def test_either_side_and_equal_models() -> None:
         one = forth.metrics[name]
         other = back.metrics[name]
         assert one.difference == -other.difference
-        assert one.share_better == 1.0 - other.share_better
+        assert (one.share_better, one.share_worse) == (other.share_worse, other.share_better)
         assert one.share_better > 0.9
         assert one.interval is not None
         assert other.interval is not None
         assert one.interval.low == pytest.approx(-other.interval.high, abs=EXACT)
     same = compare_scores(ArrayScores(a), ArrayScores(np.exp(a)), positives, label_set=LABELS, resamples=RESAMPLES)
     for value in same.metrics.values():
-        assert (value.difference, value.share_better, value.interval) == (0.0, 0.5, None)
+        assert (value.difference, value.share_better, value.share_worse, value.interval) == (0.0, 0.0, 0.0, None)
     assert not same.are_equal, "one is stretched"
     assert compare_scores(ArrayScores(a), ArrayScores(a), positives, label_set=LABELS, resamples=2).are_equal
 
@@ -156,15 +210,18 @@ def test_answers_are_compared_where_there_are_thresholds() -> None:
     assert not set(drawn) & set(stretched.metrics), "b has no probabilities, and no thresholds"
 
 
-def test_a_difference_of_shares_is_never_beyond_one() -> None:
-    drawn = np.linspace(0.0, 1.0, 40)
-    a, b = (0.98, drawn), (0.1, drawn[::-1])
+def test_no_mean_is_taken_beyond_one() -> None:
+    drawn = np.linspace(0.5, 0.9, 40)
+    a, b = (0.98, drawn), (0.3, drawn[::-1])
     plain, held = paired_difference(a, b), paired_difference(a, b, is_share=True)
     assert plain.interval is not None
-    assert plain.interval.high > 1
-    assert held.interval == Interval(plain.interval.low, 1.0)
+    assert plain.interval.high > 0.7
+    assert held.interval == Interval(plain.interval.low, 1.0 - 0.3), "a is at most 1, b was never below 0.3"
     turned = paired_difference(b, a, is_share=True).interval
-    assert turned == Interval(-1.0, -plain.interval.low)
+    assert turned == Interval(-0.7, -plain.interval.low)
+    low = paired_difference((0.02, 1 - drawn), (0.4, np.full(40, 0.4)), is_share=True).interval
+    assert low is not None
+    assert low.low == -0.4, "a is at least 0, b was never above 0.4"
 
 
 def test_pairing_narrows_the_interval() -> None:
@@ -184,7 +241,7 @@ def test_infinite_and_undefined_measures() -> None:
     perfect = math.inf, np.array([np.inf, np.inf, 1.0])
     both = paired_difference(perfect, perfect)
     assert math.isnan(both.difference)
-    assert both.share_better == 0.5  # of the resample that is known
+    assert (both.share_better, both.share_worse) == (0.0, 0.0)  # of the resample that is known
     ahead = paired_difference(perfect, (1.0, np.array([1.0, np.inf, np.nan])))
     assert ahead.difference == math.inf
     assert ahead.share_better == 1.0

@@ -239,7 +239,10 @@ def test_clips_that_an_earlier_version_chose_cannot_be_told(made_store: Store, t
     earlier = replace(model, provenance={**model.provenance, "clips": clips})
     outcome = evaluate_model(earlier, made_store)
     assert outcome.baseline is None
-    assert any("another version, which chose its clips otherwise" in note for note in outcome.notes)
+    assert any(
+        "cannot be told, and there is no baseline: the model was trained by another version" in note
+        for note in outcome.notes
+    )
 
 
 def test_resuming_with_changed_settings_is_refused(made_store: Store, tmp_path: Path) -> None:

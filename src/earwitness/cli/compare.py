@@ -6,6 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from earwitness.cli.comparison_notes import notes_of_sides
 from earwitness.cli.output import print_json, progress_bar, remark
 from earwitness.errors import SettingsError
 
@@ -47,7 +48,6 @@ class Compare:
         """Compare and report."""
         from earwitness.evaluation.paired import compare_scores
         from earwitness.experiments.aligning import align_scores
-        from earwitness.experiments.evaluating import notes_of_scores
         from earwitness.report.comparison_facts import ComparisonFacts
         from earwitness.report.comparison_report import comparison_values, write_comparison_report
         from earwitness.report.comparison_tables import quick_comparison
@@ -77,7 +77,7 @@ class Compare:
             comparison=comparison,
             details_a=folders[0].details,
             details_b=folders[1].details,
-            notes=(*aligned.notes, *dict.fromkeys(note for folder in folders for note in notes_of_scores(folder))),
+            notes=(*aligned.notes, *notes_of_sides(*folders)),
         )
         if self.json:
             print_json(comparison_values(facts))

@@ -27,12 +27,12 @@ resamples know it to 5 %), and the ends of intervals by at most 1.7 % of their w
 
 **Intervals** are 95 %, from the standard deviation s of the replicates around the measure m itself. A measure in
 [0, 1] is taken on the logit scale, logit(m) +- t * s / (m * (1 - m)), so that the interval stays in [0, 1]; others
-(d-prime, differences) plainly, m +- t * s. Percentiles of the replicates are not used: repeating a positive
-lifts the precision at its own score, so that the replicates of every label lie above its AP. The percentiles
-of mAP may thus leave out mAP itself, while s is hardly touched. For means t = 1.96. For one label of n clips (n:
-its positives or its negatives, the fewer) t = sqrt(n / (n - 1)) * the Student quantile of n - 1 degrees of freedom,
-because the spread of few positives is known badly. What is sought is the expected measure on as many clips of the
-same kind; AP depends on their number.
+(d-prime, differences of means) plainly, m +- t * s; for differences of one label see `paired`. Percentiles of the
+replicates are not used: repeating a positive lifts the precision at its own score, so that the replicates of every
+label lie above its AP. The percentiles of mAP may thus leave out mAP itself, while s is hardly touched. For means
+t = 1.96. For one label of n clips (n: its positives or its negatives, the fewer) t = sqrt(n / (n - 1)) * the Student
+quantile of n - 1 degrees of freedom, because the spread of few positives is known badly. What is sought is the
+expected measure on as many clips of the same kind; AP depends on their number.
 
 How often they cover it (`benchmarks/bootstrap.py`, 400 test sets): 94 to 96 % for AP with 5 to 300 positives; for
 AUC 95 % with 300 positives and 92 % with 33. A label of few positives ranked almost without error has too narrow an

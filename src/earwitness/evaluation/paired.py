@@ -2,11 +2,23 @@
 
 The clips are resampled as in `bootstrap`, with the same weights for both models, so that what makes clips easy or hard
 for both falls out of the difference. Measures are those of `summary`, over the same labels; a difference is always
-a - b. Its interval is plain (m +- 1.96 s; of measures in [0, 1], cut at -1 and 1), and `share_better` is the share
-of resamples in which a is ahead, with equal ones counted half: near 1 or near 0 the order of the two would hold on
-other clips, near 0.5 it would not.
+a - b. `share_better` and `share_worse` are the shares of resamples in which a is ahead of b, and b of a; in the rest
+both are equal, as they often are where a label is ranked without error. Where one of them is near 1, the order of
+the two would hold on other clips.
 
-References: Efron and Tibshirani 1993; Berg-Kirkpatrick, Burkett and Klein 2012 (paired bootstrap of two systems).
+**Intervals of a label** are percentiles of the resampled differences, so that no end lies where none of these does: of
+a b that is perfect in every resample, a is never said to be ahead perhaps. They are expanded for few clips (Hesterberg
+2015): with t as in `bootstrap`, the ends are the quantiles at Phi(-t) and Phi(t), which for many clips are those at
+2.5 and 97.5 %. The measured difference is always within. Of 400 test sets of 3 to 50 positives, these cover the
+expected difference in 93 to 100 %; without the expansion 90 to 99 %, and m +- t * s in 92 to 100 %.
+
+**Intervals of means over labels** are plain, m +- 1.96 s. Repeating a positive lifts the precision of the worse model
+more than that of the better one, and over some hundred labels percentiles may leave out the difference itself. They
+are cut where a model would have to be beyond 0 or 1: a - b is at most 1 less the least that b has in any resample, and
+at most the most that a has; and likewise below.
+
+References: Efron and Tibshirani 1993; Berg-Kirkpatrick, Burkett and Klein 2012 (paired bootstrap of two systems);
+Hesterberg 2015, "What teachers should know about the bootstrap" (expanded percentiles).
 """
 
 import math
@@ -16,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
 
 from earwitness.decisions import USUAL_THRESHOLD
 from earwitness.errors import ScoreError
@@ -29,6 +42,9 @@ from earwitness.evaluation.positives import Positives
 from earwitness.evaluation.score_source import ScoreSource
 from earwitness.evaluation.thresholds import Decisions, added_up, at_threshold
 from earwitness.labels import LabelSet
+
+_UPPER = 0.975
+"""Upper end of a 95 % interval."""
 
 Measured = tuple[float, Replicates]
 """A measure, and the same in every resample."""
@@ -45,7 +61,9 @@ class PairedDifference:
     interval: Interval | None
     """95 %, of the difference."""
     share_better: float
-    """Share of the resamples in which a is ahead of b; equal ones count half."""
+    """Share of the resamples in which a is ahead of b; those in which both are equal count for neither."""
+    share_worse: float
+    """Likewise of b ahead of a."""
 
 
 @dataclass(frozen=True)
@@ -172,24 +190,44 @@ def paired_difference(
     Args:
         a: the measure of one model, and its replicates.
         b: the same of the other, in the same resamples. Resamples in which the difference is undefined are left out.
-        num_clips: as for `bootstrap.interval`.
-        is_share: whether both lie in [0, 1], so that their difference cannot lie outside [-1, 1].
+        num_clips: for one label: its positive or its negative clips, the fewer; None for means of labels.
+        is_share: whether both lie in [0, 1].
+
+    Returns:
+        No interval if the difference is not finite, there are fewer than two clips, or all resamples agree.
     """
     with np.errstate(invalid="ignore"):  # infinite less infinite
         difference = float(np.subtract(a[0], b[0]))
         differences = a[1] - b[1]
     num_known = np.count_nonzero(~np.isnan(differences))
-    wins = np.count_nonzero(differences > 0) + np.count_nonzero(differences == 0) / 2
     ends = interval(differences, difference, is_share=False, num_clips=num_clips)
-    if ends is not None and is_share:
-        ends = Interval(max(ends.low, -1.0), min(ends.high, 1.0))
+    if ends is not None and num_clips is not None:
+        ends = _expanded_percentiles(differences, difference, num_clips)
+    elif ends is not None and is_share:
+        ends = _within_shares(ends, a, b)
     return PairedDifference(
         a[0],
         b[0],
         difference,
         ends,
-        wins / num_known if num_known else math.nan,
+        np.count_nonzero(differences > 0) / num_known if num_known else math.nan,
+        np.count_nonzero(differences < 0) / num_known if num_known else math.nan,
     )
+
+
+def _expanded_percentiles(differences: Replicates, difference: float, num_clips: int) -> Interval:
+    """Percentiles of the differences, further out for few clips, and never without the measured one."""
+    reach = float(stdtrit(num_clips - 1, _UPPER)) * math.sqrt(num_clips / (num_clips - 1))
+    low, high = np.quantile(differences[np.isfinite(differences)], [float(ndtr(-reach)), float(ndtr(reach))])
+    return Interval(min(float(low), difference), max(float(high), difference))
+
+
+def _within_shares(ends: Interval, a: Measured, b: Measured) -> Interval:
+    """The interval without what would need one of both beyond 0 or 1 while the other is as it was in some resample."""
+    (least_a, most_a), (least_b, most_b) = (
+        (min(measure, float(np.nanmin(drawn))), max(measure, float(np.nanmax(drawn)))) for measure, drawn in (a, b)
+    )
+    return Interval(max(ends.low, -most_b, least_a - 1.0), min(ends.high, most_a, 1.0 - least_b))
 
 
 class _Means:

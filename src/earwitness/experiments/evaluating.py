@@ -311,7 +311,10 @@ def _beside(
     if isinstance(training, str):
         is_other = is_the_same_corpus(model.provenance, store) is False
         why = corpora_differ(model.provenance, store) if is_other else training
-        notes.append(f"No baseline, and no look for clips that were learnt from: {why}.")
+        notes.append(
+            "Whether the model has learnt from some of these clips, which would flatter it, cannot be told, and there "
+            f"is no baseline: {why}."
+        )
         return _Beside(baseline=None, baseline_scores=None, notes=notes)
     baseline = scores = None
     if with_baseline and level == "clip":

@@ -60,7 +60,10 @@ def training_clips(provenance: Mapping[str, Any], store: Store) -> TrainingClips
     try:
         clips = choose_clips(store, TrainSettings.from_dict(provenance["settings"]))
     except (KeyError, TypeError, EarwitnessError):
-        return "the model was trained by another version, whose settings are not understood here"
+        return "the model was trained by another version of earwitness, whose settings are not understood here"
     if clips.describe(store) != provenance.get("clips"):
-        return "the model was trained by another version, which chose its clips otherwise"
+        return (
+            "the model was trained by another version of earwitness, and it is no longer known how that one divided "
+            "the corpus into clips to learn from and others"
+        )
     return clips

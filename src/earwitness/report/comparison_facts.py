@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from earwitness.evaluation.paired import Comparison, LabelComparison
+from earwitness.evaluation.paired import Comparison, LabelComparison, PairedDifference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,16 @@ class ComparisonFacts:
     notes: tuple[str, ...] = ()
     """Sentences that a reader of the figures must know."""
 
+    @property
+    def model_a(self) -> str:
+        """Path of A's model, or of the table of its scores; empty where it is not known."""
+        return str(self.details_a.get("source_path") or "")
+
+    @property
+    def model_b(self) -> str:
+        """Likewise of B."""
+        return str(self.details_b.get("source_path") or "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ahead:
@@ -33,6 +43,12 @@ class Ahead:
     """Labels in which A is ahead by more than chance would explain: the interval of the difference is above 0."""
     num_b: int
     """Likewise of B."""
+    num_higher_a: int
+    """Labels in which A has the higher average precision, by however little."""
+    num_higher_b: int
+    """Likewise of B."""
+    num_defined: int
+    """Labels that have an average precision."""
 
 
 def ahead(comparison: Comparison, *, most: int) -> Ahead:
@@ -44,12 +60,26 @@ def ahead(comparison: Comparison, *, most: int) -> Ahead:
         return sorted(own, key=lambda x: (side_ahead(x) == 0, -sign * x.average_precision.difference))
 
     sides = [side_ahead(label) for label in defined]
-    return Ahead(a=tuple(ranked(1)[:most]), b=tuple(ranked(-1)[:most]), num_a=sides.count(1), num_b=sides.count(-1))
+    a, b = ranked(1), ranked(-1)
+    return Ahead(
+        a=tuple(a[:most]),
+        b=tuple(b[:most]),
+        num_a=sides.count(1),
+        num_b=sides.count(-1),
+        num_higher_a=len(a),
+        num_higher_b=len(b),
+        num_defined=len(defined),
+    )
 
 
 def side_ahead(label: LabelComparison) -> int:
     """1 where A is ahead and the interval of the difference is above 0, -1 where it is below 0, else 0."""
-    interval = label.average_precision.interval
+    return evident_side(label.average_precision)
+
+
+def evident_side(paired: PairedDifference) -> int:
+    """The same of any measure."""
+    interval = paired.interval
     if interval is None:
         return 0
     return int(interval.low > 0) - int(interval.high < 0)

@@ -5,8 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earwitness.evaluation.paired import Comparison, LabelComparison
-from earwitness.report.comparison_facts import ComparisonFacts, ahead
-from earwitness.report.comparison_tables import basis, change, comparison_rows, interval_of_change, share_ahead, verdict
+from earwitness.report.comparison_facts import ComparisonFacts, ahead, side_ahead
+from earwitness.report.comparison_tables import (
+    basis,
+    change,
+    comparison_rows,
+    evident_sides,
+    interval_of_change,
+    share_ahead,
+    verdict,
+)
 from earwitness.report.html import write_page
 from earwitness.report.label_columns import LabelColumn, share_text
 from earwitness.report.label_data import embedded_json, rounded
@@ -16,7 +24,15 @@ from earwitness.report.words import fixed
 _FIRST_ROWS = 50
 _LISTED = 6
 """Labels in which either is ahead."""
-_UNITS = {"a": 1e-4, "b": 1e-4, "difference": 1e-4, "low": 1e-4, "high": 1e-4, "share_better": 1e-3}
+_UNITS = {
+    "a": 1e-4,
+    "b": 1e-4,
+    "difference": 1e-4,
+    "low": 1e-4,
+    "high": 1e-4,
+    "share_better": 1e-3,
+    "share_worse": 1e-3,
+}
 _FORMATS = {
     "positives": "count",
     "prior": "share",
@@ -25,12 +41,13 @@ _FORMATS = {
     "difference": "change",
     "low": "interval",
     "share_better": "percent",
+    "share_worse": "percent",
 }
 _PLOT = {"x": "b", "y": "a", "isLog": False, "tip": [["a", "A"], ["b", "B"], ["difference", "A − B"]]}
 _PANEL = {
     "big": "difference",
     "title": "A − B in AP",
-    "facts": [["a", "AP of A"], ["b", "AP of B"], ["share_better", "A ahead"]],
+    "facts": [["a", "AP of A"], ["b", "AP of B"], ["share_better", "A ahead"], ["share_worse", "B ahead"]],
 }
 
 
@@ -50,6 +67,8 @@ def write_comparison_page(path: str | Path, facts: ComparisonFacts) -> None:
             "verdict": verdict(facts),
             "basis": basis(comparison),
             "measures": comparison_rows(facts),
+            "sides": evident_sides(comparison),
+            "side_ahead": side_ahead,
             "scatter": comparison_scatter(comparison.labels),
             "columns": _columns(comparison.num_clips),
             "rows": sorted(comparison.labels, key=_by_difference)[:_FIRST_ROWS],
@@ -104,12 +123,20 @@ def _columns(num_clips: int) -> Sequence[LabelColumn]:
         )
 
     return (
-        LabelColumn(name="name", title="label", explanation="display name", text=lambda x: str(x.name), kind="text"),
+        LabelColumn(
+            name="name",
+            title="label",
+            explanation="display name",
+            text=lambda x: str(x.name),
+            kind="text",
+            is_plain=True,
+        ),
         LabelColumn(
             name="positives",
             title="clips",
             explanation="clips that carry the label",
             text=lambda label: f"{label.num_positives:,}",
+            is_plain=True,
         ),
         LabelColumn(
             name="prior",
@@ -123,16 +150,18 @@ def _columns(num_clips: int) -> Sequence[LabelColumn]:
         LabelColumn(
             name="low",
             title="95 % of A − B",
-            explanation="interval of the difference over draws of the clips",
+            explanation="interval of the difference over draws of the clips; a dash where no draw changes it, or it is "
+            "of fewer than two clips",
             text=lambda label: interval_of_change(label.average_precision.interval),
         ),
         column("share_better", "A ahead", "share of the draws in which A is ahead"),
+        column("share_worse", "B ahead", "share of the draws in which B is; in the rest both are equal"),
     )
 
 
 def _text(value: float, name: str) -> str:
     if math.isnan(value):
         return "–"
-    if name == "share_better":
+    if name in ("share_better", "share_worse"):
         return share_ahead(value)
     return change(value) if name == "difference" else fixed(value, 3)

@@ -12,7 +12,7 @@ from earwitness.report.comparison_tables import paired_values, verdict
 PAGE_FILE = "compare.html"
 JSON_FILE = "compare.json"
 TABLE_FILE = "compare.csv"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of `compare.json`."""
 
 
@@ -71,7 +71,15 @@ def _write_table(path: Path, facts: ComparisonFacts) -> None:
             ["index", "id", "name", "num_positives"]
             + [
                 f"average_precision_{name}"
-                for name in ("a", "b", "difference", "difference_low", "difference_high", "share_a_better")
+                for name in (
+                    "a",
+                    "b",
+                    "difference",
+                    "difference_low",
+                    "difference_high",
+                    "share_a_better",
+                    "share_b_better",
+                )
             ]
         )
         for index, label in enumerate(facts.comparison.labels):

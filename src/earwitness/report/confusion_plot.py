@@ -14,6 +14,10 @@ _CELL = 22
 _LETTER = 5.6
 """Width of a letter of a name."""
 _NAME_LETTERS = 22
+_LEAST_SCALE = 0.93
+"""Pixels of a unit, below which names are too small to be read."""
+_PHONE_WIDTH = 294
+"""Pixels that a card on a screen of 360 has for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,16 @@ class ConfusionPlot:
     def side(self) -> float:
         """Of the whole matrix."""
         return len(self.names) * self.cell
+
+    @property
+    def least_width(self) -> int:
+        """Pixels that it needs to be read."""
+        return round(_LEAST_SCALE * self.width)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it does not fit on a phone, and slides there."""
+        return self.least_width > _PHONE_WIDTH
 
 
 def confusion_plot(counts: npt.NDArray[np.float64], names: Sequence[str]) -> ConfusionPlot:

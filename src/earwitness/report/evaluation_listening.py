@@ -33,6 +33,8 @@ _COLUMNS = 200
 """Most steps of a curve."""
 _WIDTH, _HEIGHT = 400.0, 64.0
 """Of a curve's view box."""
+_WHOLE = 0.98
+"""Of a clip's length: whoever hears this much of it hears it all."""
 _TOPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -53,6 +55,11 @@ class ScoreCurve:
     """The score at the upper edge."""
     length_words: str
     words: str
+
+    @property
+    def is_heard_in_part(self) -> bool:
+        """Whether the player plays some of the clip, and not all of it."""
+        return 0.0 < self.heard_width < _WHOLE * _WIDTH
 
 
 @dataclass(frozen=True, kw_only=True)

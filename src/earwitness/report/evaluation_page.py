@@ -167,7 +167,7 @@ def write_evaluation_page(
             "reliability": reliability_plot(look.reliability) if look is not None and look.reliability else None,
             "reliability_words": _reliability_words(look),
             "shown_labels": heard,
-            "listen_words": _listen_words(evidence),
+            "listen_words": _listen_words(evidence, heard),
             "snippets": make_snippets(excerpts(heard), workers=workers, most_bytes=MOST_SOUND_BYTES),
             "details": _details(facts.details),
             "label_json": embedded_json(
@@ -215,7 +215,7 @@ def _tiles(evaluation: Evaluation) -> list[_Tile]:
     return [
         _Tile(value=f"{evaluation.num_clips:,}", name="clips"),
         _Tile(value=f"{evaluation.num_labels:,}", name="labels"),
-        _Tile(value=f"{undefined:,}", name="of them undefined: no clip has them, or every clip"),
+        _Tile(value=f"{undefined:,}", name="labels without a figure, as no clip carries them or every clip does"),
         _Tile(value=f"{pairs:,}", name="true pairs of clip and label"),
     ]
 
@@ -325,17 +325,20 @@ def _reliability_words(look: CloserLook | None) -> str:
     )
 
 
-def _listen_words(evidence: Evidence | None) -> str:
+def _listen_words(evidence: Evidence | None, heard: Sequence[HeardLabel]) -> str:
     words = (
-        "Errors of the labels that are most telling: the most confused and the worst. To the left, clips that score "
-        "highest without carrying the label; to the right, clips that carry it and score lowest. Listen before you "
-        "blame the model: labels are often missing, or wrong."
+        "Errors of the labels that are most telling: the most confused and the worst. Of each, first clips that score "
+        "highest without carrying the label, then clips that carry it and score lowest. Listen before you blame the "
+        "model: labels are often missing, or wrong."
     )
     if evidence is not None and evidence.patch_scores_of is not None:
         words += (
-            " The curve is the label's score over the clip, patch by patch; the bright part is what the player plays, "
-            "about the highest score, and the dashed line is the threshold."
+            " The curve is the label's score over the clip, patch by patch, from 0 to the number at its upper edge, "
+            "which is less than 1 where scores are low; the dashed line is the threshold."
         )
+        clips = [clip for label in heard for side in label.sides for clip in side.clips]
+        if any(clip.curve is not None and clip.curve.is_heard_in_part for clip in clips):
+            words += " Of a long clip, the bright part is what the player plays, about the highest score."
     return words
 
 

@@ -27,6 +27,8 @@ class LabelColumn:
     """Of what a row is about."""
     kind: str = "number"
     """Class of its cells."""
+    is_plain: bool = False
+    """Whether its head says what it is, and needs no word below the table."""
 
 
 def label_columns_shown(available: Collection[str]) -> list[LabelColumn]:
@@ -79,12 +81,20 @@ def _interval(label: LabelResult) -> str:
 
 
 _COLUMNS = (
-    LabelColumn(name="name", title="label", explanation="display name", text=lambda label: label.name, kind="text"),
+    LabelColumn(
+        name="name",
+        title="label",
+        explanation="display name",
+        text=lambda label: label.name,
+        kind="text",
+        is_plain=True,
+    ),
     LabelColumn(
         name="positives",
         title="clips",
         explanation="clips that carry the label",
         text=lambda label: f"{label.num_positives:,}",
+        is_plain=True,
     ),
     LabelColumn(
         name="average_precision", title="AP", explanation="average precision", text=_decimals("average_precision", 3)
@@ -95,8 +105,15 @@ _COLUMNS = (
         explanation="AP as a bar from 0 to 1; the upright line is chance",
         text=lambda label: "",
         kind="with-bar",
+        is_plain=True,
     ),
-    LabelColumn(name="low", title="95 % of AP", explanation="interval over draws of the clips", text=_interval),
+    LabelColumn(
+        name="low",
+        title="95 % of AP",
+        explanation="interval over draws of the clips; a dash where no draw changes it, or it is of fewer "
+        "than two clips",
+        text=_interval,
+    ),
     LabelColumn(
         name="auc",
         title="AUC",

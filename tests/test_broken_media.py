@@ -18,7 +18,7 @@ from earwitness.audio.native import (
     SKIPPED_PACKETS,
 )
 from earwitness.audio.source import CONTAINER_FORMATS
-from earwitness.errors import MissingExtraError, NoAudioError, NoSamplesError, UndecodableError
+from earwitness.errors import MissingError, MissingExtraError, NoAudioError, NoSamplesError, UndecodableError
 from made_media import encode, sweep, wav
 
 
@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 
 def test_missing_and_foreign_files(tmp_path):
-    with pytest.raises(UndecodableError, match=r"gone\.mp4: no such file$"):
+    with pytest.raises(MissingError, match=r"gone\.mp4: no such file$"):
         decode(tmp_path / "gone.mp4")
     with pytest.raises(UndecodableError, match=r"is a directory, not a media file$"):
         decode(tmp_path)
@@ -42,7 +42,7 @@ def test_missing_and_foreign_files(tmp_path):
         decode(b"")
     with pytest.raises(UndecodableError, match=r"^<bytes>: cannot be read as media"):
         decode(np.random.default_rng(0).bytes(5_000))
-    with pytest.raises(UndecodableError, match=r"^memory://nothing/here\.wav: no such file$"):
+    with pytest.raises(MissingError, match=r"^memory://nothing/here\.wav: no such file$"):
         decode("memory://nothing/here.wav")
     with pytest.raises(UndecodableError, match=r"^nonsense://x: cannot be opened"):
         decode("nonsense://x")

@@ -193,7 +193,7 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
     assert [row["media"] for row in rows] == list(map(str, files))
     scores = [[tag["score"] for tag in row["tags"]] for row in (rows[0], rows[3])]
     assert scores[0] == pytest.approx(scores[1], abs=1e-6), "but for rounding: they share a batch"
-    assert rows[1]["kind"] == "undecodable"
+    assert [row["kind"] for row in rows[1:3]] == ["undecodable", "missing"]
     assert "2 of 4 files gave no sound" in result.stderr
     heard = [event for event in rows[0]["events"] if event["label"] == "tone"]
     assert any(event["start_seconds"] <= 4 and event["stop_seconds"] >= 6 for event in heard)
@@ -210,7 +210,7 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
     with (tmp_path / "tags.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert {row["row"] for row in table} == {"tag", "event", "failure"}
-    assert {row["failure_kind"] for row in table} == {"", "undecodable"}
+    assert {row["failure_kind"] for row in table} == {"", "undecodable", "missing"}
     assert {(row["is_calibrated"], row["has_own_thresholds"]) for row in table} == {("false", "false"), ("", "")}
     assert {row["media"] for row in table} == set(map(str, files))
 

@@ -21,7 +21,7 @@ from earwitness.datasets.shards import Member, expand, read_shard, samples
 from earwitness.datasets.webdataset import SampleSettings, manifest_from_webdataset
 from earwitness.doctor.inspect import inspect_store
 from earwitness.doctor.settings import InspectSettings
-from earwitness.errors import LabelError, ManifestError, UndecodableError
+from earwitness.errors import LabelError, ManifestError, MissingError, UndecodableError
 from earwitness.front_end import FrontEnd
 from earwitness.labels import LabelSet
 from earwitness.manifest import Manifest, own_media, read_manifest, write_manifest
@@ -377,7 +377,7 @@ def test_ranges_that_do_not_fit_are_refused(tar: Path, tmp_path: Path) -> None:
         read_waveform(ByteRange(str(tar), size - 10, 11))
     with pytest.raises(UndecodableError, match="bytes 0 to 0: is empty"):
         read_waveform(ByteRange(str(tar), 0, 0))
-    with pytest.raises(UndecodableError, match="no such file"):
+    with pytest.raises(MissingError, match="no such file"):
         read_waveform(ByteRange(str(tmp_path / "no.tar"), 0, 1))
     with pytest.raises(UndecodableError, match="is a directory"):
         read_waveform(ByteRange(str(tmp_path), 0, 1))

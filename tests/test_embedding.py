@@ -20,8 +20,9 @@ from earwitness.audio.frames import waveform_frames
 from earwitness.audio.patches import cut_patches
 from earwitness.datasets.audioset_embeddings import EmbeddedClip, read_embedded_clips, write_embedded_clips
 from earwitness.errors import MediaError, StoreError
+from earwitness.evaluation.metrics import rank_labels
 from earwitness.front_end import FrontEnd
-from earwitness.inference.any_model import patch_embedder
+from earwitness.inference.any_model import patch_embedder, patch_scorer
 from earwitness.inference.embed_settings import EmbedSettings
 from earwitness.inference.embedder import SILENT, Embedder
 from earwitness.inference.embedding_rows import EmbeddingRows, embedding_rows
@@ -33,6 +34,8 @@ from earwitness.models.model_file import Model, load_model, save_model
 from earwitness.scoring import embedding_records, embedding_spool
 from earwitness.scoring.embedding_clips import manifest_of_sources
 from earwitness.scoring.embedding_media import embed_clips
+from earwitness.scoring.score_folder import ScoreFolder
+from earwitness.store.embeddings import Embeddings
 from earwitness.store.read import Store
 from in_process import run
 from made_media import encode, sweep, wav
@@ -231,6 +234,14 @@ def test_media_and_store_give_the_same_folder(
         assert ours[name].to_pylist() == theirs[name].to_pylist(), name
     said = run("train", tmp_path / "media", tmp_path / "run", "--steps", 3, "--batch-size", 8).stdout
     assert "3 steps" in said
+    learnt = tmp_path / "run" / "model.safetensors"
+    run("score", learnt, tmp_path / "media", tmp_path / "by embeddings")
+    run("score", learnt, made_store.folder, tmp_path / "by frames")
+    scores = [ScoreFolder.open(tmp_path / f"by {what}").source.clip_block(0, 1) for what in ("embeddings", "frames")]
+    np.testing.assert_allclose(*scores, rtol=0, atol=1e-6)
+    refused(
+        "evaluate", model_path, tmp_path / "media", saying="holds embeddings, and the store is needed that they are"
+    )
     assert "complete already" in run("embed", model_path, tmp_path / "m.parquet", tmp_path / "media").stdout
     refused("embed", model_path, made_sounds.folder, tmp_path / "store", saying="are there already; choose another")
     refused(
@@ -403,6 +414,19 @@ def test_learning_from_real_shards(data_dir: Path, tmp_path: Path) -> None:
     assert m_ap > 0.1  # of 82 labels among the clips watched; chance is 0.02
     refused("tag", tmp_path / "run" / "model.safetensors", __file__, saying="it hears nothing; give that network to")
     refused("embed", tmp_path / "run" / "model.safetensors", __file__, tmp_path / "o", saying="it hears nothing")
+    assert f"next: earwitness evaluate {tmp_path}/run/model.safetensors {tmp_path}/e" in said
+    told = json.loads(run("evaluate", tmp_path / "run" / "model.safetensors", tmp_path / "e", "--json").stdout)
+    assert told["is_same_corpus"]
+    with torch.inference_mode():
+        by_hand = torch.sigmoid(
+            load_model(tmp_path / "run" / "model.safetensors").network(torch.from_numpy(embeddings))
+        )
+    firsts = clips["first_patch"].to_pylist()
+    of_clips = np.stack([part.mean(axis=0) for part in np.split(by_hand.numpy(), firsts[1:])])
+    ranking = rank_labels(of_clips, Embeddings.open(tmp_path / "e").targets(np.arange(len(firsts))))
+    m_ap = np.nanmean(ranking.average_precision[~np.isnan(ranking.auc)])
+    assert told["model"]["mean_average_precision"] == pytest.approx(m_ap, abs=1e-5)
+    assert any("evaluated clips were learnt from" in note for note in told["notes"])
 
 
 def test_learning_from_records_with_the_network_that_made_them(
@@ -434,7 +458,16 @@ def test_learning_from_records_with_the_network_that_made_them(
     run("records", tmp_path / "a.tfrecord", tmp_path / "e", *labels)
     np.testing.assert_allclose(np.load(tmp_path / "e" / "embeddings.npy"), numbers, rtol=0, atol=4 / 512 + 1e-5)
     run("train", tmp_path / "e", tmp_path / "run", "--steps", 3, "--batch-size", 8, "--validation-share", 0)
-    tagged = run("tag", tmp_path / "run" / "model.safetensors", media / "good.wav", "--json").stdout
+    learnt = tmp_path / "run" / "model.safetensors"
+    whole = patch_scorer(load_model(learnt), device="cpu")(patches).reshape(10, 4, 2).mean(axis=1)
+    run("score", learnt, tmp_path / "e", tmp_path / "scores")
+    scores = ScoreFolder.open(tmp_path / "scores").source.clip_block(0, 10)
+    np.testing.assert_allclose(scores, whole, rtol=0, atol=0.01)  # but for 8 bits
+    run("evaluate", learnt, tmp_path / "e", "--report", tmp_path / "report", "--resamples", 0)
+    refused("evaluate", tmp_path / "v.safetensors", tmp_path / "e", saying="holds embeddings, and the store is needed")
+    refused("score", learnt, tmp_path / "e", tmp_path / "s", "--patch-hop-frames", 48, saying="embeddings every 96")
+    refused("score", learnt, tmp_path / "e", tmp_path / "s", "--engine", "ray", saying="is for stores")
+    tagged = run("tag", learnt, media / "good.wav", "--json").stdout
     assert {tag["label"] for tag in json.loads(tagged)["tags"]} == {"even", "odd"}
 
 

@@ -21,6 +21,7 @@ from earwitness.errors import (
     EarwitnessError,
     LabelError,
     MediaError,
+    MissingError,
     ModelError,
     NoAudioError,
     NoSamplesError,
@@ -292,7 +293,7 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, type[EarwitnessError], str]
                 packet.stream = stream
                 target.mux(packet)
     return {
-        "missing": (folder / "missing.wav", UndecodableError, "no such file"),
+        "missing": (folder / "missing.wav", MissingError, "no such file"),
         "a folder": (folder, UndecodableError, "is a directory"),
         "text": (folder / "text.mp4", UndecodableError, "is a text file"),
         "empty": (folder / "empty.wav", UndecodableError, "is empty"),
@@ -316,7 +317,7 @@ def test_bad_files_in_every_route(folder: Path, tmp_path: Path, capsys: pytest.C
                     listeners[0].tag(source)
     results = list(listeners[0].tag_many([f[0] for f in files.values()], failures="return"))
     assert [type(result) for result in results] == [f[1] for f in files.values()]
-    with pytest.raises(UndecodableError, match="no such file"):
+    with pytest.raises(MissingError, match="no such file"):
         list(listeners[0].tag_many([f[0] for f in files.values()]))
     files.pop("a folder")  # the command takes those for what is in them
     sounds = tmp_path / "sounds/deep"

@@ -20,7 +20,14 @@ import scipy.io.wavfile
 
 from earwitness.audio.decode import decode, read_waveform
 from earwitness.audio.source import OpenMedia
-from earwitness.errors import ManifestError, MissingExtraError, StoreError, TransientError, UndecodableError
+from earwitness.errors import (
+    ManifestError,
+    MissingError,
+    MissingExtraError,
+    StoreError,
+    TransientError,
+    UndecodableError,
+)
 from earwitness.files import LOCK_FILE
 from earwitness.manifest import Manifest, read_manifest, write_manifest
 from earwitness.places import BLOCK_BYTES, UrlPath, listing, place, read_pieces
@@ -176,8 +183,8 @@ def test_what_a_web_server_answers_is_told_apart():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         for answer, error, words in (
-            (404, UndecodableError, "no such file"),
-            (410, UndecodableError, "no such file"),
+            (404, MissingError, "no such file"),
+            (410, MissingError, "no such file"),
             (403, UndecodableError, "403.*Forbidden"),
             (503, TransientError, "503.*Service Unavailable"),
             (429, TransientError, "429"),
@@ -194,7 +201,7 @@ def test_what_a_web_server_answers_is_told_apart():
 
 def test_media_that_are_not_there(server):
     for url in ("s3://bucket/none.wav", "s3://nobucket/none.wav"):
-        with pytest.raises(UndecodableError, match=f"{url}: no such file"):
+        with pytest.raises(MissingError, match=f"{url}: no such file"):
             decode(url)
 
 

@@ -105,7 +105,7 @@ def test_every_row_is_in_one_of_two_places(manifest, tmp_path):
     assert summary.seconds_of_sound == pytest.approx(sum(store.clips["num_samples"].to_pylist()) / RATE_HZ)
     kinds = {row["clip_id"]: row["kind"] for row in failed.to_pylist()}
     assert kinds == {
-        "clip 3": "undecodable",
+        "clip 3": "missing",
         "clip 7": "undecodable",
         "clip 8": "undecodable",
         "clip 13": "no_samples",

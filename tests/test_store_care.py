@@ -75,10 +75,10 @@ def test_failures_are_tried_again(halting, tmp_path):
     bring_back(media, 2)
     retry_failures(folder, kinds=["crash", "transient"], settings=SETTINGS, engine=here)
     assert content(folder) == fresh
-    retry_failures(folder, kinds=["undecodable"], settings=SETTINGS)
+    retry_failures(folder, kinds=["missing"], settings=SETTINGS)
     assert content(folder) == content(build(manifest, tmp_path / "fresh 2"))
     assert retry_failures(folder, settings=SETTINGS).num_tried == 0
-    with pytest.raises(SettingsError, match="no kind of failure 'sorrow'; known: no_audio, "):
+    with pytest.raises(SettingsError, match="no kind of failure 'sorrow'; known: missing, no_audio, "):
         retry_failures(folder, kinds=["sorrow"], settings=SETTINGS)
 
 

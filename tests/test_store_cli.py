@@ -137,7 +137,7 @@ def test_a_budget(no_workers, earwitness, tmp_path):
         Path(f"{number}.wav").unlink()
     status, _, errors = earwitness(f"prepare all.csv S {PREPARE} --max-failures 2")
     assert status == 1
-    assert "3 of 6 clips have failed, and --max-failures 2 allows 2: 3 undecodable" in errors
+    assert "3 of 6 clips have failed, and --max-failures 2 allows 2: 3 missing" in errors
     assert earwitness(f"prepare all.csv S {PREPARE} --max-failures some")[0] != 0
     assert earwitness(f"prepare all.csv S {PREPARE} --max-failures 1 --retry-failures pain")[0] != 0
     for number in range(4):

@@ -18,7 +18,7 @@ from earwitness.audio import transient
 from earwitness.audio.decode import decode
 from earwitness.audio.transient import is_transient
 from earwitness.doctor.clips import MediaTask, examine_media
-from earwitness.errors import SettingsError, StoreError, TransientError, UndecodableError
+from earwitness.errors import MissingError, SettingsError, StoreError, TransientError
 from earwitness.front_end import FrontEnd
 from earwitness.manifest import Manifest
 from earwitness.store.build import build_store
@@ -154,7 +154,7 @@ def test_clips_are_tried_again_while_errors_may_pass(flaky, tmp_path):
     with pytest.raises(TransientError, match=r"flaky://sound.wav: cannot be opened \(StatusError: .*tried 4 times"):
         decoded(flaky, tmp_path)
     Flaky.failures_left = 0
-    with pytest.raises(UndecodableError, match="no such file"):
+    with pytest.raises(MissingError, match="no such file"):
         decoded("flaky://other.wav", tmp_path)
 
 
@@ -244,12 +244,12 @@ def test_failures_of_before_that_are_to_be_tried_again_do_not_count(sounds, tmp_
         with pytest.raises(StoreError, match=r"the same command goes on .* with\s--retry-failures$"):
             build_store(manifest, folder, settings=settings, engine=here)
     with pytest.raises(StoreError, match="stopped, 3 of 8 clips"):  # those of this run do
-        build_store(manifest, folder, settings=settings, engine=here, forgiven=["undecodable"])
+        build_store(manifest, folder, settings=settings, engine=here, forgiven=["missing"])
     for number in range(8):
         shutil.copy(sounds / "good.wav", tmp_path / f"{number}.wav")
     with pytest.raises(StoreError, match="stopped, 4 of 8 clips"):
         build_store(manifest, folder, settings=settings, engine=here, forgiven=["transient"])
-    assert build_store(manifest, folder, settings=settings, engine=here, forgiven=["undecodable"]).num_failed == 4
+    assert build_store(manifest, folder, settings=settings, engine=here, forgiven=["missing"]).num_failed == 4
     assert retry_failures(folder, settings=settings, engine=here).num_stored == 4
 
 

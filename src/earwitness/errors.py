@@ -8,7 +8,8 @@
     ├── MediaError            a media file that gives no sound; `kind` says how (one of FAILURE_KINDS)
     │   ├── NoAudioError          opened, but holds no audio stream
     │   ├── NoSamplesError        has an audio stream, but not one sample came out
-    │   ├── UndecodableError      missing, not media, refused, or broken beyond use
+    │   ├── MissingError          there is no such file
+    │   ├── UndecodableError      not media, refused, or broken beyond use
     │   ├── TooLargeError         asks for more memory than there is, or than is allowed
     │   └── TransientError        its disk or network failed; another time it may be read
     ├── CorpusError           a made corpus that cannot be written, or a folder that holds something else
@@ -30,11 +31,11 @@ without a traceback, and exits with status 1.
 from typing import ClassVar
 
 FAILURE_KINDS = (
-    *("no_audio", "no_samples", "undecodable", "transient"),
+    *("missing", "no_audio", "no_samples", "undecodable", "transient"),
     *("time_limit", "memory_limit", "crash"),
     *("dropped", "damaged"),
 )
-"""Why a clip is in the failures table and not in the store. The first four are given by the decoder itself, the next
+"""Why a clip is in the failures table and not in the store. The first five are given by the decoder itself, the next
 three by the process that watches over it, the last two by `earwitness store drop` and `store verify --repair`."""
 
 
@@ -76,8 +77,14 @@ class NoSamplesError(MediaError):
     kind = "no_samples"
 
 
+class MissingError(MediaError):
+    """There is no such file."""
+
+    kind = "missing"
+
+
 class UndecodableError(MediaError):
-    """The file is missing, is no media file, was refused, or is broken beyond use."""
+    """The file is no media file, was refused, or is broken beyond use."""
 
     kind = "undecodable"
 

@@ -59,7 +59,8 @@ def decode(
     Raises:
         NoAudioError: no audio stream.
         NoSamplesError: the range is shorter than a sample; raised while iterating, where none lies in it, or at all.
-        UndecodableError: missing, no media, refused; raised while iterating where decoding fails before any sample.
+        MissingError: there is no such file.
+        UndecodableError: no media, refused; raised while iterating where decoding fails before any sample.
         TooLargeError: there is not the memory that it asks for; also raised while iterating.
         TransientError: its disk or network failed; also raised while iterating, at the latest at the end.
         SettingsError: the range is empty or negative.

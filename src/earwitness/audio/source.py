@@ -25,7 +25,7 @@ from av.container import InputContainer
 
 from earwitness.audio.complaints import Message, listening
 from earwitness.audio.transient import is_transient
-from earwitness.errors import MediaError, TransientError, UndecodableError
+from earwitness.errors import MediaError, MissingError, TransientError, UndecodableError
 from earwitness.places import UrlPath, is_url, place
 
 
@@ -247,7 +247,7 @@ def _open_path(path: Path, name: str) -> BinaryIO:
             raise UndecodableError(f"{name}: is not a regular file")
         return path.open("rb", buffering=0)
     except FileNotFoundError:
-        raise UndecodableError(f"{name}: no such file") from None
+        raise MissingError(f"{name}: no such file") from None
     except OSError as error:
         raise _opening_error(name, error) from error
     except ValueError as error:  # a NUL in it
@@ -258,7 +258,7 @@ def _open_url(url: UrlPath) -> BinaryIO:
     try:  # a missing package is the same for every such URL: better said at once than once a clip
         return url.open_blocks()
     except FileNotFoundError:
-        raise UndecodableError(f"{url}: no such file") from None
+        raise MissingError(f"{url}: no such file") from None
     except OSError as error:
         raise _opening_error(str(url), error) from error
 

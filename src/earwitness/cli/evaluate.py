@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from earwitness.experiments.evaluating import ModelEvaluation
     from earwitness.inference.any_model import AnyModel
     from earwitness.scoring.score_folder import ScoreFolder
-    from earwitness.store.read import Store
+    from earwitness.store.read import LabelledClips
 
 
 MODEL_FILE = "model.safetensors"
@@ -39,7 +39,7 @@ class Evaluate:
     source: Annotated[Positional[Path], arg(metavar="MODEL|SCORES|TABLE")]
     """A model file (model.safetensors of a run), an exported model (.onnx), a folder of scores, or a table of them."""
     store: Annotated[Positional[str | None], arg(metavar="STORE")] = None
-    """Made by `earwitness prepare`."""
+    """Made by `earwitness prepare`; or embeddings, for a classifier that was learnt on such."""
     settings: Annotated[ScoreSettings, arg(name="")] = field(default_factory=ScoreSettings)
     events: Path | None = None
     """Table of true events (clip_id, label, start_seconds, stop_seconds), to measure how well scores say when."""
@@ -65,7 +65,7 @@ class Evaluate:
         from earwitness.report.evaluation_report import require_report_folder
         from earwitness.scoring.score_folder import REPORT_FOLDER, score_folder_in
         from earwitness.scoring.score_table import is_table
-        from earwitness.store.embeddings import open_store
+        from earwitness.store.embeddings import open_clips, open_store
 
         if (scores := score_folder_in(self.source)) is not None:
             self._require_no_model_options("a folder of scores")
@@ -78,25 +78,27 @@ class Evaluate:
             raise SettingsError(f"{self.source}: {what} is evaluated on a store, which is missing behind it")
         if is_table(self.source):
             self._require_no_model_options(what)
-        store = open_store(self.store)
+        store = open_store(self.store) if is_table(self.source) else open_clips(self.store)
         if self.report is not None:
             require_report_folder(self.report)
             return self._evaluate_on(store, self.report / REPORT_FOLDER)
         with tempfile.TemporaryDirectory(prefix="earwitness-scores-") as folder:
             return self._evaluate_on(store, Path(folder))
 
-    def _evaluate_on(self, store: "Store", folder: Path) -> int:
+    def _evaluate_on(self, store: "LabelledClips", folder: Path) -> int:
         """Evaluate a model or a table, whose scores go to the folder."""
         from earwitness.experiments.evaluating import evaluate_model, evaluate_scores
         from earwitness.inference.any_model import open_model
         from earwitness.places import place
         from earwitness.scoring.score_table import is_table, take_over_scores
+        from earwitness.store.read import Store
 
         where = self.settings.where
         # runs call all their models the same
         name = Path(*self.source.absolute().parts[-2:]) if self.source.name == MODEL_FILE else self.source.name
         title = f"{name} on {place(store.folder).name}" + (f" where {where}" if where else "")
         if is_table(self.source):
+            assert isinstance(store, Store)
             scores = take_over_scores(self.source, store, folder, where=where)
             with _Bars(len(scores.label_set)) as bars:
                 outcome = evaluate_scores(
@@ -163,7 +165,7 @@ class Evaluate:
         details: Mapping[str, Any],
         *lines: str,
         model: "AnyModel | None" = None,
-        store: "Store | None" = None,
+        store: "LabelledClips | None" = None,
     ) -> int:
         """Report, to the folder and here."""
         from earwitness.cli.evaluation_report import write_report

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from earwitness.experiments.evaluating import ModelEvaluation
     from earwitness.inference.any_model import AnyModel
     from earwitness.report.evaluation_facts import Evidence, ModelFacts, PatchScores
-    from earwitness.store.read import Store
+    from earwitness.store.read import LabelledClips
 
 _PATCHES_PER_LENGTH = 4
 """Patches that a timeline begins within the length of one."""
@@ -28,7 +28,7 @@ def write_report(
     details: Mapping[str, Any],
     model: "AnyModel | None" = None,
     model_path: Path | None = None,
-    store: "Store | None" = None,
+    store: "LabelledClips | None" = None,
     device: str = "auto",
     memory_bytes: int,
     on_labels: Callable[[int], None] | None = None,
@@ -85,7 +85,7 @@ def _model_facts(model: "AnyModel", path: Path) -> "ModelFacts":
 
 
 def _evidence(
-    outcome: "ModelEvaluation", *, model: "AnyModel | None", store: "Store | None", device: str
+    outcome: "ModelEvaluation", *, model: "AnyModel | None", store: "LabelledClips | None", device: str
 ) -> "Evidence":
     """The scores, and where rows are clips, what is known of them."""
     from earwitness.report.evaluation_facts import Evidence
@@ -103,15 +103,18 @@ def _evidence(
 
 
 def _patches(
-    model: "AnyModel", store: "Store", clips: "npt.NDArray[np.int64]", position: int, *, device: str
+    model: "AnyModel", store: "LabelledClips", clips: "npt.NDArray[np.int64]", position: int, *, device: str
 ) -> "PatchScores":
     """The scores of the patches of a clip by its position; overlapping ones where the clip is not long."""
     from earwitness.report.evaluation_facts import PatchScores
     from earwitness.scoring.score_store import patch_scores_of
+    from earwitness.store.embeddings import Embeddings
 
     clip = int(clips[position])
     hop_frames = max(1, model.front_end.patch_frames // _PATCHES_PER_LENGTH)
-    if store.frames_per_clip[clip] > _MOST_PATCHES * hop_frames:
+    if isinstance(store, Embeddings):
+        hop_frames = store.front_end.patch_hop_frames  # there are no others
+    elif store.frames_per_clip[clip] > _MOST_PATCHES * hop_frames:
         hop_frames = model.front_end.patch_frames
     return PatchScores(
         start_seconds=0.0,

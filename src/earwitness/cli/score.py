@@ -14,7 +14,7 @@ from earwitness.scoring.score_settings import ScoreSettings, Shard
 if TYPE_CHECKING:
     from earwitness.inference.any_model import AnyModel
     from earwitness.scoring.score_store import ScoreSummary
-    from earwitness.store.read import Store
+    from earwitness.store.read import LabelledClips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Score:
     model: Annotated[Positional[Path], arg(metavar="MODEL")]
     """A model file (model.safetensors of a run), or an exported model (.onnx)."""
     store: Annotated[Positional[str], arg(metavar="STORE")]
-    """Made by `earwitness prepare`."""
+    """Made by `earwitness prepare`; or embeddings, for a classifier that was learnt on such."""
     scores: Annotated[Positional[Path], arg(metavar="SCORES")]
     """The folder to make. `evaluate MODEL STORE --report DIR` finds its scores in DIR/scores."""
     settings: Annotated[ScoreSettings, arg(name="")] = field(default_factory=ScoreSettings)
@@ -53,10 +53,10 @@ class Score:
         shard = Shard.parse(self.shard)
         self._check()
         from earwitness.inference.any_model import open_model
-        from earwitness.store.embeddings import open_store
+        from earwitness.store.embeddings import open_clips
 
         model = open_model(self.model)
-        store = open_store(self.store)
+        store = open_clips(self.store)
         with progress_bar(total=None, unit="patch", title="score") as bar:
 
             def show(done: int, num_patches: int) -> None:
@@ -91,7 +91,7 @@ class Score:
                 raise SettingsError(f"{name} {value} is for --engine ray")
 
     def _score(
-        self, model: "AnyModel", store: "Store", shard: Shard, on_patches: Callable[[int, int], None]
+        self, model: "AnyModel", store: "LabelledClips", shard: Shard, on_patches: Callable[[int, int], None]
     ) -> "ScoreSummary":
         if self.engine == "local":
             from earwitness.scoring.score_store import score_store
@@ -108,6 +108,10 @@ class Score:
                 on_patches=on_patches,
             )
         from earwitness.scoring.score_cluster import score_on_cluster
+        from earwitness.store.read import Store
+
+        if not isinstance(store, Store):
+            raise SettingsError(f"--engine ray is for stores; {store.folder} has embeddings, which one process scores")
 
         return score_on_cluster(
             model,

@@ -110,8 +110,17 @@ class Train:
         if summary.best_path is not None and summary.best_step != summary.step:
             model = summary.best_path
         condition = held_out_condition(store, self.settings)
-        if condition is None:
+        where = ("--where", condition) if condition is not None else ()
+        made_of = getattr(store, "store_path", None) or self.store  # embeddings mostly are of a store elsewhere
+        if where or not _hears(model):
+            print_next("evaluate", model, made_of, *where)
+        else:
             print_next("tag", model, "FILE")
-            return
-        made_of = getattr(store, "store_path", self.store)  # embeddings are of a store elsewhere
-        print_next("evaluate", model, made_of or "STORE", "--where", condition)
+
+
+def _hears(model: Path) -> bool:
+    """Whether it is more than a classifier of embeddings."""
+    from earwitness.models.description import PUBLISHED_EMBEDDINGS
+    from earwitness.models.model_file import load_model
+
+    return load_model(model).architecture.name != PUBLISHED_EMBEDDINGS

@@ -30,7 +30,8 @@ from earwitness.scoring.clip_scores import require_fit
 from earwitness.scoring.score_folder import ScoreFolder
 from earwitness.scoring.score_settings import Level, ScoreSettings
 from earwitness.scoring.score_store import FITTED_AGGREGATION, score_store
-from earwitness.store.read import Store
+from earwitness.scoring.scorer import require_scorable
+from earwitness.store.read import LabelledClips, Store
 from earwitness.store.reading import FrameReader
 from earwitness.training.clips import TrainingClips
 
@@ -88,7 +89,7 @@ class ModelEvaluation:
 
 def evaluate_model(
     model: AnyModel,
-    store: Store,
+    store: LabelledClips,
     *,
     folder: Path | None = None,
     model_path: Path | None = None,
@@ -108,7 +109,7 @@ def evaluate_model(
 
     Args:
         model: its patch geometry is used.
-        store: of the clips.
+        store: of the clips; or embeddings, see `score_store`.
         folder: where the scores are to lie; those that are there of the same model, clips and settings are not made
             again. None: they are not kept, and given back in memory.
         model_path: where the model lies, to be named by the scores.
@@ -137,9 +138,14 @@ def evaluate_model(
     if level == "patch" and events_path is not None:
         raise SettingsError("level=patch and true events: timelines are of patches anyway; leave level=patch away")
     front_end = settings.front_end_of(model.front_end)
+    require_scorable(model, store, patch_hop_frames=patch_hop_frames)
     require_fit(store, front_end=model.front_end, label_set=model.label_set)
     clips = store.select(where)
-    truth = TrueTimelines.read(events_path, store, clips, front_end) if events_path is not None else None
+    truth = None
+    if events_path is not None:
+        if not isinstance(store, Store):
+            raise SettingsError(f"{events_path}: true events are held against a store; {store.folder} has embeddings")
+        truth = TrueTimelines.read(events_path, store, clips, front_end)
     with _kept(folder) as scores_path:
         score_store(
             model,
@@ -297,7 +303,7 @@ class _Beside:
 
 def _beside(
     model: DescribedModel,
-    store: Store,
+    store: LabelledClips,
     clips: npt.NDArray[np.int64],
     positives: Positives,
     *,
@@ -318,7 +324,9 @@ def _beside(
         return _Beside(baseline=None, baseline_scores=None, notes=notes)
     baseline = scores = None
     if with_baseline and level == "clip":
-        if why_not := _unaffordable(training, clips, len(store.label_set)):
+        if not isinstance(store, Store):
+            notes.append("No baseline: it is fitted to frames, and these are embeddings.")
+        elif why_not := _unaffordable(training, clips, len(store.label_set)):
             notes.append(f"No baseline: {why_not}.")
         else:
             with FrameReader(store) as reader:

@@ -8,10 +8,10 @@ from earwitness.errors import SelectionError
 from earwitness.models.description import DescribedModel
 from earwitness.scoring.score_folder import ScoreFolder
 from earwitness.selection import columns_read, select_rows
-from earwitness.store.read import Store
+from earwitness.store.read import LabelledClips
 
 
-def fit_notes(model: DescribedModel, store: Store, clips: npt.NDArray[np.int64]) -> list[str]:
+def fit_notes(model: DescribedModel, store: LabelledClips, clips: npt.NDArray[np.int64]) -> list[str]:
     """What a reader of figures of these clips must know, as sentences; empty where there is nothing."""
     fitted = [
         (name, part.fitted_on)

@@ -8,16 +8,16 @@ import numpy.typing as npt
 
 from earwitness.errors import EarwitnessError
 from earwitness.models.description import DescribedModel
-from earwitness.store.read import Store
+from earwitness.store.read import LabelledClips
 from earwitness.training.clips import TrainingClips, choose_clips
 from earwitness.training.settings import TrainSettings
 
 
-def learnt_before(model: DescribedModel, store: Store) -> tuple[npt.NDArray[np.int64], list[str]]:
+def learnt_before(model: DescribedModel, store: LabelledClips) -> tuple[npt.NDArray[np.int64], list[str]]:
     """The clips of this store that the models before it have learnt from, and sentences where they cannot be told."""
     clips, doubts = np.empty(0, np.int64), []
     later = model.provenance
-    while origin := later.get("origin"):  # the model it began from, the one before that, and so on
+    while isinstance(origin := later.get("origin"), Mapping):  # the model it began from, the one before that, and so on
         training = training_clips(origin["provenance"], store)
         if isinstance(training, str):
             path = later["settings"].get("from_model") or "that of the embeddings"
@@ -31,13 +31,13 @@ def learnt_before(model: DescribedModel, store: Store) -> tuple[npt.NDArray[np.i
     return clips, doubts
 
 
-def is_the_same_corpus(provenance: Mapping[str, Any], store: Store) -> bool | None:
+def is_the_same_corpus(provenance: Mapping[str, Any], store: LabelledClips) -> bool | None:
     """Whether a store is the one that a model of this provenance was trained on; None where it does not say."""
     fingerprint = provenance.get("store_fingerprint")
     return None if fingerprint is None else bool(fingerprint == store.fingerprint)
 
 
-def corpora_differ(provenance: Mapping[str, Any], store: Store) -> str:
+def corpora_differ(provenance: Mapping[str, Any], store: LabelledClips) -> str:
     """Both corpora side by side, in words."""
     clips = provenance.get("clips") or {}
     learnt = f", {clips['num_train']:,} clips learnt from" if "num_train" in clips else ""
@@ -48,7 +48,7 @@ def corpora_differ(provenance: Mapping[str, Any], store: Store) -> str:
     )
 
 
-def training_clips(provenance: Mapping[str, Any], store: Store) -> TrainingClips | str:
+def training_clips(provenance: Mapping[str, Any], store: LabelledClips) -> TrainingClips | str:
     """The clips of this store that a model of this provenance learnt from and watched, or why they cannot be told."""
     is_same = is_the_same_corpus(provenance, store)
     if is_same is None:

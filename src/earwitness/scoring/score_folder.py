@@ -33,7 +33,9 @@ from earwitness.labels import LabelSet
 from earwitness.scoring.score_header import FILE_NAME, ScoresHeader, read_scores_header, write_scores_header
 from earwitness.scoring.score_tiles import TILES_FOLDER, TiledScores, remove_orphans, remove_tiles, require_all_tiles
 from earwitness.selection import select_rows
-from earwitness.store.read import Store
+from earwitness.store.embeddings import ADDED_COLUMNS as EMBEDDINGS_COLUMNS
+from earwitness.store.embeddings import Embeddings
+from earwitness.store.read import LabelledClips, Store
 from earwitness.store.tables import read_parquet, write_parquet
 from earwitness.table_files import first_line
 
@@ -202,16 +204,18 @@ def digest_clip_ids(clip_ids: pa.ChunkedArray) -> str:
     return digest.hexdigest()[:32]
 
 
-def scored_clips(store: Store, clips: Indices, num_patches: Indices | None) -> pa.Table:
+def scored_clips(store: LabelledClips, clips: Indices, num_patches: Indices | None) -> pa.Table:
     """The table of clips that a folder keeps.
 
     Raises:
         ScoreError: the manifest has a column of a name that is added.
     """
     names = store.clips_schema.names
+    if isinstance(store, Embeddings):
+        names = [name for name in names if name not in EMBEDDINGS_COLUMNS]
     if taken := [name for name in _ADDED_COLUMNS if name in names]:
         raise ScoreError(f"{store.folder}: column {taken[0]!r} of its manifest is one that scores add; rename it")
-    table = store.clips.take(clips)
+    table = store.read_clips(names).take(clips)
     starts, stops = store.label_offsets[clips], store.label_offsets[clips + 1]
     offsets = np.concatenate([[0], np.cumsum(stops - starts)])
     _, labels = store.label_pairs(clips)

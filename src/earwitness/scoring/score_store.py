@@ -23,7 +23,7 @@ from earwitness.decisions import Calibration
 from earwitness.errors import ScoreError
 from earwitness.evaluation.aggregation import ClipAggregator
 from earwitness.evaluation.aggregation_names import Aggregation
-from earwitness.inference.any_model import AnyModel, patch_scorer
+from earwitness.inference.any_model import AnyModel
 from earwitness.inference.patch_runner import ScoreRunner
 from earwitness.inference.tagger import PatchScores
 from earwitness.scoring.clip_scores import patches_of, read_ahead, require_fit
@@ -31,9 +31,10 @@ from earwitness.scoring.score_folder import begin_scores, digest_clip_ids, sayin
 from earwitness.scoring.score_header import ScoresHeader
 from earwitness.scoring.score_settings import WHOLE, ScoreSettings, Shard
 from earwitness.scoring.score_tiles import finished_tiles, tile_rows_for, write_tile
+from earwitness.scoring.scorer import require_scorable, scorer_for
+from earwitness.store.embeddings import PatchReader, open_reader
 from earwitness.store.patches import PatchIndex
-from earwitness.store.read import Store
-from earwitness.store.reading import FrameReader
+from earwitness.store.read import LabelledClips
 
 FITTED_AGGREGATION: Aggregation = "mean"
 """A model's calibration and thresholds were fitted to such scores of clips, and are for no others."""
@@ -91,7 +92,7 @@ class Plan:
 
 def plan_scores(
     model: AnyModel,
-    store: Store,
+    store: LabelledClips,
     folder: Path,
     *,
     settings: ScoreSettings,
@@ -107,6 +108,7 @@ def plan_scores(
         ScoreError: the folder holds something else, or other scores; both sides are said.
     """
     front_end = settings.front_end_of(model.front_end)
+    require_scorable(model, store, patch_hop_frames=settings.patch_hop_frames)
     require_fit(store, front_end=model.front_end, label_set=model.label_set)
     clips = store.select(settings.where)
     index = patches_of(store, clips, front_end=front_end)
@@ -144,7 +146,7 @@ def plan_scores(
 
 def score_store(
     model: AnyModel,
-    store: Store,
+    store: LabelledClips,
     folder: Path,
     *,
     settings: ScoreSettings,
@@ -159,7 +161,7 @@ def score_store(
 
     Args:
         model: its patch geometry is used.
-        store: of the clips.
+        store: of the clips; or embeddings that the model's classifier was learnt on, or others of the same network.
         folder: made if need be. Ranges that are there are not scored again.
         settings: which clips, and how.
         model_path: where the model lies, to be named by the scores.
@@ -180,8 +182,8 @@ def score_store(
     there = set() if on_scores is not None else set(finished_tiles(folder, plan.header))
     tiles = [tile for tile in range(plan.header.num_tiles) if shard.has(tile) and tile not in there]
     if tiles:
-        scorer = patch_scorer(model, device=device)
-        with FrameReader(store) as reader:
+        scorer = scorer_for(model, store, device=device)
+        with open_reader(store) as reader:
             write_scores(plan, tiles, scorer, reader, on_patches=on_patches, on_scores=on_scores)
     return summary_of(plan, num_scored=len(tiles))
 
@@ -202,7 +204,7 @@ def write_scores(
     plan: Plan,
     tiles: list[int],
     scorer: ScoreRunner,
-    reader: FrameReader,
+    reader: PatchReader,
     *,
     on_patches: OnPatches | None = None,
     on_scores: OnScores | None = None,
@@ -236,7 +238,7 @@ def _scored(
     plan: Plan,
     tiles: list[int],
     scorer: ScoreRunner,
-    reader: FrameReader,
+    reader: PatchReader,
     num_patches: int,
     on_patches: OnPatches | None,
     on_scores: OnScores | None,
@@ -277,7 +279,7 @@ def _digest_of(calibration: Calibration | None) -> str | None:
     return hashlib.sha256(json.dumps(calibration.to_dict()).encode()).hexdigest()[:32]
 
 
-def _require_numbers(plan: Plan, tile: int, scores: npt.NDArray[np.float32], store: Store) -> None:
+def _require_numbers(plan: Plan, tile: int, scores: npt.NDArray[np.float32], store: LabelledClips) -> None:
     """Refuse scores that are not finite; clip and label are named."""
     if np.isfinite(scores).all():
         return
@@ -291,7 +293,7 @@ def _require_numbers(plan: Plan, tile: int, scores: npt.NDArray[np.float32], sto
 
 
 def patch_scores_of(
-    model: AnyModel, store: Store, clip: int, *, patch_hop_frames: int | None = None, device: str = "auto"
+    model: AnyModel, store: LabelledClips, clip: int, *, patch_hop_frames: int | None = None, device: str = "auto"
 ) -> PatchScores:
     """The scores of every patch of one clip of a store; times count from the clip's beginning.
 
@@ -302,8 +304,8 @@ def patch_scores_of(
     require_fit(store, front_end=model.front_end, label_set=model.label_set)
     front_end = ScoreSettings(patch_hop_frames=patch_hop_frames).front_end_of(model.front_end)
     index = patches_of(store, np.array([clip], dtype=np.int64), front_end=front_end)
-    scorer = patch_scorer(model, device=device)
-    with FrameReader(store) as reader:
+    scorer = scorer_for(model, store, device=device)
+    with open_reader(store) as reader:
         pieces = read_ahead(reader, index, batch_patches=scorer.batch_patches)
         scores = scorer.calibrated(np.concatenate([scorer(piece.patches) for piece in pieces]))
     starts = np.arange(len(scores), dtype=np.float64) * front_end.patch_hop_seconds

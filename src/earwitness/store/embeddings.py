@@ -44,7 +44,7 @@ CLIPS_FILE = "clips.parquet"
 MODEL_FILE = "model.safetensors"
 EXPORTED_MODEL_FILE = "model.onnx"
 
-_ADDED_COLUMNS = ("first_patch", "num_patches", "label_indices")
+ADDED_COLUMNS = ("first_patch", "num_patches", "label_indices")
 
 Indices = npt.NDArray[np.int64]
 
@@ -271,10 +271,10 @@ def write_clips_table(folder: Path, table: pa.Table, *, num_patches: Indices, la
         StoreError: the clips have columns of the names that are added.
         OSError: it cannot be written.
     """
-    if taken := [name for name in _ADDED_COLUMNS if name in table.column_names]:
+    if taken := [name for name in ADDED_COLUMNS if name in table.column_names]:
         raise StoreError(f"{source}: column {taken[0]!r} of its manifest is one that embeddings add; rename it")
     first_patches = np.cumsum(num_patches) - num_patches
-    for name, column in zip(_ADDED_COLUMNS, (pa.array(first_patches), pa.array(num_patches), labels), strict=True):
+    for name, column in zip(ADDED_COLUMNS, (pa.array(first_patches), pa.array(num_patches), labels), strict=True):
         table = table.append_column(name, column)
     with replacing(folder / CLIPS_FILE) as file:
         pyarrow.parquet.write_table(table, file, compression="zstd")

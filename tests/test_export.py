@@ -325,7 +325,9 @@ class TestBadInput:
 
     def test_export(self, files: Path, tmp_path: Path) -> None:
         model = files / "model.safetensors"
-        refused("export", files / "model.onnx", tmp_path / "o.onnx", saying="not a model file")
+        refused(
+            "export", files / "model.onnx", tmp_path / "o.onnx", saying="this is an exported model; give the model file"
+        )
         refused("export", model, tmp_path / "o.pt", saying="written as .onnx; came .pt")
         refused("export", model, model, saying="would be overwritten")
         refused("export", model, "/proc/o.onnx", saying="/proc/o.onnx")

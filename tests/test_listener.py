@@ -476,12 +476,10 @@ def test_floats_far_beyond_full_scale_are_said(listener: earwitness.Listener, tm
         assert listener.tag(tmp_path / "loud.wav").warnings == warnings
 
 
-def test_an_exported_model_is_no_model_file(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, _, said = command(capsys, "export", folder / "plain.onnx", tmp_path / "again.onnx")
+def test_an_exported_model_is_no_model_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, said = command(capsys, "export", folder / "fitted.onnx", tmp_path / "again.onnx")
     assert (status, said.count("\n")) == (1, 1)
-    assert "plain.onnx: this is an exported model; give the model file it was made from" in said
+    assert "fitted.onnx: this is an exported model; give the model file it was made from" in said
 
 
 def test_who_listens(folder: Path, listener: earwitness.Listener) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import io
 import json
+import math
 import os
 import re
 import signal
@@ -124,6 +125,16 @@ def test_pictures_hold_the_scores(service: Running, model: Path, sound: Path):
     levels = np.frombuffer(base64.b64decode(spectrogram["data"]), np.uint8)
     assert levels.size == spectrogram["columns"] * spectrogram["bands"]
     assert levels.max() == 255
+
+
+def test_nothing_is_shown_where_nothing_sounds(service: Running) -> None:
+    tone = 9_000 * np.sin(np.arange(16_000 * 3) * 0.3)
+    got = service.post("/v1/timeline?picture=true&threshold=0.02", wav([*tone, *[0] * 16_000 * 4], 16_000)).json
+    lanes = [np.frombuffer(base64.b64decode(lane["scores"]), "<f4") for lane in got["picture"]["lanes"]]
+    first_silent = math.ceil(3.0 / got["hop_seconds"])
+    assert all((lane[first_silent:] == 0).all() for lane in lanes)
+    assert any((lane[:first_silent] > 0).all() for lane in lanes)
+    assert max((event["stop_seconds"] for event in got["events"]), default=0.0) < 4.0
 
 
 def test_embeddings(service: Running, model: Path, sound: Path, tmp_path: Path):
@@ -264,7 +275,7 @@ def test_hostile_names(service: Running, name: str, shown: str | None):
         ("GET", "/health?verbose=1", 400, "unknown parameter 'verbose'"),
         ("GET", "/?next=x", 400, "unknown parameter 'next'"),
         ("POST", "/v1/tag?threshhold=1", 400, "unknown parameter 'threshhold'"),
-        ("POST", "/v1/tag?top=0", 400, "top=0 must be at least 1"),
+        ("POST", "/v1/tag?top=0", 400, "top=0 must be a whole number, at least 1"),
         ("POST", "/v1/tag?top=many", 400, "top='many': "),
         ("POST", "/v1/tag?min_score=nan", 400, "min_score=nan must lie in [0, 1]"),
         ("POST", "/v1/timeline?threshold=7", 400, "threshold=7.0 must lie in [0, 1]"),

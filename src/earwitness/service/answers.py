@@ -52,7 +52,10 @@ def timeline(
             sound.go_on()
             maker.take(patches)
             if with_picture:
-                scores_file.write(maker.chosen(patches.scores).astype("<f4").tobytes())
+                shown = maker.chosen(patches.scores)
+                if patches.is_silent is not None:  # no events there: the page finds them by the scores alone
+                    shown = np.where(patches.is_silent[:, None], 0, shown)
+                scores_file.write(shown.astype("<f4").tobytes())
 
         clip = tagger.score_frames(
             sound.frames,

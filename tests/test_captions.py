@@ -215,6 +215,7 @@ video.ontimeupdate = () => { if (video.currentTime >= seconds) { video.pause(); 
 """
 
 
+@pytest.mark.slow
 def test_a_player_shows_them(served: tuple[Path, str], browser: Any) -> None:
     """Chromium plays a film with the captions: labels that sound together stand in one, and signs are themselves."""
     folder, address = served

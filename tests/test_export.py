@@ -109,7 +109,9 @@ def test_front_end_in_torch_and_in_onnx_gives_the_same_bits(front_end: FrontEnd)
         assert np.array_equal(came, expected), name
 
 
-@pytest.mark.parametrize("name", WIDTHS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "inception_v3" else name for name in WIDTHS]
+)
 def test_every_network(name: str, tmp_path: Path) -> None:
     model = made_model(name)
     summary = export_model(model, tmp_path / "m.onnx", with_embeddings=True)
@@ -198,13 +200,13 @@ def test_example_of_the_documentation(
 
 
 def test_embed_and_evaluate_take_it(files: Path, made_store: Store, tmp_path: Path) -> None:
-    for name in ("model.onnx", "model.safetensors"):
-        run("embed", files / name, made_store.folder, tmp_path / name)
-    ours, theirs = (np.load(tmp_path / name / "embeddings.npy") for name in ("model.onnx", "model.safetensors"))
+    for suffix in ("onnx", "safetensors"):
+        run("embed", files / f"model.{suffix}", made_store.folder, tmp_path / suffix)
+    ours, theirs = (np.load(tmp_path / suffix / "embeddings.npy") for suffix in ("onnx", "safetensors"))
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
-    assert (tmp_path / "model.onnx" / "model.onnx").read_bytes() == (files / "model.onnx").read_bytes()
-    assert "complete already" in run("embed", files / "model.onnx", made_store.folder, tmp_path / "model.onnx").stdout
-    refused("train", tmp_path / "model.onnx", tmp_path / "run", "--steps", 1, saying="made by an exported model")
+    assert (tmp_path / "onnx" / "model.onnx").read_bytes() == (files / "model.onnx").read_bytes()
+    assert "complete already" in run("embed", files / "model.onnx", made_store.folder, tmp_path / "onnx").stdout
+    refused("train", tmp_path / "onnx", tmp_path / "run", "--steps", 1, saying="made by an exported model")
     results = [
         json.loads(run("evaluate", files / name, made_store.folder, "--json").stdout)["model"]
         for name in ("model.onnx", "model.safetensors")

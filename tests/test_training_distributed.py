@@ -21,6 +21,8 @@ from trainings_under_torchrun import PLAIN, run
 SCRIPT = Path(__file__).with_name("trainings_under_torchrun.py")
 JOBS = ["plain", "everything", "accumulate", "convolutions", "stopped"]
 
+FOUR_PLAIN, FOUR_EVERYTHING = (pytest.param(4, job, marks=pytest.mark.slow) for job in ("plain", "everything"))
+
 ROUNDING = 2e-5
 """Relative: float32 sums in another order, over eight updates."""
 
@@ -41,27 +43,36 @@ def losses(run_folder: Path) -> list[tuple[str, str, float]]:
     return [(r["step"], r["kind"], float(r["loss"] or r["mean_average_precision"])) for r in rows]
 
 
-@pytest.fixture(scope="module")
-def trainings(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """All jobs in one, two and four processes: by their number, the folder of the jobs."""
-    folders = {}
-    for count in (1, 2, 4):
-        folder = folders[count] = tmp_path_factory.mktemp(f"processes-{count}")
+class Trainings(dict[int, Path]):
+    """All jobs in one, two or four processes: by their number, the folder of the jobs. Made when they are asked for."""
+
+    def __init__(self, store: Store, tmp_path_factory: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self._store = store
+        self._tmp_path_factory = tmp_path_factory
+
+    def __missing__(self, count: int) -> Path:
+        folder = self[count] = self._tmp_path_factory.mktemp(f"processes-{count}")
         for job in JOBS:
             (folder / job).mkdir()
         if count == 1:
             for job in JOBS:
-                run(made_store, folder, job)
-            continue
+                run(self._store, folder, job)
+            return folder
         jobs = JOBS if count == 2 else JOBS[:2]
-        command = torchrun(count, SCRIPT, made_store.folder, folder, *jobs)
+        command = torchrun(count, SCRIPT, self._store.folder, folder, *jobs)
         result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
         assert result.returncode == 0, result.stderr
-    return folders
+        return folder
 
 
-@pytest.mark.parametrize(("count", "job"), [(2, "plain"), (4, "plain"), (2, "everything"), (4, "everything")])
-def test_together_the_batches_of_one_process(trainings: dict[int, Path], count: int, job: str) -> None:
+@pytest.fixture(scope="module")
+def trainings(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Trainings:
+    return Trainings(made_store, tmp_path_factory)
+
+
+@pytest.mark.parametrize(("count", "job"), [(2, "plain"), FOUR_PLAIN, (2, "everything"), FOUR_EVERYTHING])
+def test_together_the_batches_of_one_process(trainings: Trainings, count: int, job: str) -> None:
     """Patches, and all that is drawn for them, at every step."""
     alone = json.loads((trainings[1] / job / "read-0.json").read_text())
     shares = [json.loads((trainings[count] / job / f"read-{rank}.json").read_text()) for rank in range(count)]
@@ -72,9 +83,9 @@ def test_together_the_batches_of_one_process(trainings: dict[int, Path], count: 
 
 
 @pytest.mark.parametrize(
-    ("count", "job"), [(2, "plain"), (4, "plain"), (2, "everything"), (4, "everything"), (2, "accumulate")]
+    ("count", "job"), [(2, "plain"), FOUR_PLAIN, (2, "everything"), FOUR_EVERYTHING, (2, "accumulate")]
 )
-def test_the_same_losses_and_weights_to_rounding(trainings: dict[int, Path], count: int, job: str) -> None:
+def test_the_same_losses_and_weights_to_rounding(trainings: Trainings, count: int, job: str) -> None:
     """For a network without batch norm."""
     alone, together = (trainings[number] / job / "run" for number in (1, count))
     for one, other in zip(losses(alone), losses(together), strict=True):
@@ -84,13 +95,13 @@ def test_the_same_losses_and_weights_to_rounding(trainings: dict[int, Path], cou
         torch.testing.assert_close(tensor, weights(together)[name], rtol=1e-3, atol=1e-5)
 
 
-def test_only_the_first_writes_and_says_how_many(trainings: dict[int, Path]) -> None:
+def test_only_the_first_writes_and_says_how_many(trainings: Trainings) -> None:
     folder = trainings[2] / "plain" / "run"
     assert json.loads((folder / "run.json").read_text())["resolved"]["processes"] == 2
     assert [row["step"] for row in read_measurements(folder / "metrics.csv")] == ["4", "4", "8", "8"]
 
 
-def test_stopped_by_one_process_and_resumed_is_bit_identical(trainings: dict[int, Path]) -> None:
+def test_stopped_by_one_process_and_resumed_is_bit_identical(trainings: Trainings) -> None:
     """Statistics of batch norm included, which all processes have a share in."""
     whole, parts = (weights(trainings[2] / job / "run") for job in ("convolutions", "stopped"))
     assert whole.keys() == parts.keys()
@@ -111,6 +122,7 @@ def children(process: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
+@pytest.mark.slow
 def test_killed_process_ends_the_job_which_resumes(made_store: Store, tmp_path: Path) -> None:
     command = command_line(made_store, tmp_path / "killed", "--steps", 600)
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)

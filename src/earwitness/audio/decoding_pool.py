@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from earwitness.audio.decode_limits import DecodeLimits
 from earwitness.audio.frames import GATHER_FRAMES, media_frames
-from earwitness.audio.source import ByteRange, Source
+from earwitness.audio.source import Source, media_source
 from earwitness.audio.transient import trying_again
 from earwitness.errors import EarwitnessError
 from earwitness.files import LOCK_FILE, locked
@@ -58,9 +58,7 @@ class Sound(Generic[Key]):
     @property
     def source(self) -> Source:
         """What to open."""
-        if self.media_offset_bytes is None or self.media_num_bytes is None:
-            return self.media
-        return ByteRange(self.media, self.media_offset_bytes, self.media_num_bytes)
+        return media_source(self.media, self.media_offset_bytes, self.media_num_bytes)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,12 @@ class ByteRange:
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | ByteRange
 
+
+def media_source(media: str, offset_bytes: int | None, num_bytes: int | None) -> str | ByteRange:
+    """A file, or the range of its bytes that a row of a manifest names; without both numbers it is the whole file."""
+    return media if offset_bytes is None or num_bytes is None else ByteRange(media, offset_bytes, num_bytes)
+
+
 CONTAINER_FORMATS = (
     # video and audio containers
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,asf,asf_o,mpegts,mpeg,mpegvideo,mxf,gxf,nut,ivf,ogg,rm,"

@@ -1,6 +1,7 @@
 """`earwitness experiment`: the paper's experiments, each ending in a table beside the paper's."""
 
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,6 +92,11 @@ class _Training(_OnStore):
     only: tuple[str, ...] = ()
     """Do some parts now, such as resnet50, and what they need; the names are those of the folders in cells/."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class _Experiment(_Training, ABC):
+    """One that trains networks by a plan, and ends in a table."""
+
     def run(self) -> int:
         """Run it; 130 if stopped before the end."""
         outcome = self.do()
@@ -138,15 +144,17 @@ class _Training(_OnStore):
             return None
         return outcome
 
+    @abstractmethod
     def _name(self) -> str:
-        raise NotImplementedError
+        """Of the experiment, and of its folder."""
 
+    @abstractmethod
     def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
-        raise NotImplementedError
+        """What is to be trained and evaluated."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Architectures(_Training):
+class Architectures(_Experiment):
     """The five networks at equal steps, in equal time, and ResNet-50 trained long: the paper's table 2."""
 
     networks: tuple[str, ...] = ("fully_connected", "alexnet", "vgg", "inception_v3", "resnet50")
@@ -162,7 +170,7 @@ class Architectures(_Training):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelSetSize(_Training):
+class LabelSetSize(_Experiment):
     """All labels, many and few, with and without a bottleneck, evaluated on the few: the paper's table 3."""
 
     many: int | None = None
@@ -184,7 +192,7 @@ class LabelSetSize(_Training):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSetSize(_Training):
+class TrainingSetSize(_Experiment):
     """The same network and steps on ever fewer clips, and where it begins to overfit: the paper's table 4."""
 
     shares: tuple[float, ...] = ()
@@ -202,7 +210,7 @@ class TrainingSetSize(_Training):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventDetection(_Training):
+class EventDetection(_Experiment):
     """Other, acoustic labels: a shallow classifier on short log-mel patches, and one on a network's embedding."""
 
     embedding_from: Path | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from earwitness.audio.source import ByteRange, Source
+from earwitness.audio.source import Source, media_source
 from earwitness.doctor.clips import ClipMeasures, MediaTask, examine_media, examine_stored, stored_tasks
 from earwitness.doctor.findings import CorpusReport, Finding
 from earwitness.doctor.inspection import Corpus, Inspection
@@ -173,9 +173,7 @@ def _media_tasks(manifest: Manifest, rows: list[int], settings: InspectSettings)
 
 
 def _source(cells: dict[str, Any]) -> Source:
-    offset, length = (cells.get(name) for name in RANGE_COLUMNS)
-    media: str = cells["media"]
-    return media if offset is None or length is None else ByteRange(media, offset, length)
+    return media_source(cells["media"], *(cells.get(name) for name in RANGE_COLUMNS))
 
 
 def _tell(progress: Progress | None, inspection: Inspection, num_clips: int) -> None:

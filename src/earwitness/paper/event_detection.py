@@ -85,7 +85,7 @@ def plan(sizing: Sizing, store: Store, *, model_path: Path, events_path: Path | 
     }
     logmel = Cell(
         name="logmel",
-        settings=sizing.settings(NAME, network="fully_connected", **{**common, "width": 1.0, "patch_hop_frames": None}),
+        settings=sizing.settings(NAME, network="fully_connected", **{**common, "width": 1.0}),
         patch_frames=paper.SHORT_PATCH_FRAMES,
         facts={"input": "logmel"},
     )
@@ -93,7 +93,7 @@ def plan(sizing: Sizing, store: Store, *, model_path: Path, events_path: Path | 
         name="embedding",
         settings=sizing.settings(
             NAME,
-            **{**common, "network": None, "width": None, "patch_hop_frames": None},
+            **{**common, "network": None, "width": None},
             from_model=model_path.resolve(),
             freeze=True,
         ),

@@ -20,8 +20,6 @@ class Preset:
     labels that say what is truly heard."""
     width: float
     batch_size: int
-    patch_hop_frames: int | None
-    """Between the patches learnt from; None: those of the store, which do not overlap."""
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     """By network, where its default, which is for the paper's width and many steps, is not used."""
     steps: Mapping[str, int]
@@ -40,7 +38,6 @@ PRESETS: dict[PresetName, Preset] = {
         events_corpus=SynthSettings(clips=60, mean_seconds=3.0, kinds=10, prior_decades=0.5, flaws=0, seed=2),
         width=0.0625,
         batch_size=8,
-        patch_hop_frames=None,
         learning_rates={"fully_connected": 1e-3, "alexnet": 1e-3, "vgg": 1e-3, "inception_v3": 1e-3, "resnet50": 1e-3},
         steps={"architectures": 8, "label-set-size": 10, "training-set-size": 20, "event-detection": 20},
         validations=4,
@@ -55,7 +52,6 @@ PRESETS: dict[PresetName, Preset] = {
         events_corpus=SynthSettings(clips=1_000, mean_seconds=10.0, kinds=62, prior_decades=1.0, flaws=0, seed=2),
         width=0.125,
         batch_size=32,
-        patch_hop_frames=None,
         # the defaults times the same factor: narrow networks and few steps take larger rates
         learning_rates={"fully_connected": 3e-4, "alexnet": 1e-3, "vgg": 1e-3, "inception_v3": 3e-3, "resnet50": 3e-3},
         steps={"architectures": 2_000, "label-set-size": 3_000, "training-set-size": 4_000, "event-detection": 4_000},
@@ -70,7 +66,6 @@ PRESETS: dict[PresetName, Preset] = {
         events_corpus=SynthSettings(clips=10_000, mean_seconds=10.0, prior_decades=1.0, flaws=0, seed=2),
         width=1.0,
         batch_size=128,
-        patch_hop_frames=None,
         steps={
             "architectures": 50_000,
             "label-set-size": 50_000,

@@ -39,7 +39,6 @@ class Sizing:
             "steps": steps,
             "seed": self.seed,
             "where": self.sides.where,
-            "patch_hop_frames": preset.patch_hop_frames,
             "validation_every": max(1, steps // preset.validations),
             "validation_clips": preset.validation_clips,
         }

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earwitness.audio.frames import media_frames
-from earwitness.audio.source import ByteRange, Source
+from earwitness.audio.source import Source, media_source
 from earwitness.audio.transient import trying_again
 from earwitness.front_end import FrontEnd
 from earwitness.store.decoded import DecodedClip
@@ -44,9 +44,7 @@ class ClipTask:
     @property
     def source(self) -> Source:
         """What to decode."""
-        if self.media_offset_bytes is None or self.media_num_bytes is None:
-            return self.media
-        return ByteRange(self.media, self.media_offset_bytes, self.media_num_bytes)
+        return media_source(self.media, self.media_offset_bytes, self.media_num_bytes)
 
 
 def decode_clip(task: ClipTask) -> DecodedClip:

@@ -11,14 +11,13 @@ by parts.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from earwitness.audio.decode import read_waveform
-from earwitness.audio.source import ByteRange
+from earwitness.audio.source import media_source
 from earwitness.errors import ManifestError
 from earwitness.manifest import Manifest
 from earwitness.parallel import run_tasks
@@ -65,9 +64,7 @@ class Source:
 
     def read(self) -> npt.NDArray[np.float32]:
         """Its sound [samples] at `SAMPLE_RATE_HZ`."""
-        source: Any = self.media
-        if self.first_byte is not None and self.num_bytes is not None:
-            source = ByteRange(self.media, self.first_byte, self.num_bytes)
+        source = media_source(self.media, self.first_byte, self.num_bytes)
         return read_waveform(
             source, sample_rate_hz=SAMPLE_RATE_HZ, start_seconds=self.start_seconds, stop_seconds=self.stop_seconds
         )

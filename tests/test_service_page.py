@@ -86,9 +86,11 @@ def test_lanes_and_list_hold_what_the_service_hears(page: Any, service: Running,
             slide(page, "threshold", threshold)
             asked = f"/v1/timeline?threshold={threshold}&hop_seconds={hop}"
             wanted = service.post(asked, sound.read_bytes()).json["events"]
-            lanes = page.execute_script("return [...document.querySelectorAll('#lanes li')].map((l) => l.dataset.id)")
-            assert sorted(lanes) == sorted({event["id"] for event in wanted})
-            listed = sorted((clock(e["start_seconds"]), clock(e["stop_seconds"]), e["label"]) for e in wanted)
+            lanes = page.execute_script(
+                "return [...document.querySelectorAll('#lanes li')].map((l) => l.dataset.labelId)"
+            )
+            assert sorted(lanes) == sorted({event["label_id"] for event in wanted})
+            listed = sorted((clock(e["start_seconds"]), clock(e["stop_seconds"]), e["label_name"]) for e in wanted)
             assert sorted(rows(page)) == listed
     slide(page, "threshold", 0.99)
     assert page.find_element("id", "nothing").is_displayed()

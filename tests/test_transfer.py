@@ -630,7 +630,7 @@ def test_commands_from_a_model_to_scores(
         answer = earwitness("evaluate", model, other_labels.folder, "--where", "fold = 1", "--json")
         assert json.loads(answer)["model"]["mean_average_precision"] > 0.6
         tags = json.loads(earwitness("tag", model, media, "--json"))["tags"]
-        assert {tag["label"] for tag in tags} <= {"clean", "noisy"}
+        assert {tag["label_name"] for tag in tags} <= {"clean", "noisy"}
     sentence = earwitness("train", other_labels.folder, tmp_path / "no", "--freeze", status=1)
     assert sentence == "earwitness: freeze keeps a trained model what it is, and none is given; name it by --from\n"
     assert not (tmp_path / "no").exists()

@@ -7,7 +7,6 @@ import functools
 import http.server
 import json
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -24,6 +23,7 @@ from earwitness.errors import SettingsError
 from earwitness.listening.captions import LEAST_CAPTION_SECONDS, LEAST_SECONDS, captions, srt, webvtt
 from earwitness.listening.event_files import write_events
 from earwitness.listening.results import HeardEvent, HeardEvents
+from headless_browser import chromium
 
 HOSTILE = 'a <b>bold</b> & "x" --> {\\an8}\n\n1\tend'
 
@@ -192,21 +192,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    pytest.importorskip("selenium", reason="selenium is not installed: pip install 'earwitness[test]'")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=560,420"):
-        options.add_argument(f"--{argument}")
-    with webdriver.Chrome(options=options, service=Service(driver)) as chrome:
-        chrome.set_page_load_timeout(60)
-        chrome.set_script_timeout(60)
+    with chromium(width=560, height=420) as chrome:
         yield chrome
 
 

@@ -12,10 +12,11 @@ pytest.importorskip("fastapi", reason="fastapi is not installed: pip install 'ea
 
 from earwitness.models.model_file import save_model
 from earwitness.store.read import Store
+from headless_browser import chromium
 from in_process import run
 from made_media import encode, sweep
 from made_models import deciding, untrained
-from page_browser import SETTLED, barriers, choose, chromium, dress, open_page, slide, wait_for
+from page_browser import SETTLED, barriers, choose, dress, open_page, slide, wait_for
 from running_service import Running, running
 
 SECONDS = 11.3

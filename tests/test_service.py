@@ -36,18 +36,12 @@ from earwitness.service.settings import ServiceSettings
 from earwitness.store.read import Store
 from in_process import run
 from made_media import encode, sweep, wav
-from made_models import deciding, untrained
+from made_models import deciding
 from media_bombs import silent_flac
 from running_service import Running, running
+from running_service import model as model
 
 KEY = "correct-horse-battery"
-
-
-@pytest.fixture(scope="module")
-def model(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(untrained(made_store), path)
-    return path
 
 
 @pytest.fixture(scope="module")

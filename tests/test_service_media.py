@@ -8,27 +8,16 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-pytest.importorskip("fastapi", reason="fastapi is not installed: pip install 'earwitness[serve]'")
-
 import earwitness
 from earwitness.errors import MediaError
-from earwitness.models.model_file import save_model
-from earwitness.store.read import Store
 from hostile_files import BAIT_FILE, Bait, binaries, texts
 from made_media import encode, sweep
-from made_models import untrained
 from running_service import Running, running
+from running_service import model as model
 from test_hostile_media import Watch
 
 TOLERANCE = 1e-5
 """Between scores of two routes; different batches of the same patches, perhaps by other kernels."""
-
-
-@pytest.fixture(scope="module")
-def model(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(untrained(made_store), path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,17 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("fastapi", reason="fastapi is not installed: pip install 'earwitness[serve]'")
-
 from earwitness.models.model_file import save_model
 from earwitness.store.read import Store
 from headless_browser import chromium
 from in_process import run
 from made_media import encode, sweep
-from made_models import deciding, untrained
+from made_models import deciding
 from page_browser import SETTLED, barriers, choose, dress, open_page, slide, wait_for
 from running_service import Running, running
+from running_service import model as model
 
 SECONDS = 11.3
-
-
-@pytest.fixture(scope="module")
-def model(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(untrained(made_store), path)
-    return path
 
 
 @pytest.fixture(scope="module")

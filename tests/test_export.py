@@ -196,7 +196,7 @@ def test_example_of_the_documentation(
     monkeypatch.chdir(files)
     exec(code, {})
     tags = json.loads(run("tag", "model.onnx", "sound.wav", "--json").stdout)["tags"]
-    assert capsys.readouterr().out == "".join(f"{tag['score']:.3f}  {tag['label']}\n" for tag in tags)
+    assert capsys.readouterr().out == "".join(f"{tag['score']:.3f}  {tag['label_name']}\n" for tag in tags)
 
 
 def test_embed_and_evaluate_take_it(files: Path, made_store: Store, tmp_path: Path) -> None:

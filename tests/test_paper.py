@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -313,7 +314,7 @@ class TestWhatDoesNotFit:
 
         def too_large(store: Store, folder: Path, *, settings: TrainSettings, **more: Any) -> Any:
             if settings.network == "alexnet":
-                raise RunError(f"{folder}: the training does not fit into the memory") from MemoryError()
+                raise RunError(f"{folder}: the training does not fit into the memory; try less") from MemoryError()
             return train(store, folder, settings=settings, **more)
 
         monkeypatch.setattr(running, "train", too_large)
@@ -325,8 +326,15 @@ class TestWhatDoesNotFit:
         assert [remarks[place] for place in (1, 3, 4, 5)] == [None] * 4
         assert table["rows"][3]["steps"] == 2  # the time is that of the other one now
         assert "does not fit" in (tmp_path / "architectures" / "table.md").read_text()
-        no_training(monkeypatch)  # what failed has been tried
-        experiment("architectures", made_store, tmp_path, *more)
+        with monkeypatch.context() as patch:
+            no_training(patch)  # what failed has been tried
+            experiment("architectures", made_store, tmp_path, *more)
+        monkeypatch.setattr(running, "train", train)  # now there is room
+        shutil.rmtree(tmp_path / "architectures" / "cells" / "alexnet")
+        table = experiment("architectures", made_store, tmp_path, *more)
+        assert [row["remark"] for row in table["rows"]] == [None] * 6
+        assert table["rows"][3]["steps"] == 2
+        assert any("the time fully_connected takes" in note for note in table["notes"])
 
     def test_too_few_clips(
         self, made_store: Store, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

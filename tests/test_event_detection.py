@@ -151,6 +151,9 @@ def test_event_detection(
 
     monkeypatch.setattr(running, "train", train)
     assert experiment(made_store, tmp_path, *more) == table
+    assert (
+        experiment(made_store, tmp_path, "--events", events_path) == table
+    )  # the embedding is the one it was begun with
 
 
 def test_other_events_are_another_experiment(
@@ -167,7 +170,7 @@ def test_other_events_are_another_experiment(
 
     def refused(*more: object) -> str:
         words = ("experiment", "event-detection", made_store.folder, "--preset", "smoke", "--folder", tmp_path)
-        monkeypatch.setattr("sys.argv", ["earwitness", *map(str, (*words, *more))])
+        monkeypatch.setattr("sys.argv", ["earwitness", *map(str, (*words, *more))])  # the last of two folders counts
         with pytest.raises(SystemExit) as ending:
             main()
         assert ending.value.code == 1
@@ -178,6 +181,6 @@ def test_other_events_are_another_experiment(
     elsewhere = tmp_path / "events.csv"
     elsewhere.write_text("clip_id,label,start_seconds,stop_seconds\nstrange,click,0,1\n")
     assert "has no event in any of the 8 clips" in refused(*ours, "--events", elsewhere)
-    assert "name a model by --embedding-from" in refused("--steps", 4)
+    assert "name a model by --embedding-from" in refused("--steps", 4, "--folder", tmp_path / "new")
     monkeypatch.setitem(sys.modules, "sed_eval", None)
     assert "pip install 'earwitness[detection]'" in refused(*ours, "--events", events_path)

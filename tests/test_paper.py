@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -183,7 +184,7 @@ def test_architectures(made_store: Store, tmp_path: Path, monkeypatch: pytest.Mo
     for name in ("alexnet", "alexnet-equal-time"):  # the second is the first, and has no model of its own
         path = folder / "cells" / name / "result.json"
         result = json.loads(path.read_text())
-        result["evaluation"]["mean_average_precision"] = 1.5
+        result["last_validation"]["mean_average_precision"] = 1.5
         path.write_text(json.dumps(result))
     assert best_model(tmp_path) == folder / "cells" / "alexnet" / "run" / "model.safetensors"
 
@@ -356,6 +357,22 @@ class TestWhatDoesNotFit:
         assert "architectures has no part 'resnet5'" in error
         error = refused(capsys, monkeypatch, "all", made_store.folder, *more, "--only", "resnet50")
         assert "parts are those of one experiment" in error
+
+    def test_all_of_them_before_any(
+        self, made_store: Store, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """What a later experiment lacks is said before an earlier one takes hours."""
+        no_training(monkeypatch)
+        more = ("--preset", "smoke", "--folder", tmp_path, "--device", "cpu")
+        assert "--many 2 --few 1 would fit" in refused(capsys, monkeypatch, "all", made_store.folder, *more)
+        with monkeypatch.context() as patch:  # the made corpus has true events
+            patch.setitem(sys.modules, "sed_eval", None)
+            assert "pip install 'earwitness[detection]'" in refused(capsys, patch, "all", *more)
+        for bad in (("--device", "gpu"), ("--width", 0), ("--seed", -1)):
+            refused(capsys, monkeypatch, "architectures", *more[:-2], *bad)
+        assert "name a model by --embedding-from" in refused(capsys, monkeypatch, "event-detection", *more)
+        assert "name a model by --model" in refused(capsys, monkeypatch, "qualitative", *more)
+        assert not list(tmp_path.iterdir())  # nor is a corpus made
 
     def test_a_strange_folder(self, made_store: Store, labels_plan: Plan, tmp_path: Path) -> None:
         (tmp_path / "mine.txt").write_text("mine")

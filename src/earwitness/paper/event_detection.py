@@ -19,7 +19,7 @@ from earwitness.paper import printed as paper
 from earwitness.paper.detecting import read_true_events
 from earwitness.paper.plan import Cell, Plan
 from earwitness.paper.sizing import Sizing
-from earwitness.paper.study import Result
+from earwitness.paper.study import Result, Study
 from earwitness.paper.table import (
     Column,
     Row,
@@ -50,6 +50,16 @@ _IN_TIME = {
 }
 _IN_FILES = ("segment_precision", "segment_recall", "segment_error_rate", "event_precision", "event_recall")
 """In CSV and JSON alone."""
+
+
+def model_of(folder: Path) -> Path | None:
+    """The model whose embedding is read by the experiment that a folder of experiments holds; None where there is none.
+
+    Raises:
+        RunError: the experiment there is damaged, or another one.
+    """
+    study = Study(folder / NAME)
+    return study.plan().cell("embedding").settings.from_model if study.record_path.exists() else None
 
 
 def plan(sizing: Sizing, store: Store, *, model_path: Path, events_path: Path | None) -> Plan:

@@ -46,7 +46,9 @@ class Pictures:
 
 
 def best_model(folder: Path, *, option: str = "--model") -> Path:
-    """The model of the highest mAP of `architectures` in a folder of experiments; `option` names another.
+    """Of `architectures` in a folder of experiments, the model of the highest mAP at the end on the clips watched.
+
+    Not on those evaluated: whoever asks may evaluate on these again. `option` names another.
 
     Raises:
         RunError: there is none yet.
@@ -57,7 +59,7 @@ def best_model(folder: Path, *, option: str = "--model") -> Path:
         result = study.result(cell.name)
         path = RunFolder(study.run_folder(cell.name)).model_path
         if result is not None and result["state"] == "finished" and path.exists():  # some are those of other cells
-            found[path] = result["evaluation"]["mean_average_precision"] or 0.0
+            found[path] = result["last_validation"].get("mean_average_precision") or 0.0
     if not found:
         raise RunError(
             f"{study.folder}: no network has been trained there; name a model by {option}, or run "

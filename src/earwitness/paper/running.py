@@ -247,7 +247,7 @@ class _Run:
             "num_patches": summary.num_patches,
             "num_labels": len(self.store.label_set),
             "num_shared_groups": self.views.num_shared_groups,
-            "num_learnt_before": self._num_learnt_before(summary),
+            **self._learnt_before(summary),
             **costs,
             "learning_rate": settings.effective_learning_rate,
             "last_loss": _last_loss(run),
@@ -259,11 +259,12 @@ class _Run:
             "environment": run.environments()[-1],
         }
 
-    def _num_learnt_before(self, summary: TrainSummary) -> int:
-        """Of the clips to evaluate on, as far as it can be told, those that the model it began from has learnt from."""
+    def _learnt_before(self, summary: TrainSummary) -> dict[str, Any]:
+        """Of the clips to evaluate on, those that the model it began from has learnt from, and why that is not sure."""
         if self.settings.from_model is None:
-            return 0
-        return len(np.intersect1d(self.views.test, learnt_before(load_model(summary.model_path), self.store)[0]))
+            return {}
+        clips, doubts = learnt_before(load_model(summary.model_path), self.store)
+        return {"num_learnt_before": len(np.intersect1d(self.views.test, clips)), "doubts_of_learnt": doubts}
 
     def _detection(self, summary: TrainSummary, settings: TrainSettings) -> dict[str, Any] | None:
         """How well it finds events in time; None where that is not asked."""

@@ -6,6 +6,7 @@ names are chosen by how many labels they carry, not by how well they are scored.
 References: Hershey et al. 2017, figure 3.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +125,7 @@ def draw_clips(
             if not len(patches):
                 raise SelectionError(f"clip {clip_id!r} is shorter than one patch of the model; choose another")
             scores = scorer.calibrated(scorer(patches))
-            stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in clip_id)[:100]
+            stem = _file_name(clip_id)
             for suffix in ("pdf", "png"):
                 paths.append(folder / f"{stem}.{suffix}")
                 plot_timeline(
@@ -156,6 +157,12 @@ def draw_clips(
         facts={"experiment": NAME, "patch_hop_frames": hop_frames},
     )
     return Pictures(table=table, paths=(*write_table(table, folder), *paths))
+
+
+def _file_name(clip_id: str) -> str:
+    """Of its pictures: its id, and where that cannot be a name, what tells it from others."""
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in clip_id)[:100]
+    return name if name == clip_id else f"{name}-{hashlib.sha256(clip_id.encode()).hexdigest()[:8]}"
 
 
 def _named(store: Store, clip_ids: Sequence[str]) -> npt.NDArray[np.int64]:

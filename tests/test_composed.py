@@ -1,6 +1,7 @@
 """Soundtracks composed of clips: times that are true, folds and groups that stay apart."""
 
 import json
+import shutil
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,36 @@ class TestComposed:
         assert made["num_resumed"] == 3
         for name in ("events.parquet", "manifest.parquet", "labels.csv", "media/000/soundtrack-000006.flac"):
             assert (tmp_path / "grown" / name).read_bytes() == (corpus / name).read_bytes()
+
+    def test_other_clips(
+        self, clips_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A clip that cannot be read today would change what soundtracks made before are said to hold."""
+        there = tmp_path / "clips"
+        shutil.copytree(clips_path.parent, there)
+        table = read_manifest(clips_path).table
+        media = pa.array([str(there / Path(path).name) for path in table["media"].to_pylist()])
+        manifest = table.set_column(table.column_names.index("media"), "media", media)
+        write_manifest(Manifest.from_table(manifest), there / "moved.parquet")
+        words = ("synth", tmp_path / "corpus", "--from-clips", there / "moved.parquet", "--mean-seconds", 6, "--json")
+
+        def refused() -> str:
+            monkeypatch.setattr("sys.argv", ["earwitness", *map(str, (*words, "--clips", 6, "--workers", 1))])
+            with pytest.raises(SystemExit) as ending:
+                main()
+            assert ending.value.code == 1
+            return capsys.readouterr().err
+
+        compose(tmp_path / "corpus", there / "moved.parquet", "--clips", 3)
+        whole = (there / "4.wav").read_bytes()
+        wavfile.write(there / "4.wav", RATE_HZ, np.concatenate([silence(0.5), tone(0.5)]))
+        assert "was begun with other clips: '4.wav' sounds at other times now" in refused()
+        (there / "4.wav").unlink()
+        assert "'4.wav' could not be used now" in refused()
+        (there / "4.wav").write_bytes(whole)
+        assert compose(tmp_path / "corpus", there / "moved.parquet", "--clips", 6)["num_resumed"] == 3
+        (tmp_path / "corpus" / "sources.json").write_text("{}")
+        assert "sources.json: damaged" in refused()
 
     @pytest.mark.parametrize(
         ("more", "says"),

@@ -71,6 +71,14 @@ class TestCells:
         assert same["within_clips_auc"] == 0.5
         assert same["frame_map"] == pytest.approx(cells.targets[:, cells.targets.any(axis=0)].mean())
 
+    def test_up_to_the_end_of_a_clip(self, made_store: Store) -> None:
+        clips = made_store.select("fold = 1")[:1]
+        end = float(made_store.clips["num_samples"][int(clips[0])].as_py()) / made_store.front_end.sample_rate_hz
+        cells = Cells.of(
+            made_store, clips, [(TrueEvent("click", 0.4, end + 1.0), TrueEvent("tone", end + 0.05, end + 1.0))]
+        )
+        assert cells.truth == [{"click": [(0.4, end)]}]
+
     @pytest.mark.parametrize(("patch_frames", "hop_frames"), [(20, 20), (96, 20), (96, 96), (50, 10)])
     def test_a_cell_takes_the_patch_around_it(self, made_store: Store, patch_frames: int, hop_frames: int) -> None:
         clips = made_store.select("fold = 2")
@@ -119,6 +127,10 @@ def events_path(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
+def clip_of_fold_1(store: Store) -> str:
+    return str(store.clips["clip_id"][int(store.select("fold = 1")[0])].as_py())
+
+
 def experiment(store: Store, folder: Path, *more: object) -> dict[str, Any]:
     common = ("--preset", "smoke", "--folder", folder, "--device", "cpu", "--threads", 1, "--steps", 4, "--json")
     table: dict[str, Any] = json.loads(run("experiment", "event-detection", store.folder, *common, *more).stdout)
@@ -145,12 +157,17 @@ def test_event_detection(
     assert (settings["from_model"], settings["freeze"], settings["num_layers"]) == (str(model_path), True, 1)
     markdown = (tmp_path / "event-detection" / "table.md").read_text()
     assert "find events in time" in markdown
+    assert "So many batches are" in markdown
+    assert "it cannot be told whether it has learnt from these clips" in markdown
 
     def train(*_: object, **__: object) -> None:
         raise AssertionError("nothing is left to train")
 
     monkeypatch.setattr(running, "train", train)
     assert experiment(made_store, tmp_path, *more) == table
+    assert (
+        experiment(made_store, tmp_path, "--events", events_path) == table
+    )  # the embedding is the one it was begun with
 
 
 def test_other_events_are_another_experiment(
@@ -167,7 +184,7 @@ def test_other_events_are_another_experiment(
 
     def refused(*more: object) -> str:
         words = ("experiment", "event-detection", made_store.folder, "--preset", "smoke", "--folder", tmp_path)
-        monkeypatch.setattr("sys.argv", ["earwitness", *map(str, (*words, *more))])
+        monkeypatch.setattr("sys.argv", ["earwitness", *map(str, (*words, *more))])  # the last of two folders counts
         with pytest.raises(SystemExit) as ending:
             main()
         assert ending.value.code == 1
@@ -178,6 +195,8 @@ def test_other_events_are_another_experiment(
     elsewhere = tmp_path / "events.csv"
     elsewhere.write_text("clip_id,label,start_seconds,stop_seconds\nstrange,click,0,1\n")
     assert "has no event in any of the 8 clips" in refused(*ours, "--events", elsewhere)
-    assert "name a model by --embedding-from" in refused("--steps", 4)
+    elsewhere.write_text(f"clip_id,label,start_seconds,stop_seconds\n{clip_of_fold_1(made_store)},click,90,91\n")
+    assert "row 1: 'click' begins 90 s into clip" in refused(*ours, "--events", elsewhere)
+    assert "name a model by --embedding-from" in refused("--steps", 4, "--folder", tmp_path / "new")
     monkeypatch.setitem(sys.modules, "sed_eval", None)
     assert "pip install 'earwitness[detection]'" in refused(*ours, "--events", events_path)

@@ -3,9 +3,12 @@
 import copy
 import csv
 import json
+import shutil
+import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,27 +16,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from conftest import MadeSounds
 from earwitness.cli.main import main
 from earwitness.errors import LabelError, RunError, SelectionError, StoreError
 from earwitness.evaluation.metrics import auc_to_dprime
 from earwitness.experiments.evaluating import evaluate_model
+from earwitness.files import locked
 from earwitness.inference.tagger import Tagger
 from earwitness.models.costs import network_costs
 from earwitness.models.model_file import load_model
 from earwitness.models.precision import is_lack_of_memory
-from earwitness.paper import label_set_size, printed, running
+from earwitness.paper import label_set_size, made_corpus, printed, running
 from earwitness.paper.experiment import make_table, run_experiment
 from earwitness.paper.memory import held_to_free_memory
 from earwitness.paper.plan import Plan
-from earwitness.paper.qualitative import best_model
+from earwitness.paper.qualitative import _file_name, best_model
 from earwitness.paper.running import Told
 from earwitness.paper.sizing import Sides, choose_sides, size
 from earwitness.paper.study import Study
+from earwitness.report import experiment_plots
+from earwitness.report.experiment_plots import Bar, plot_bars
 from earwitness.store.most_frequent import most_frequent_labels, with_labels
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
+from earwitness.synth.settings import SynthSettings
 from earwitness.training.clips import choose_clips, clip_groups
 from earwitness.training.settings import TrainSettings
 from in_process import run
@@ -182,7 +190,7 @@ def test_architectures(made_store: Store, tmp_path: Path, monkeypatch: pytest.Mo
     for name in ("alexnet", "alexnet-equal-time"):  # the second is the first, and has no model of its own
         path = folder / "cells" / name / "result.json"
         result = json.loads(path.read_text())
-        result["evaluation"]["mean_average_precision"] = 1.5
+        result["last_validation"]["mean_average_precision"] = 1.5
         path.write_text(json.dumps(result))
     assert best_model(tmp_path) == folder / "cells" / "alexnet" / "run" / "model.safetensors"
 
@@ -313,7 +321,7 @@ class TestWhatDoesNotFit:
 
         def too_large(store: Store, folder: Path, *, settings: TrainSettings, **more: Any) -> Any:
             if settings.network == "alexnet":
-                raise RunError(f"{folder}: the training does not fit into the memory") from MemoryError()
+                raise RunError(f"{folder}: the training does not fit into the memory; try less") from MemoryError()
             return train(store, folder, settings=settings, **more)
 
         monkeypatch.setattr(running, "train", too_large)
@@ -325,8 +333,15 @@ class TestWhatDoesNotFit:
         assert [remarks[place] for place in (1, 3, 4, 5)] == [None] * 4
         assert table["rows"][3]["steps"] == 2  # the time is that of the other one now
         assert "does not fit" in (tmp_path / "architectures" / "table.md").read_text()
-        no_training(monkeypatch)  # what failed has been tried
-        experiment("architectures", made_store, tmp_path, *more)
+        with monkeypatch.context() as patch:
+            no_training(patch)  # what failed has been tried
+            experiment("architectures", made_store, tmp_path, *more)
+        monkeypatch.setattr(running, "train", train)  # now there is room
+        shutil.rmtree(tmp_path / "architectures" / "cells" / "alexnet")
+        table = experiment("architectures", made_store, tmp_path, *more)
+        assert [row["remark"] for row in table["rows"]] == [None] * 6
+        assert table["rows"][3]["steps"] == 2
+        assert any("the time fully_connected takes" in note for note in table["notes"])
 
     def test_too_few_clips(
         self, made_store: Store, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -348,6 +363,22 @@ class TestWhatDoesNotFit:
         assert "architectures has no part 'resnet5'" in error
         error = refused(capsys, monkeypatch, "all", made_store.folder, *more, "--only", "resnet50")
         assert "parts are those of one experiment" in error
+
+    def test_all_of_them_before_any(
+        self, made_store: Store, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """What a later experiment lacks is said before an earlier one takes hours."""
+        no_training(monkeypatch)
+        more = ("--preset", "smoke", "--folder", tmp_path, "--device", "cpu")
+        assert "--many 2 --few 1 would fit" in refused(capsys, monkeypatch, "all", made_store.folder, *more)
+        with monkeypatch.context() as patch:  # the made corpus has true events
+            patch.setitem(sys.modules, "sed_eval", None)
+            assert "pip install 'earwitness[detection]'" in refused(capsys, patch, "all", *more)
+        for bad in (("--device", "gpu"), ("--width", 0), ("--seed", -1)):
+            refused(capsys, monkeypatch, "architectures", *more[:-2], *bad)
+        assert "name a model by --embedding-from" in refused(capsys, monkeypatch, "event-detection", *more)
+        assert "name a model by --model" in refused(capsys, monkeypatch, "qualitative", *more)
+        assert not list(tmp_path.iterdir())  # nor is a corpus made
 
     def test_a_strange_folder(self, made_store: Store, labels_plan: Plan, tmp_path: Path) -> None:
         (tmp_path / "mine.txt").write_text("mine")
@@ -423,6 +454,42 @@ class TestQualitative:
         assert "no clip 'x'; its first is 'clip-00'" in refused(capsys, monkeypatch, *ours, *model, "--clips", "x")
         assert "has 5 to 120 seconds; name some by --clips" in refused(capsys, monkeypatch, *ours, *model)
         assert "labels=0 must be at least 1" in refused(capsys, monkeypatch, *ours, *model, "--labels", 0)
+
+
+def test_bars_lie_within_their_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's figures of a table may be nearly alike: none is cut in half at the border."""
+    drawn = Figure()
+    monkeypatch.setattr(experiment_plots, "drawing", lambda *_, **__: nullcontext(drawn))
+    bars = [
+        Bar(label=f"row {number}", value=0.8 + number / 100, low=0.7, high=0.9, printed=0.37 + number / 1000)
+        for number in range(3)
+    ]
+    plot_bars(bars, tmp_path / "bars.svg", title="bars")
+    for axes, highest in zip(drawn.axes, (0.9, 0.372), strict=True):
+        assert axes.get_xlim()[0] == 0
+        assert axes.get_xlim()[1] >= 1.04 * highest
+        assert axes.get_ylim()[0] < -2
+        assert axes.get_ylim()[1] > 0
+
+
+def test_file_names_of_clips_differ() -> None:
+    assert _file_name("clip-1") == "clip-1"
+    names = [_file_name(clip_id) for clip_id in ("a/b", "a_b", "a b", "x" * 120, "x" * 121)]
+    assert len(set(names)) == 5
+    assert all("/" not in name and len(name) <= 110 for name in names)
+
+
+def test_one_of_two_processes_makes_the_corpus(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    settings = SynthSettings(clips=4, mean_seconds=2.0, kinds=3, seed=3)
+    with ExitStack() as other:
+        other.enter_context(locked(tmp_path / "made", busy=None))
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(made_corpus.made_store, tmp_path / "made", settings)
+            time.sleep(0.2)
+            assert not (tmp_path / "made" / "corpus").exists()
+            other.close()
+            assert waiting.result().num_clips == 4
 
 
 @pytest.mark.slow

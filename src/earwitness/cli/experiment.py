@@ -6,95 +6,25 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional, arg, subcommand
+from tyro.conf import arg, subcommand
 
 from earwitness.cli.experiment_bars import bars
-from earwitness.cli.output import print_json, progress_bar, remark
+from earwitness.cli.experiment_common import OnStore, Training
+from earwitness.cli.output import print_json, remark
 from earwitness.errors import SettingsError
-from earwitness.paper.presets import PRESETS, PresetName
+from earwitness.paper.presets import PRESETS
 
 if TYPE_CHECKING:
     from earwitness.paper.experiment import Outcome
     from earwitness.paper.plan import Plan
     from earwitness.paper.qualitative import Pictures
-    from earwitness.paper.sizing import Sizing
+    from earwitness.paper.sizing import Sides, Sizing
     from earwitness.store.read import Store
     from earwitness.synth.settings import SynthSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OnStore:
-    """What all experiments have in common."""
-
-    store: Annotated[Positional[str | None], arg(metavar="STORE")] = None
-    """Made by `earwitness prepare`. None: a corpus is made, and its store."""
-    folder: Path | None = None
-    """Takes a folder for each experiment, and what is made. None: earwitness-experiments/ and the preset's name."""
-    preset: PresetName = "cpu"
-    """How large: smoke in miniature; cpu for two cores, at most 90 minutes a table; paper for GPUs, full size."""
-    test_where: str | None = None
-    """SQL condition: the clips to evaluate on. None: by the store's own split or folds, or the rest."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1 ... Where networks are trained, the same command on another GPU shares the work."""
-    json: bool = False
-    """Report as JSON."""
-
-    def _folder(self) -> Path:
-        return self.folder if self.folder is not None else Path("earwitness-experiments") / self.preset
-
-    def _store(self) -> "Store":
-        from earwitness.store.embeddings import open_store
-
-        if self.store is not None:
-            return open_store(self.store)
-        from earwitness.paper.made_corpus import made_store
-
-        name, corpus = self._made_corpus()
-        with progress_bar(total=corpus.clips, unit="clip", title="corpus") as bar:
-
-            def show(what: str, done: int, _of: int) -> None:
-                if bar.desc != f"{what}: ":
-                    bar.reset()
-                    bar.set_description(what, refresh=False)
-                bar.update(done - bar.n)
-
-            return made_store(self._folder(), corpus, name=name, on_clips=show)
-
-    def _made_corpus(self) -> "tuple[str, SynthSettings]":
-        """What stands before the names of its folders, and what it is."""
-        return "", PRESETS[self.preset].corpus
-
-    def _true_events(self, given: Path | None) -> Path | None:
-        """The table asked for, or that of the made corpus; None for a store of one's own without one."""
-        if self.store is not None or given is not None:
-            return given
-        from earwitness.synth.truth import EVENTS_FILE
-
-        return self._folder() / f"{self._made_corpus()[0]}corpus" / EVENTS_FILE
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Training(_OnStore):
-    """What those have in common that train networks."""
-
-    where: str | None = None
-    """SQL condition: the clips to learn from. None: by the store's own split or folds, or the rest."""
-    width: float | None = None
-    """Of all networks; 1 is the paper's. None: the preset's."""
-    steps: int | None = None
-    """Of a training (paper: 5 to 16 million). None: the preset's."""
-    batch_size: int | None = None
-    """Patches of an update (paper: 128). None: the preset's."""
-    seed: int = 1
-    """Decides the first weights and every draw."""
-    threads: int | None = None
-    """Processor threads. None: as many as torch chooses."""
-    only: tuple[str, ...] = ()
-    """Do some parts now, such as resnet50, and what they need; the names are those of the folders in cells/."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Experiment(_Training, ABC):
+class _Experiment(Training, ABC):
     """One that trains networks by a plan, and ends in a table."""
 
     def run(self) -> int:
@@ -110,30 +40,15 @@ class _Experiment(_Training, ABC):
 
     def do(self) -> "Outcome | None":
         """The outcome; None if it was stopped before the end."""
-        if os.environ.get("WORLD_SIZE", "1") != "1":
-            raise SettingsError(
-                "experiment is not run under torchrun: start the same command once for each GPU, with --device cuda:0, "
-                "cuda:1 ..., and they share the work"
-            )
         from earwitness.paper.experiment import run_experiment
-        from earwitness.paper.sizing import choose_sides, size
 
-        store = self._store()
-        name = self._name()
-        sizing = size(
-            self.preset,
-            experiment=name,
-            sides=choose_sides(store, where=self.where, test_where=self.test_where),
-            seed=self.seed,
-            width=self.width,
-            steps=self.steps,
-            batch_size=self.batch_size,
-        )
+        self.check()
+        plan, store = self.plan()
         with bars() as told:
             outcome = run_experiment(
-                self._plan(sizing, store),
+                plan,
                 store,
-                self._folder() / name,
+                self.folder_of_all() / self._name(),
                 device=self.device,
                 threads=self.threads,
                 only=self.only,
@@ -143,6 +58,39 @@ class _Experiment(_Training, ABC):
             remark("stopped; the same command goes on from there")
             return None
         return outcome
+
+    def check(self) -> None:
+        """Refuse, before a corpus is made, what needs none to be refused."""
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise SettingsError(
+                "experiment is not run under torchrun: start the same command once for each GPU, with --device cuda:0, "
+                "cuda:1 ..., and they share the work"
+            )
+        from earwitness.models.precision import choose_device
+        from earwitness.paper.sizing import Sides
+
+        choose_device(self.device)
+        self._sizing(Sides(where="true", test_where="true")).settings(self._name())
+
+    def plan(self) -> "tuple[Plan, Store]":
+        """What is to be trained and evaluated, on what."""
+        from earwitness.paper.sizing import choose_sides
+
+        store = self.open_store()
+        return self._plan(self._sizing(choose_sides(store, where=self.where, test_where=self.test_where)), store), store
+
+    def _sizing(self, sides: "Sides") -> "Sizing":
+        from earwitness.paper.sizing import size
+
+        return size(
+            self.preset,
+            experiment=self._name(),
+            sides=sides,
+            seed=self.seed,
+            width=self.width,
+            steps=self.steps,
+            batch_size=self.batch_size,
+        )
 
     @abstractmethod
     def _name(self) -> str:
@@ -214,30 +162,43 @@ class EventDetection(_Experiment):
     """Other, acoustic labels: a shallow classifier on short log-mel patches, and one on a network's embedding."""
 
     embedding_from: Path | None = None
-    """A trained model, whose embedding is read. None: the best of `architectures` in the same folder."""
+    """A trained model, whose embedding is read. None: that of the experiment begun there, or else the best of
+    `architectures` in the same folder."""
     events: Path | None = None
     """A table of what truly sounds when: how well each finds that in time. None: of a made corpus its own."""
 
     def _name(self) -> str:
         return "event-detection"
 
-    def _made_corpus(self) -> "tuple[str, SynthSettings]":
+    def made_corpus(self) -> "tuple[str, SynthSettings]":
         return "events-", PRESETS[self.preset].events_corpus
+
+    def do(self) -> "Outcome | None":
+        self._model_path()
+        return super().do()
+
+    def check(self) -> None:
+        super().check()
+        if self.true_events(self.events) is not None:
+            from earwitness.evaluation.detection import require_sed_eval
+
+            require_sed_eval()
 
     def _plan(self, sizing: "Sizing", store: "Store") -> "Plan":
         from earwitness.paper.event_detection import plan
+
+        return plan(sizing, store, model_path=self._model_path(), events_path=self.true_events(self.events))
+
+    def _model_path(self) -> Path:
+        from earwitness.paper.event_detection import model_of
         from earwitness.paper.qualitative import best_model
 
-        return plan(
-            sizing,
-            store,
-            model_path=self.embedding_from or best_model(self._folder(), option="--embedding-from"),
-            events_path=self._true_events(self.events),
-        )
+        folder = self.folder_of_all()
+        return self.embedding_from or model_of(folder) or best_model(folder, option="--embedding-from")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Qualitative(_OnStore):
+class Qualitative(OnStore):
     """The spectrogram of clips above what is heard in them patch by patch: the paper's figure 3."""
 
     model: Path | None = None
@@ -269,7 +230,8 @@ class Qualitative(_OnStore):
         from earwitness.paper.qualitative import NAME, best_model, draw_clips
         from earwitness.paper.sizing import choose_sides
 
-        store = self._store()
+        model = open_model(self.model if self.model is not None else best_model(self.folder_of_all()))
+        store = self.open_store()
         where = self.test_where
         if where is None and not self.clips:
             try:
@@ -277,21 +239,21 @@ class Qualitative(_OnStore):
             except SelectionError:
                 remark("the store has no split of its own: clips are chosen from all, learnt from or not")
         return draw_clips(
-            open_model(self.model if self.model is not None else best_model(self._folder())),
+            model,
             store,
-            self._folder() / NAME,
+            self.folder_of_all() / NAME,
             clip_ids=self.clips,
             number=self.number,
             where=where,
             labels=self.labels,
             patch_hop_frames=self.hop_frames,
-            events_path=self._true_events(self.events),
+            events_path=self.true_events(self.events),
             device=self.device,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class All(_Training):
+class All(Training):
     """All of them, one after the other, each as it is by default."""
 
     def __post_init__(self) -> None:
@@ -303,15 +265,20 @@ class All(_Training):
     def run(self) -> int:
         """Run them; 130 if stopped before the end."""
         common = {field.name: getattr(self, field.name) for field in fields(self)}
+        trained = Architectures(**common), LabelSetSize(**common), TrainingSetSize(**common), EventDetection(**common)
+        for experiment in trained:  # what does not fit is said now, not after hours
+            experiment.check()
+        for experiment in trained[:3]:  # the last needs a network of the first
+            experiment.plan()
         outcomes: list[Outcome | Pictures] = []
-        for kind in (Architectures, LabelSetSize, TrainingSetSize, EventDetection):
-            outcome = kind(**common).do()
+        for experiment in trained:
+            outcome = experiment.do()
             if outcome is None:
                 return 130
             outcomes.append(outcome)
             if not self.json:
                 _print(outcome)
-        outcomes.append(Qualitative(**{field.name: getattr(self, field.name) for field in fields(_OnStore)}).do())
+        outcomes.append(Qualitative(**{field.name: getattr(self, field.name) for field in fields(OnStore)}).do())
         if not self.json:
             _print(outcomes[-1])
         else:

@@ -73,7 +73,7 @@ class TrueTimelines:
         if not any(clip_id in events for clip_id in clip_ids):
             raise ScoreError(f"{path}: has no event in any of the {len(clips)} clips; are its clip_ids the store's?")
         seconds = store.clips["num_samples"].take(clips).to_numpy() / front_end.sample_rate_hz
-        num_overrunning = _check_ends(path, events, clip_ids, seconds)
+        num_overrunning = check_ends(path, events, clip_ids, seconds)
         index = PatchIndex(
             store.frames_per_clip, clips, patch_frames=front_end.patch_frames, hop_frames=front_end.patch_hop_frames
         )
@@ -162,13 +162,23 @@ def sounding(
     return overlap >= _LEAST_SHARE * (stops_seconds - starts_seconds)[:, None] - 1e-9
 
 
-def _check_ends(
+def check_ends(
     path: str | Path,
     events: Mapping[str, Sequence[TrueEvent]],
     clip_ids: Sequence[str],
     seconds: npt.NDArray[np.float64],
 ) -> int:
-    """How many events go on after the end of their clip; one that only begins there is refused."""
+    """How many events go on after the end of their clip; one that only begins there is refused.
+
+    Args:
+        path: of the table, to be named.
+        events: by clip id.
+        clip_ids: the clips to look at.
+        seconds: their lengths.
+
+    Raises:
+        ManifestError: an event begins after the end of its clip; the row is named.
+    """
     num_overrunning = 0
     for clip_id, clip_seconds in zip(clip_ids, seconds.tolist(), strict=True):
         for event in events.get(clip_id, ()):

@@ -29,7 +29,7 @@ from earwitness.errors import ScoreError
 from earwitness.evaluation.detection import Spans, score_detection
 from earwitness.evaluation.summary import evaluate, finite
 from earwitness.evaluation.timelines import evaluate_within_clips
-from earwitness.experiments.timelines import sounding
+from earwitness.experiments.timelines import check_ends, sounding
 from earwitness.front_end import FrontEnd
 from earwitness.inference.events import EventFinder
 from earwitness.models.model_file import load_model
@@ -103,14 +103,23 @@ def read_true_events(path: Path, store: Store, clips: Indices) -> list[Sequence[
     """Those of each clip.
 
     Raises:
-        ManifestError: the table cannot be used.
+        ManifestError: the table cannot be used, or an event begins after the end of its clip.
         ScoreError: it has no event in any of these clips.
     """
     events = read_events(path)
     clip_ids = store.read_clips(["clip_id"])["clip_id"].take(clips).to_pylist()
     if not any(clip_id in events for clip_id in clip_ids):
         raise ScoreError(f"{path}: has no event in any of the {len(clips)} clips; are its clip_ids the store's?")
+    check_ends(path, events, clip_ids, _seconds(store, clips))
     return [events.get(clip_id, ()) for clip_id in clip_ids]
+
+
+def _seconds(store: Store, clips: Indices) -> npt.NDArray[np.float64]:
+    """How long clips are."""
+    seconds: npt.NDArray[np.float64] = (
+        store.clips["num_samples"].take(clips).to_numpy() / store.front_end.sample_rate_hz
+    )
+    return seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +133,14 @@ class Cells:
     targets: npt.NDArray[np.bool_]
     """[cells, labels]."""
     truth: Sequence[Spans]
-    """Of each clip; what overlaps is one."""
+    """Of each clip, up to its end; what overlaps is one."""
     store: Store
 
     @classmethod
     def of(cls, store: Store, clips: Indices, events: Sequence[Sequence[TrueEvent]]) -> "Cells":
         """The cells of clips with these events; labels that the store does not know are left out."""
         front_end = store.front_end
-        clip_seconds = store.clips["num_samples"].take(clips).to_numpy() / front_end.sample_rate_hz
+        clip_seconds = _seconds(store, clips)
         length = CELL_FRAMES * front_end.frame_seconds
         per_clip = np.maximum(1, np.floor(clip_seconds / length + 1e-6)).astype(np.int64)
         targets = []
@@ -143,7 +152,7 @@ class Cells:
             clip_seconds=clip_seconds,
             per_clip=per_clip,
             targets=np.concatenate(targets),
-            truth=[_joined(some, store) for some in events],
+            truth=[_joined(some, store, seconds) for some, seconds in zip(events, clip_seconds.tolist(), strict=True)],
             store=store,
         )
 
@@ -218,14 +227,15 @@ def _best_threshold(scores: npt.NDArray[np.floating[Any]], targets: npt.NDArray[
     return float(_THRESHOLDS[int(np.argmax(figures))])
 
 
-def _joined(events: Sequence[TrueEvent], store: Store) -> Spans:
+def _joined(events: Sequence[TrueEvent], store: Store, clip_seconds: float) -> Spans:
     spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for event in sorted(events, key=lambda event: event.start_seconds):
-        if event.label not in store.label_set.index_of or event.stop_seconds <= event.start_seconds:
+        start, stop = event.start_seconds, min(event.stop_seconds, clip_seconds)
+        if event.label not in store.label_set.index_of or stop <= start:
             continue
         before = spans[event.label]
-        if before and event.start_seconds <= before[-1][1]:
-            before[-1] = (before[-1][0], max(before[-1][1], event.stop_seconds))
+        if before and start <= before[-1][1]:
+            before[-1] = (before[-1][0], max(before[-1][1], stop))
         else:
-            before.append((event.start_seconds, event.stop_seconds))
+            before.append((start, stop))
     return spans

@@ -19,7 +19,7 @@ from earwitness.paper import printed as paper
 from earwitness.paper.detecting import read_true_events
 from earwitness.paper.plan import Cell, Plan
 from earwitness.paper.sizing import Sizing
-from earwitness.paper.study import Result
+from earwitness.paper.study import Result, Study
 from earwitness.paper.table import (
     Column,
     Row,
@@ -50,6 +50,16 @@ _IN_TIME = {
 }
 _IN_FILES = ("segment_precision", "segment_recall", "segment_error_rate", "event_precision", "event_recall")
 """In CSV and JSON alone."""
+
+
+def model_of(folder: Path) -> Path | None:
+    """The model whose embedding is read by the experiment that a folder of experiments holds; None where there is none.
+
+    Raises:
+        RunError: the experiment there is damaged, or another one.
+    """
+    study = Study(folder / NAME)
+    return study.plan().cell("embedding").settings.from_model if study.record_path.exists() else None
 
 
 def plan(sizing: Sizing, store: Store, *, model_path: Path, events_path: Path | None) -> Plan:
@@ -207,6 +217,15 @@ def _findings(results: Mapping[str, Result | None]) -> list[str]:
     return findings
 
 
+def _passes(plan: Plan, results: Sequence[Result | None]) -> str:
+    """How often each goes through its patches: shorter ones are more, and as many batches hear less of the sound."""
+    if any(result is None or result["state"] == "failed" for result in results):
+        return ""
+    settings = plan.cells[0].settings
+    times = [settings.steps * settings.batch_size / result["num_patches"] for result in results if result is not None]
+    return " So many batches are {:.2g} times all log-mel patches, and {:.2g} times all embeddings.".format(*times)
+
+
 def _notes(plan: Plan, results: Sequence[Result | None]) -> list[str]:
     settings, facts = plan.cells[0].settings, plan.cell("embedding").facts
     notes = [
@@ -214,7 +233,7 @@ def _notes(plan: Plan, results: Sequence[Result | None]) -> list[str]:
         f"of {settings.batch_size} patches, seed {settings.seed}, learning rate {settings.learning_rate:g}; one "
         f"training each. Log-mel patches are {paper.SHORT_PATCH_FRAMES / 100:g} s long, those of the embedding as long "
         f"as {facts['network']}'s, which were embedded before: the time is that of the classifier. The paper does not "
-        "print the size of its classifiers.",
+        f"print the size of its classifiers.{_passes(plan, results)}",
     ]
     known = next((result["num_learnt_before"] for result in results if result and result.get("num_learnt_before")), 0)
     if known:
@@ -222,6 +241,7 @@ def _notes(plan: Plan, results: Sequence[Result | None]) -> list[str]:
             f"{known:,} of the clips evaluated on were learnt from by the network of the embedding, so its figures say "
             "little about new sound."
         )
+    notes += next((result["doubts_of_learnt"] for result in results if result and result.get("doubts_of_learnt")), ())
     if plan.events is not None:
         notes.append(
             "In time: every 0.2 s, by the patch around it. AUC in clips compares moments of the same clip only. "

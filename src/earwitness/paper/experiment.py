@@ -60,7 +60,7 @@ def make_table(folder: Path) -> tuple[Table, list[Path]]:
     plan = study.plan()
     if plan.experiment not in TABLES:
         raise RunError(f"{folder}: holds an experiment {plan.experiment!r}; this version has {', '.join(TABLES)}")
-    table = TABLES[plan.experiment](plan, {cell.name: study.result(cell.name) for cell in plan.cells})
+    table = TABLES[plan.experiment](plan, study.results(plan))
     return table, [*write_table(table, folder), *_draw(table, study, plan)]
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from earwitness.errors import CorpusError
+from earwitness.files import locked
 from earwitness.labels import read_label_set
 from earwitness.manifest import read_manifest
 from earwitness.parallel import usable_cpus
@@ -17,7 +19,7 @@ from earwitness.synth.truth import LABELS_FILE
 def made_store(
     folder: Path, settings: SynthSettings, *, name: str = "", on_clips: Callable[[str, int, int], None] | None = None
 ) -> Store:
-    """The store of a made corpus; made first, or finished, where it is not there.
+    """The store of a made corpus; made first, or finished, where it is not there. Of several processes one makes it.
 
     Args:
         folder: takes `corpus/` and `store/`.
@@ -33,17 +35,22 @@ def made_store(
         if on_clips is not None:
             on_clips(what, done, of)
 
-    made = make_corpus(
-        folder / f"{name}corpus",
-        settings=settings,
-        workers=usable_cpus(),
-        progress=lambda p: tell("making soundtracks", p.num_done, p.num_clips),
-    )
-    build_store(
-        read_manifest(made.manifest_path),
-        folder / f"{name}store",
-        settings=BuildSettings(),
-        label_set=read_label_set(folder / f"{name}corpus" / LABELS_FILE),
-        progress=lambda p: tell("decoding", p.num_done, p.num_clips),
-    )
-    return Store.open(folder / f"{name}store")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, busy=None):
+            made = make_corpus(
+                folder / f"{name}corpus",
+                settings=settings,
+                workers=usable_cpus(),
+                progress=lambda p: tell("making soundtracks", p.num_done, p.num_clips),
+            )
+            build_store(
+                read_manifest(made.manifest_path),
+                folder / f"{name}store",
+                settings=BuildSettings(),
+                label_set=read_label_set(folder / f"{name}corpus" / LABELS_FILE),
+                progress=lambda p: tell("decoding", p.num_done, p.num_clips),
+            )
+            return Store.open(folder / f"{name}store")
+    except OSError as error:
+        raise CorpusError(f"{folder}: cannot be written ({error.strerror or error})") from error

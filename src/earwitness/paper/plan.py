@@ -41,6 +41,12 @@ class Cell:
         """The cells that must be done before, where some have failed."""
         return tuple(name for name in (self.timed_by(failed), self.paced_by) if name is not None)
 
+    def why_not(self, failed: Collection[str]) -> str | None:
+        """Why it cannot be done, where some have failed; None where it can."""
+        if self.paced_by is None or (self.paced_by not in failed and self.timed_by(failed) is not None):
+            return None
+        return f"{self.paced_by} at equal steps, whose speed it shall have, failed"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {

@@ -6,6 +6,7 @@ names are chosen by how many labels they carry, not by how well they are scored.
 References: Hershey et al. 2017, figure 3.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +47,9 @@ class Pictures:
 
 
 def best_model(folder: Path, *, option: str = "--model") -> Path:
-    """The model of the highest mAP of `architectures` in a folder of experiments; `option` names another.
+    """Of `architectures` in a folder of experiments, the model of the highest mAP at the end on the clips watched.
+
+    Not on those evaluated: whoever asks may evaluate on these again. `option` names another.
 
     Raises:
         RunError: there is none yet.
@@ -57,7 +60,7 @@ def best_model(folder: Path, *, option: str = "--model") -> Path:
         result = study.result(cell.name)
         path = RunFolder(study.run_folder(cell.name)).model_path
         if result is not None and result["state"] == "finished" and path.exists():  # some are those of other cells
-            found[path] = result["evaluation"]["mean_average_precision"] or 0.0
+            found[path] = result["last_validation"].get("mean_average_precision") or 0.0
     if not found:
         raise RunError(
             f"{study.folder}: no network has been trained there; name a model by {option}, or run "
@@ -122,7 +125,7 @@ def draw_clips(
             if not len(patches):
                 raise SelectionError(f"clip {clip_id!r} is shorter than one patch of the model; choose another")
             scores = scorer.calibrated(scorer(patches))
-            stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in clip_id)[:100]
+            stem = _file_name(clip_id)
             for suffix in ("pdf", "png"):
                 paths.append(folder / f"{stem}.{suffix}")
                 plot_timeline(
@@ -154,6 +157,12 @@ def draw_clips(
         facts={"experiment": NAME, "patch_hop_frames": hop_frames},
     )
     return Pictures(table=table, paths=(*write_table(table, folder), *paths))
+
+
+def _file_name(clip_id: str) -> str:
+    """Of its pictures: its id, and where that cannot be a name, what tells it from others."""
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in clip_id)[:100]
+    return name if name == clip_id else f"{name}-{hashlib.sha256(clip_id.encode()).hexdigest()[:8]}"
 
 
 def _named(store: Store, clip_ids: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """The work of a plan: cell after cell, those done before left out, shared by as many processes as come."""
 
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from earwitness.paper.detecting import measure_detection
 from earwitness.paper.measuring import measure_model
 from earwitness.paper.memory import held_to_free_memory, let_go_of_memory
 from earwitness.paper.plan import Cell, Plan
-from earwitness.paper.study import Result, Study, TakenError
+from earwitness.paper.study import Result, Study, TakenError, failed_among
 from earwitness.store.embeddings import open_reader
 from earwitness.store.most_frequent import most_frequent_labels, with_labels
 from earwitness.store.patch_view import with_patches
@@ -87,8 +88,8 @@ def run_plan(
     }
     machine = study.take_up(plan, store=str(store.folder), store_fingerprint=store.fingerprint, machine=machine)
     while True:
-        results = {cell.name: study.result(cell.name) for cell in plan.cells}
-        failed = {name for name, result in results.items() if result is not None and result["state"] == "failed"}
+        results = study.results(plan)
+        failed = failed_among(results)
         missing = [cell for cell in _with_what_they_need(plan, only, failed) if results[cell.name] is None]
         if not missing:
             return True
@@ -197,12 +198,10 @@ class _Run:
             told: hears of it.
         """
         cell, folder, settings = self.cell, self.study.run_folder(self.cell.name), self.settings
-        if cell.paced_by is not None:
-            timed_by = cell.timed_by(failed)
-            if cell.paced_by in failed or timed_by is None:
-                return self._failed(f"{cell.paced_by} at equal steps, whose speed it shall have, failed")
+        timed_by = cell.timed_by(failed)
+        if cell.paced_by is not None and timed_by is not None:
             if timed_by == cell.paced_by:
-                return done[timed_by]
+                return {**done[timed_by], "timed_by": timed_by}
             settings = _paced(settings, pace=done[cell.paced_by], seconds=done[timed_by]["seconds"])
         try:
             costs = {} if settings.from_model is not None else _network_costs(self.store, settings)
@@ -216,9 +215,11 @@ class _Run:
         except RunError as error:
             if not (isinstance(error, DivergedError) or is_lack_of_memory(error.__cause__)):
                 raise
-            reason = str(error).removeprefix(f"{folder}: ")
+            reason = re.split("[;.] [Tt]ry ", str(error).removeprefix(f"{folder}: "))[0]  # advice is on `train`
         else:
-            return self._finished(summary, settings, costs) if summary.is_finished else None
+            if not summary.is_finished:
+                return None
+            return {**self._finished(summary, settings, costs), "timed_by": timed_by}
         let_go_of_memory()
         return self._failed(reason)
 
@@ -246,7 +247,7 @@ class _Run:
             "num_patches": summary.num_patches,
             "num_labels": len(self.store.label_set),
             "num_shared_groups": self.views.num_shared_groups,
-            "num_learnt_before": self._num_learnt_before(summary),
+            **self._learnt_before(summary),
             **costs,
             "learning_rate": settings.effective_learning_rate,
             "last_loss": _last_loss(run),
@@ -258,11 +259,12 @@ class _Run:
             "environment": run.environments()[-1],
         }
 
-    def _num_learnt_before(self, summary: TrainSummary) -> int:
-        """Of the clips to evaluate on, as far as it can be told, those that the model it began from has learnt from."""
+    def _learnt_before(self, summary: TrainSummary) -> dict[str, Any]:
+        """Of the clips to evaluate on, those that the model it began from has learnt from, and why that is not sure."""
         if self.settings.from_model is None:
-            return 0
-        return len(np.intersect1d(self.views.test, learnt_before(load_model(summary.model_path), self.store)[0]))
+            return {}
+        clips, doubts = learnt_before(load_model(summary.model_path), self.store)
+        return {"num_learnt_before": len(np.intersect1d(self.views.test, clips)), "doubts_of_learnt": doubts}
 
     def _detection(self, summary: TrainSummary, settings: TrainSettings) -> dict[str, Any] | None:
         """How well it finds events in time; None where that is not asked."""

@@ -146,6 +146,20 @@ class Study:
             raise RunError(f"{path}: cannot be read ({error}); delete it to evaluate again") from error
         return result
 
+    def results(self, plan: Plan) -> dict[str, Result | None]:
+        """What came of all cells, those among them that cannot be done because another has failed.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        results = {cell.name: self.result(cell.name) for cell in plan.cells}
+        failed = failed_among(results)
+        for cell in plan.cells:
+            reason = cell.why_not(failed)
+            if results[cell.name] is None and reason is not None:
+                results[cell.name] = {"state": "failed", "reason": reason}
+        return results
+
     def write_result(self, name: str, result: Result) -> None:
         """Note what came of a cell.
 
@@ -169,6 +183,11 @@ class Study:
                 yield
         except OSError as error:
             raise RunError(f"{folder}: cannot be written ({error.strerror or error})") from error
+
+
+def failed_among(results: Mapping[str, Result | None]) -> set[str]:
+    """The cells that have failed."""
+    return {name for name, result in results.items() if result is not None and result["state"] == "failed"}
 
 
 class TakenError(RunError):

@@ -17,7 +17,7 @@ from earwitness.report.figure import BLUE, ORANGE, draw_light_grid, drawing
 from earwitness.report.words import shorten
 
 _LINES = ("-", "--", ":", "-.")
-_LONGEST_LABEL = 40
+_LONGEST_LABEL = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,10 @@ def plot_bars(bars: Sequence[Bar], path: str | Path, *, title: str) -> None:
             pairs = [(place, bar.printed) for place, bar in zip(places, bars, strict=True) if bar.printed is not None]
             paper.plot([p for _, p in pairs], [place for place, _ in pairs], marker="s", linestyle="", color=ORANGE)
             paper.set_xlabel("mAP in the paper")
+        ours.set_ylim(places[-1] - 0.6, 0.6)
         for axes in sides:
             draw_light_grid(axes)
-            axes.set_xlim(left=0)
+            axes.set_xlim(0, 1.05 * max(axes.dataLim.x1, 0.01))  # so that nothing is cut at the right
         figure.suptitle(title, fontsize=10)
 
 
@@ -101,11 +102,11 @@ def plot_courses(courses: Mapping[str, Course], path: str | Path) -> None:
             loss.yaxis.set_minor_locator(NullLocator())
         for axes, by in zip(panels, ("step", "step", "training time in seconds"), strict=False):
             axes.set_xlabel(by)
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=8))
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=by == "step"))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             draw_light_grid(axes)
             if axes is not loss:
-                axes.set_ylabel("mAP of clips watched")
+                axes.set_ylabel("mAP of clips watched\n(dot: highest)")
         figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 

@@ -1,6 +1,7 @@
 """Soundtracks composed of one's own labelled clips: labels for the whole, true times known.
 
     FOLDER/corpus.json          the settings, the manifest's digest among them; first to be written
+    FOLDER/sources.json         where each clip sounds; another call must find the same
     FOLDER/media/000/soundtrack-000000.flac ...
     FOLDER/labels.csv           the label set
     FOLDER/events.parquet       what truly sounds and when: clip_id, label, start_seconds, stop_seconds, level_db over
@@ -14,7 +15,6 @@ make the same files; an interrupted corpus is finished by the same command, and 
 """
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ from earwitness.synth.corpus import SETTINGS_FILE, describe, require_ours, write
 from earwitness.synth.encode import encode
 from earwitness.synth.settings import ComposeSettings
 from earwitness.synth.signals import SAMPLE_RATE_HZ, num_samples
-from earwitness.synth.sources import Part, Source, Span, read_sources
+from earwitness.synth.sources import Part, Source, Span, digest_of, read_sources, require_same_sources
 from earwitness.synth.truth import CLIP_COLUMNS, EVENTS_FILE, LABELS_FILE, MANIFEST_FILE
 
 _NUM_SOURCES_SHARES = (0.22, 0.30, 0.26, 0.15, 0.07)
@@ -159,14 +159,15 @@ def compose_corpus(
         on_clips: told what is being done, how many are done and of how many.
 
     Raises:
-        CorpusError: the folder holds something else, another process works in it, or it cannot be written.
+        CorpusError: the folder holds something else or was begun with other clips, another process works in it, or it
+            cannot be written.
         ManifestError: no clip has sound and a label.
         SettingsError: a number is not allowed.
     """
     folder = Path(folder)
     if workers < 1:
         raise SettingsError(f"workers={workers} must be at least 1")
-    settings = ComposeSettings(clips=clips, seed=seed, mean_seconds=mean_seconds, manifest_digest=_digest_of(manifest))
+    settings = ComposeSettings(clips=clips, seed=seed, mean_seconds=mean_seconds, manifest_digest=digest_of(manifest))
     try:
         require_ours(folder, settings)
         (folder / "media").mkdir(parents=True, exist_ok=True)
@@ -192,6 +193,7 @@ def _make(
         workers=workers,
         on_clips=lambda done, of: on_clips("listening to clips", done, of),
     )
+    require_same_sources(folder, sources)
     soundtracks = [plan_soundtrack(settings, sources.parts, number) for number in range(settings.clips)]
     missing = [soundtrack for soundtrack in soundtracks if not (folder / soundtrack.media).exists()]
     num_resumed = done = settings.clips - len(missing)
@@ -348,10 +350,3 @@ def _write_tables(folder: Path, clips: list[dict[str, Any]], events: list[dict[s
     for name, values, columns in tables:
         with replacing(folder / name) as file:
             pyarrow.parquet.write_table(pa.Table.from_pylist(values, schema=columns), file)
-
-
-def _digest_of(manifest: Manifest) -> str:
-    """Of what decides the soundtracks: where the clips lie does not."""
-    names = ["clip_id", "start_seconds", "stop_seconds", "labels", "fold", "group"]
-    rows = manifest.table.select([name for name in names if name in manifest.table.column_names]).to_pylist()
-    return hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()[:32]

@@ -8,9 +8,12 @@ over the parts. A soundtrack takes all of its clips from one part: no clip is ev
 by parts.
 """
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +21,8 @@ import pyarrow as pa
 
 from earwitness.audio.decode import read_waveform
 from earwitness.audio.source import media_source
-from earwitness.errors import ManifestError
+from earwitness.errors import CorpusError, ManifestError
+from earwitness.files import replacing
 from earwitness.manifest import Manifest
 from earwitness.parallel import run_tasks
 from earwitness.synth.signals import SAMPLE_RATE_HZ
@@ -30,6 +34,7 @@ SILENT_RMS = 1e-4
 """A clip whose loudest window is below this is silent."""
 CLOSED_GAP_SECONDS = 0.5
 
+SOURCES_FILE = "sources.json"
 NUM_FOLDS = 5
 """Where the manifest has no folds."""
 _MOST_PARTS, _GROUPS_OF_PART = 4, 10
@@ -138,6 +143,42 @@ def read_sources(
         raise ManifestError(f"{manifest.source}: none of its {len(rows):,} clips has sound and a label{why}")
     kept = [(heard[source.clip_id], fold, group) for source, fold, group in rows if source.clip_id in heard]
     return Sources(parts=tuple(_deal(kept, seed)), num_clips=len(kept), left_out=tuple(sorted(left_out)))
+
+
+def digest_of(manifest: Manifest) -> str:
+    """Of what decides the soundtracks: where the clips lie does not."""
+    names = ["clip_id", "start_seconds", "stop_seconds", "labels", "fold", "group"]
+    rows = manifest.table.select([name for name in names if name in manifest.table.column_names]).to_pylist()
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def require_same_sources(folder: Path, sources: Sources) -> None:
+    """Refuse clips that sound elsewhere, or can be used or not, other than when the corpus in `folder` was begun.
+
+    Which clips a soundtrack takes, and when they sound, follows from all of them: soundtracks made before would not be
+    what the tables say. `FOLDER/sources.json` keeps where each clip sounds.
+
+    Raises:
+        CorpusError: they differ, or the file is damaged.
+    """
+    path = folder / SOURCES_FILE
+    now = {source.clip_id: source.spans for part in sources.parts for source in part.sources}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["spans"] if path.exists() else None
+        then = {clip: tuple((start, stop) for start, stop in spans) for clip, spans in (found or now).items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path}: damaged ({error}); choose another folder") from error
+    if then != now:
+        clip_id = min(clip_id for clip_id in then.keys() | now.keys() if then.get(clip_id) != now.get(clip_id))
+        what = "sounds at other times" if clip_id in then and clip_id in now else "could not be used"
+        when = "now" if clip_id in then else "when the corpus was begun"
+        raise CorpusError(
+            f"{folder}: was begun with other clips: {clip_id!r} {what} {when}. Bring back the clips as they were, or "
+            "choose another folder"
+        )
+    if found is None:
+        with replacing(path) as file:
+            file.write(json.dumps({"schema_version": 1, "spans": now}).encode())
 
 
 def _listen(source: Source) -> tuple[Span, ...]:

@@ -73,7 +73,7 @@ class Sample:
             return None if (status, answer.get("detail")) == (422, sentence) else f"{status} {answer}, not {sentence!r}"
         if status != 200:
             return f"{status} {answer}"
-        theirs = {tag["id"]: tag["score"] for tag in answer["tags"]}
+        theirs = {tag["label_id"]: tag["score"] for tag in answer["tags"]}
         ours = {tag.label_id: tag.score for tag in self.wanted.tags}
         if theirs.keys() != ours.keys() or max(abs(theirs[label] - ours[label]) for label in ours) > TOLERANCE:
             return "other scores"
@@ -235,7 +235,7 @@ def hostile_client(port: int, samples: Sequence[Sample], number: int, deadline: 
         except (OSError, http.client.HTTPException) as error:
             tally.count(f"hostile: {type(error).__name__}")
             continue
-        kind = json.loads(answer).get("kind", "") if status == 422 else ""
+        kind = json.loads(answer).get("failure_kind", "") if status == 422 else ""
         tally.count(f"hostile: {status} {kind}".rstrip())
         time.sleep(0.5 if status == 503 else 0.1)
 

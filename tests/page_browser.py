@@ -1,8 +1,5 @@
-"""A real Chromium for the page of the service, with a microphone that is none."""
+"""What a test does with the page of the service in a browser: give it a file, wait, move a slider, dress it."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +10,6 @@ SETTLED = (
     "return document.getElementById('work').hidden && "
     "!(document.getElementById('result').hidden && document.getElementById('error').hidden)"
 )
-
-
-@contextmanager
-def chromium(*, downloads: Path | None = None) -> Iterator[Any]:
-    """A headless browser; skips where there is none."""
-    pytest.importorskip("selenium", reason="selenium is not installed: pip install 'earwitness[test]'")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        *("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1100,1400"),
-        *("use-fake-ui-for-media-stream", "use-fake-device-for-media-stream"),
-        "autoplay-policy=no-user-gesture-required",
-    ):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options=options, service=Service(driver)) as chrome:
-        chrome.set_page_load_timeout(60)
-        chrome.set_script_timeout(60)
-        if downloads is not None:
-            behaviour = {"behavior": "allow", "downloadPath": str(downloads)}
-            chrome.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
-        yield chrome
 
 
 def wait_for(browser: Any, script: str, *, seconds: float = 60) -> Any:

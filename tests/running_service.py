@@ -1,4 +1,4 @@
-"""A service that really listens, in a thread of the tests, and a plain client."""
+"""A service that really listens, in a thread of the tests, a model for it, and a plain client."""
 
 import contextlib
 import http.client
@@ -11,8 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytest.importorskip("fastapi", reason="fastapi is not installed: pip install 'earwitness[serve]'")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'earwitness[serve]'")
+
+from earwitness.models.model_file import save_model
 from earwitness.service.serving import Service, serve
 from earwitness.service.settings import ServiceSettings
+from earwitness.store.read import Store
+from made_models import untrained
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,14 @@ class Running:
     def end(self) -> None:
         self.service.end()
         assert self.ended.wait(60)
+
+
+@pytest.fixture(scope="module")
+def model(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model that the service may be given."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(untrained(made_store), path)
+    return path
 
 
 @contextlib.contextmanager

@@ -277,7 +277,7 @@ class TestCommand:
         names = ("click", "noise", "tone")
 
         def table(rows: list[dict]) -> np.ndarray:
-            scores = [{tag["label"]: tag["score"] for tag in row["tags"]} for row in rows]
+            scores = [{tag["label_name"]: tag["score"] for tag in row["tags"]} for row in rows]
             return np.array([[row[name] for name in names] for row in scores], dtype=np.float32)
 
         np.testing.assert_allclose(table(by_file), model.calibration.apply(table(raw)), rtol=1e-6)
@@ -299,7 +299,7 @@ class TestCommand:
         for row, all_scores in zip(own, table(by_file), strict=True):
             assert row["has_own_thresholds"]
             expected = {name for name, s, t in zip(names, all_scores, thresholds, strict=True) if s >= t}
-            assert {tag["label"] for tag in row["tags"]} == expected
+            assert {tag["label_name"] for tag in row["tags"]} == expected
 
         for kind in ("AUC", "mAP"):  # ranks stay
             lines = [
@@ -330,7 +330,7 @@ class TestCommand:
         assert ("tag", "true", "false") in scales
         assert {scale[1:] for scale in scales} == {("true", "false")}
         heard = (np.array(lines, dtype=np.float64) >= thresholds).any(axis=0)
-        assert {event["label"] for event in row["events"]} == {
+        assert {event["label_name"] for event in row["events"]} == {
             name for name, is_heard in zip(("click", "noise", "tone"), heard, strict=True) if is_heard
         }
 

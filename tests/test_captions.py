@@ -7,7 +7,6 @@ import functools
 import http.server
 import json
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -24,12 +23,13 @@ from earwitness.errors import SettingsError
 from earwitness.listening.captions import LEAST_CAPTION_SECONDS, LEAST_SECONDS, captions, srt, webvtt
 from earwitness.listening.event_files import write_events
 from earwitness.listening.results import HeardEvent, HeardEvents
+from headless_browser import chromium
 
 HOSTILE = 'a <b>bold</b> & "x" --> {\\an8}\n\n1\tend'
 
 
 def event(name: str, start: float, stop: float, peak: float = 0.9) -> HeardEvent:
-    return HeardEvent(label_id=name, name=name, start_seconds=start, stop_seconds=stop, peak_score=peak)
+    return HeardEvent(label_id=name, label_name=name, start_seconds=start, stop_seconds=stop, peak_score=peak)
 
 
 def heard(*events: HeardEvent) -> HeardEvents:
@@ -94,11 +94,20 @@ def test_every_format(tmp_path: Path) -> None:
     for name in ("json", "csv", "txt", "vtt", "srt"):
         write_events(result, tmp_path / f"e.{name}")
     assert (tmp_path / "e.txt").read_text() == "0.000000\t2.880000\train\n1.440000\t2.400000\ta b\n"
-    assert (tmp_path / "e.csv").read_text().splitlines()[1:] == [
+    assert (tmp_path / "e.csv").read_text().splitlines() == [
+        "media,start_seconds,stop_seconds,label_id,label_name,peak_score",
         "film.mp4,0.000,2.880,rain,rain,0.9",
         "film.mp4,1.440,2.400,a\tb,a\tb,0.625",
     ]
-    assert json.loads((tmp_path / "e.json").read_text())["events"][1]["peak_score"] == 0.625
+    values = json.loads((tmp_path / "e.json").read_text())
+    assert values["schema_version"] == 2
+    assert values["events"][1] == {
+        "label_id": "a\tb",
+        "label_name": "a\tb",
+        "start_seconds": 1.44,
+        "stop_seconds": 2.4,
+        "peak_score": 0.625,
+    }
     assert (tmp_path / "e.vtt").read_text().startswith("WEBVTT\n")
     with pytest.raises(SettingsError, match=r"\.json, \.csv, \.txt, \.vtt, \.srt"):
         write_events(result, tmp_path / "e.doc")
@@ -126,7 +135,8 @@ def test_captions_never_overlap_and_show_what_sounds(rows: list[tuple[str, int, 
     for one, other in pairwise(shown):
         assert one.start_ms < one.stop_ms <= other.start_ms < other.stop_ms
     spans = [
-        (f"[{' '.join(e.name.split())}]", round(e.start_seconds * 1000), round(e.stop_seconds * 1000)) for e in events
+        (f"[{' '.join(e.label_name.split())}]", round(e.start_seconds * 1000), round(e.stop_seconds * 1000))
+        for e in events
     ]
     least, blink = round(LEAST_SECONDS * 1000), round(LEAST_CAPTION_SECONDS * 1000)
     for time in range(0, 32_000, 50):
@@ -182,21 +192,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    pytest.importorskip("selenium", reason="selenium is not installed: pip install 'earwitness[test]'")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=560,420"):
-        options.add_argument(f"--{argument}")
-    with webdriver.Chrome(options=options, service=Service(driver)) as chrome:
-        chrome.set_page_load_timeout(60)
-        chrome.set_script_timeout(60)
+    with chromium(width=560, height=420) as chrome:
         yield chrome
 
 

@@ -193,9 +193,9 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
     assert [row["media"] for row in rows] == list(map(str, files))
     scores = [[tag["score"] for tag in row["tags"]] for row in (rows[0], rows[3])]
     assert scores[0] == pytest.approx(scores[1], abs=1e-6), "but for rounding: they share a batch"
-    assert [row["kind"] for row in rows[1:3]] == ["undecodable", "missing"]
+    assert [row["failure_kind"] for row in rows[1:3]] == ["undecodable", "missing"]
     assert "2 of 4 files gave no sound" in result.stderr
-    heard = [event for event in rows[0]["events"] if event["label"] == "tone"]
+    heard = [event for event in rows[0]["events"] if event["label_name"] == "tone"]
     assert any(event["start_seconds"] <= 4 and event["stop_seconds"] >= 6 for event in heard)
 
     with (tmp_path / "patches.csv").open(newline="") as file:
@@ -203,7 +203,7 @@ def test_tag_json_lines_csv_and_patch_scores(model: Path, tone: Path, tmp_path: 
     assert [row["start_seconds"] for row in patches[:7]] == [f"{0.96 * i:.3f}" for i in range(7)]
     assert {row["is_calibrated"] for row in patches} == {"false"}
     mean = np.mean([float(row["tone"]) for row in patches[:7]])
-    score = {tag["label"]: tag["score"] for tag in rows[0]["tags"]}["tone"]
+    score = {tag["label_name"]: tag["score"] for tag in rows[0]["tags"]}["tone"]
     assert score == pytest.approx(mean, abs=1e-6), "a clip's score is the mean of its patches' probabilities"
 
     earwitness("tag", model, *files, "--timeline", "--out", tmp_path / "tags.csv", status=1)
@@ -222,7 +222,7 @@ def test_csv_has_a_row_for_every_file_whatever_its_name(model: Path, tone: Path,
     with (tmp_path / "tags.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
     assert [row["media"] for row in rows] == [str(odd), str(tone)]
-    assert {row["reason"] for row in rows} == {"no label reaches the scores asked for"}
+    assert {row["warnings"] for row in rows} == {"no label reaches the scores asked for"}
     earwitness("tag", model, odd, "--json", errors="surrogateescape")
 
 
@@ -238,7 +238,7 @@ def test_same_scores_from_the_store_and_from_the_file(
     media = [row["media"] for row in made_sounds.manifest.table.to_pylist() if row["fold"] == 1]
     result = earwitness("tag", model, *media, "--json", "--top", 3)
     for row, scores in zip(result.stdout.splitlines(), stored.scores, strict=True):
-        tags = {tag["label"]: tag["score"] for tag in json.loads(row)["tags"]}
+        tags = {tag["label_name"]: tag["score"] for tag in json.loads(row)["tags"]}
         np.testing.assert_allclose([tags[name] for name in ("click", "noise", "tone")], scores, atol=1e-6)
 
 
@@ -521,7 +521,7 @@ class TestBadInput:
         for path in (tmp_path, tmp_path / "none.wav", tmp_path / "text.mp4"):
             row = json.loads(earwitness("tag", model, path, "--json", status=1).stdout)
             assert row["status"] == "failed"
-            assert row["reason"]
+            assert row["failure_reason"]
 
     def test_settings(self, workspace: Path, model: Path, tone: Path, tmp_path: Path) -> None:
         store = workspace / "store"

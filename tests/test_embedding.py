@@ -468,7 +468,7 @@ def test_learning_from_records_with_the_network_that_made_them(
     refused("score", learnt, tmp_path / "e", tmp_path / "s", "--patch-hop-frames", 48, saying="embeddings every 96")
     refused("score", learnt, tmp_path / "e", tmp_path / "s", "--engine", "ray", saying="is for stores")
     tagged = run("tag", learnt, media / "good.wav", "--json").stdout
-    assert {tag["label"] for tag in json.loads(tagged)["tags"]} == {"even", "odd"}
+    assert {tag["label_name"] for tag in json.loads(tagged)["tags"]} == {"even", "odd"}
 
 
 def test_sources_become_one_manifest(media: Path) -> None:

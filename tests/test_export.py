@@ -157,7 +157,7 @@ def test_file_describes_itself(files: Path) -> None:
 def test_tag_gives_the_same_scores_without_torch(files: Path, tmp_path: Path) -> None:
     def scores(model: Path) -> list[float]:
         row = json.loads(run("tag", model, files / "sound.wav", "--json", "--top", 3).stdout)
-        return [tag["score"] for tag in sorted(row["tags"], key=lambda tag: str(tag["id"]))]
+        return [tag["score"] for tag in sorted(row["tags"], key=lambda tag: str(tag["label_id"]))]
 
     np.testing.assert_allclose(
         scores(files / "model.onnx"), scores(files / "model.safetensors"), rtol=0, atol=TOLERANCE
@@ -196,7 +196,7 @@ def test_example_of_the_documentation(
     monkeypatch.chdir(files)
     exec(code, {})
     tags = json.loads(run("tag", "model.onnx", "sound.wav", "--json").stdout)["tags"]
-    assert capsys.readouterr().out == "".join(f"{tag['score']:.3f}  {tag['label']}\n" for tag in tags)
+    assert capsys.readouterr().out == "".join(f"{tag['score']:.3f}  {tag['label_name']}\n" for tag in tags)
 
 
 def test_embed_and_evaluate_take_it(files: Path, made_store: Store, tmp_path: Path) -> None:

@@ -100,10 +100,10 @@ class TestCalibrated:
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE)
         said = [json.loads(run("tag", calibrated / name, sound, "--json", "--timeline").stdout) for name in kinds]
         for one, other in zip(said[0]["tags"], said[1]["tags"], strict=True):  # by the thresholds, the same labels
-            assert one["id"] == other["id"]
+            assert one["label_id"] == other["label_id"]
             assert one["score"] == pytest.approx(other["score"], abs=TOLERANCE)
         assert said[0]["is_calibrated"] is said[0]["has_own_thresholds"] is True
-        assert [e["id"] for e in said[0]["events"]] == [e["id"] for e in said[1]["events"]]
+        assert [e["label_id"] for e in said[0]["events"]] == [e["label_id"] for e in said[1]["events"]]
 
     def test_description(self, calibrated: Path) -> None:
         exported, model = load_onnx_model(calibrated / "model.onnx"), load_model(calibrated / "model.safetensors")

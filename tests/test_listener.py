@@ -121,7 +121,7 @@ def test_same_sound_same_scores_on_every_route(folder: Path, tmp_path: Path) -> 
         np.testing.assert_allclose(listener.embed(pair).vectors, torch_listener.embed(path).vectors, rtol=0, atol=1e-4)
     for suffix in (".safetensors", ".onnx"):
         said = run("tag", folder / f"fitted{suffix}", path, "--json", "--top", 3, "--threshold", 0.0)
-        scores = {tag["id"]: tag["score"] for tag in json.loads(said.stdout)["tags"]}
+        scores = {tag["label_id"]: tag["score"] for tag in json.loads(said.stdout)["tags"]}
         np.testing.assert_allclose([scores[i] for i in LABELS.ids], reference.scores, rtol=0, atol=TOLERANCE)
         out = tmp_path / f"scores{suffix}.npz"
         run("timeline", folder / f"fitted{suffix}", path, "--hop-seconds", 0.24, "--patch-scores", out)
@@ -179,7 +179,7 @@ def test_results_become_tables(folder: Path) -> None:
     listener = earwitness.load(str(folder / "fitted.safetensors"))
     film = folder / "film.mp4"
     tags = listener.tag(film, threshold=0.0, top=2)
-    assert tags.to_arrow().column_names == ["media", "label_id", "name", "score"]
+    assert tags.to_arrow().column_names == ["media", "label_id", "label_name", "score"]
     assert tags.to_pandas()["score"].tolist() == sorted(tags.scores.tolist(), reverse=True)[:2]
     timeline = listener.timeline(film, hop_seconds=0.48, threshold=0.2, labels=("rain & wind", "/m/3"))
     assert timeline.label_set.ids == ("/m/2", "/m/3")
@@ -199,14 +199,14 @@ def test_own_thresholds_as_tag_does(folder: Path) -> None:
     tags = listener.tag(folder / "film.mp4")
     assert tags.has_own_thresholds
     assert [(tag.label_id, pytest.approx(tag.score)) for tag in tags.tags] == [
-        (tag["id"], tag["score"]) for tag in said["tags"]
+        (tag["label_id"], tag["score"]) for tag in said["tags"]
     ]
     timeline = listener.timeline(
         folder / "film.mp4", hop_seconds=0.96, keep_share=1.0, max_gap_seconds=0, min_seconds=0
     )
     said = json.loads(run("tag", folder / "fitted.safetensors", folder / "film.mp4", "--json", "--timeline").stdout)
     assert [(e.label_id, pytest.approx(e.start_seconds), pytest.approx(e.stop_seconds)) for e in timeline.events] == [
-        (e["id"], e["start_seconds"], e["stop_seconds"]) for e in said["events"]
+        (e["label_id"], e["start_seconds"], e["stop_seconds"]) for e in said["events"]
     ]
 
 
@@ -330,12 +330,12 @@ def test_bad_files_in_every_route(folder: Path, tmp_path: Path, capsys: pytest.C
     rows = [json.loads(line) for line in said.splitlines()]
     assert [row["media"] for row in rows] == list(map(str, [*named[:-1], sounds / "sound.wav"]))
     assert [row["status"] for row in rows] == ["failed"] * len(files) + ["ok"]
-    assert [row["kind"] for row in rows[:-1]] == [f[1].kind for f in files.values()]
+    assert [row["failure_kind"] for row in rows[:-1]] == [f[1].kind for f in files.values()]
     assert [path.name for path in out.iterdir()] == ["sound.json"]
     assert "6 of 7 files gave no sound" in remarks
     long = ("timeline", folder / "plain.safetensors", sounds / "sound.wav", "--cpu-limit-seconds", 1e-6, "--json")
     status, said, _ = command(capsys, *long)
-    assert (status, json.loads(said)["kind"]) == (1, "time_limit"), "one file is held to limits, too"
+    assert (status, json.loads(said)["failure_kind"]) == (1, "time_limit"), "one file is held to limits, too"
 
 
 def test_odd_sounds_are_heard(listener: earwitness.Listener, tmp_path: Path) -> None:
@@ -538,7 +538,7 @@ def test_timeline_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     )
     events = json.loads(outs[0].read_text())
     assert events["hop_seconds"] == 0.1
-    assert {event["label"] for event in events["events"]} <= {"Bell", "Dog"}
+    assert {event["label_name"] for event in events["events"]} <= {"Bell", "Dog"}
     with outs[1].open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(events["events"]) == len(outs[2].read_text().splitlines())
     assert outs[3].read_text().startswith("WEBVTT\n")

@@ -4,7 +4,6 @@ Skipped where Chromium, its driver or selenium is missing.
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from earwitness.report.comparison_facts import ComparisonFacts
 from earwitness.report.comparison_page import write_comparison_page
 from earwitness.report.evaluation_facts import EvaluationFacts
 from earwitness.report.evaluation_page import write_evaluation_page
+from headless_browser import chromium
 from made_evaluations import made_comparison, made_evaluation
 from test_evaluation_page import facts_of, measured
 from test_page import HOSTILE
@@ -25,21 +25,7 @@ ROW = ".virtual tbody tr:not(.space)"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    pytest.importorskip("selenium", reason="selenium is not installed: pip install 'earwitness[test]'")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1100,1000"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options=options, service=Service(driver)) as chrome:
-        chrome.set_page_load_timeout(60)
+    with chromium(width=1100, height=1000) as chrome:
         yield chrome
 
 

@@ -307,7 +307,7 @@ def test_day_one(tflite: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
     assert f"next: earwitness tag {model} FILE" in said
     media = made_sounds.manifest.table["media"][0].as_py()
     tagged = json.loads(run("tag", model, media, "--json", "--timeline", "--threshold", 0.01).stdout)
-    assert tagged["tags"][0]["label"].startswith("Sound ")
+    assert tagged["tags"][0]["label_name"].startswith("Sound ")
     assert len(tagged["tags"]) == 5
     few = Manifest.from_table(made_sounds.manifest.table.slice(0, 16))
     write_manifest(few, tmp_path / "m.parquet")
@@ -324,7 +324,7 @@ def test_day_one(tflite: Path, made_sounds: MadeSounds, tmp_path: Path) -> None:
     evaluated = json.loads(run("evaluate", head / "model.safetensors", store, "--where", "fold = 1", "--json").stdout)
     assert evaluated["model"]["mean_auc"] > 0.8, "random layers tell tones from noise"
     own = json.loads(run("tag", head / "model.safetensors", media, "--json").stdout)
-    assert {tag["id"] for tag in own["tags"]} == {"click", "noise", "tone"}
+    assert {tag["label_id"] for tag in own["tags"]} == {"click", "noise", "tone"}
     learnt = load_model(head / "model.safetensors")
     assert learnt.front_end == yamnet.FRONT_END
     assert learnt.architecture.arguments["batch_norm"] is False

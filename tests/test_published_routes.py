@@ -111,6 +111,6 @@ def test_every_route_gives_the_same_scores(model: Model, folder: Path) -> None:
 
 def test_the_command_prints_these_scores(model: Model, folder: Path) -> None:
     said = json.loads(run("tag", folder / "model.safetensors", folder / "6.wav", "--json", "--top", 3).stdout)
-    scores = {tag["id"]: tag["score"] for tag in said["tags"]}
+    scores = {tag["label_id"]: tag["score"] for tag in said["tags"]}
     np.testing.assert_allclose([scores[label] for label in LABELS], expected(model, folder, 6), atol=TOLERANCE)
     assert said["num_patches"] == 10

@@ -36,18 +36,12 @@ from earwitness.service.settings import ServiceSettings
 from earwitness.store.read import Store
 from in_process import run
 from made_media import encode, sweep, wav
-from made_models import deciding, untrained
+from made_models import deciding
 from media_bombs import silent_flac
 from running_service import Running, running
+from running_service import model as model
 
 KEY = "correct-horse-battery"
-
-
-@pytest.fixture(scope="module")
-def model(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(untrained(made_store), path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +79,7 @@ def test_models_with_calibration_and_thresholds(made_store: Store, sound: Path, 
         assert service.post(f"/v1/tag?name={sound.name}", sound.read_bytes()).json == {**wanted, "media": sound.name}
         got = service.post("/v1/timeline?picture=true", sound.read_bytes()).json
         assert got["events"] == json.loads((tmp_path / "events.json").read_text())["events"]
-        thresholds = [lane["threshold"] for lane in sorted(got["picture"]["lanes"], key=lambda lane: lane["id"])]
+        thresholds = [lane["threshold"] for lane in sorted(got["picture"]["lanes"], key=lambda lane: lane["label_id"])]
         assert thresholds == pytest.approx([0.3, 0.45, 2.0])
         assert service.get("/v1/labels").json["own_thresholds"] == pytest.approx([0.3, 0.45, 2.0])
 
@@ -95,8 +89,8 @@ def test_exported_models(model: Path, sound: Path, tmp_path: Path):
     wanted = json.loads(run("tag", model, sound, "--json").stdout)
     with running(tmp_path / "model.onnx", decoders=1) as service:
         got = service.post("/v1/tag", sound.read_bytes()).json
-        scores = {tag["id"]: tag["score"] for tag in wanted["tags"]}
-        assert {tag["id"]: tag["score"] for tag in got["tags"]} == pytest.approx(scores, abs=1e-5)
+        scores = {tag["label_id"]: tag["score"] for tag in wanted["tags"]}
+        assert {tag["label_id"]: tag["score"] for tag in got["tags"]} == pytest.approx(scores, abs=1e-5)
         assert service.post("/v1/embed", sound.read_bytes()).status == 200
 
 
@@ -115,12 +109,14 @@ def test_timelines_are_those_of_the_command_line(service: Running, model: Path, 
 
 def test_pictures_hold_the_scores(service: Running, model: Path, sound: Path):
     got = service.post("/v1/timeline?picture=true&threshold=0.4", sound.read_bytes()).json
-    lanes = {lane["id"]: np.frombuffer(base64.b64decode(lane["scores"]), "<f4") for lane in got["picture"]["lanes"]}
+    lanes = {
+        lane["label_id"]: np.frombuffer(base64.b64decode(lane["scores"]), "<f4") for lane in got["picture"]["lanes"]
+    }
     assert len(lanes) == 3
     assert all(len(scores) == got["num_patches"] for scores in lanes.values())
     for event in got["events"]:
-        assert event["peak_score"] == pytest.approx(float(lanes[event["id"]].max()), abs=0.5)
-        assert event["peak_score"] in lanes[event["id"]]
+        assert event["peak_score"] == pytest.approx(float(lanes[event["label_id"]].max()), abs=0.5)
+        assert event["peak_score"] in lanes[event["label_id"]]
     spectrogram = got["picture"]["spectrogram"]
     levels = np.frombuffer(base64.b64decode(spectrogram["data"]), np.uint8)
     assert levels.size == spectrogram["columns"] * spectrogram["bands"]
@@ -197,14 +193,14 @@ def test_pages_need_no_other_machine(service: Running):
 )
 def test_what_gives_no_sound(service: Running, body: bytes, status: int, kind: str, sentence: str):
     got = service.post("/v1/tag?name=x.wav", body)
-    assert (got.status, got.json["kind"]) == (status, kind)
+    assert (got.status, got.json["failure_kind"]) == (status, kind)
     assert got.problem.startswith(sentence)
 
 
 def test_hops_that_would_take_for_ever(service: Running):
     long = silent_flac(128)
     got = service.post("/v1/timeline?name=x.flac&hop_seconds=0.01", long)
-    assert (got.status, got.json["kind"]) == (422, "too_long")
+    assert (got.status, got.json["failure_kind"]) == (422, "too_long")
     assert got.problem.startswith("x.flac: at hop_seconds=0.01 it has 52")
     assert got.problem.endswith("this service takes 6251 of a file, so ask for a longer hop")
     assert service.post("/v1/timeline?hop_seconds=0.96", long).status == 200
@@ -472,7 +468,7 @@ def test_answers_that_nobody_reads(service: Running, sound: Path, monkeypatch: p
         silent.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         assert silent.recv(12) == b"HTTP/1.1 200"
         got = service.post("/v1/embed", body)
-        assert (got.status, got.json["kind"]) == (503, "busy")
+        assert (got.status, got.json["failure_kind"]) == (503, "busy")
         until(lambda: service.post("/v1/embed", body).status == 200)
         assert len(rest_of(silent)) < 50_000_000
 
@@ -491,7 +487,7 @@ def test_errors_nobody_foresaw(service: Running, sound: Path, monkeypatch: pytes
 def test_what_takes_too_long_is_given_up(model: Path, sound: Path):
     with running(model, decoders=1, answer_seconds=0.001) as service:
         got = service.post("/v1/tag", sound.read_bytes())
-        assert (got.status, got.json["kind"], got.headers["retry-after"]) == (503, "too_late", "60")
+        assert (got.status, got.json["failure_kind"], got.headers["retry-after"]) == (503, "too_late", "60")
         assert got.problem.startswith("there was no answer within 0.001 s")
         until(lambda: uploads_in_house(service) == 0)
 
@@ -565,7 +561,7 @@ def test_a_folder_that_is_gone(model: Path, sound: Path, tmp_path: Path, monkeyp
         [folder] = tmp_path.glob("earwitness-serve-*")
         folder.rmdir()
         got = service.post("/v1/tag", sound.read_bytes())
-        assert (got.status, got.json["kind"]) == (507, "disk")
+        assert (got.status, got.json["failure_kind"]) == (507, "disk")
         assert got.problem == "the upload cannot be stored (No such file or directory)"
 
 

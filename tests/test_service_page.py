@@ -8,24 +8,17 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("fastapi", reason="fastapi is not installed: pip install 'earwitness[serve]'")
-
 from earwitness.models.model_file import save_model
 from earwitness.store.read import Store
+from headless_browser import chromium
 from in_process import run
 from made_media import encode, sweep
-from made_models import deciding, untrained
-from page_browser import SETTLED, barriers, choose, chromium, dress, open_page, slide, wait_for
+from made_models import deciding
+from page_browser import SETTLED, barriers, choose, dress, open_page, slide, wait_for
 from running_service import Running, running
+from running_service import model as model
 
 SECONDS = 11.3
-
-
-@pytest.fixture(scope="module")
-def model(made_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(untrained(made_store), path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +79,11 @@ def test_lanes_and_list_hold_what_the_service_hears(page: Any, service: Running,
             slide(page, "threshold", threshold)
             asked = f"/v1/timeline?threshold={threshold}&hop_seconds={hop}"
             wanted = service.post(asked, sound.read_bytes()).json["events"]
-            lanes = page.execute_script("return [...document.querySelectorAll('#lanes li')].map((l) => l.dataset.id)")
-            assert sorted(lanes) == sorted({event["id"] for event in wanted})
-            listed = sorted((clock(e["start_seconds"]), clock(e["stop_seconds"]), e["label"]) for e in wanted)
+            lanes = page.execute_script(
+                "return [...document.querySelectorAll('#lanes li')].map((l) => l.dataset.labelId)"
+            )
+            assert sorted(lanes) == sorted({event["label_id"] for event in wanted})
+            listed = sorted((clock(e["start_seconds"]), clock(e["stop_seconds"]), e["label_name"]) for e in wanted)
             assert sorted(rows(page)) == listed
     slide(page, "threshold", 0.99)
     assert page.find_element("id", "nothing").is_displayed()

@@ -20,19 +20,19 @@ class TextOutput:
         """A heading, the tags, and the events under them; or one line with the reason."""
         name = media_and_range(row["media"], row.get("start_seconds"), row.get("stop_seconds"))
         if row["status"] == "failed":
-            print(f"{name}  failed: {row['reason'].removeprefix(row['media'] + ': ')}", flush=True)
+            print(f"{name}  failed: {row['failure_reason'].removeprefix(row['media'] + ': ')}", flush=True)
             return
         scale = ["calibrated scores"] if row["is_calibrated"] else []
         said = [duration(row["seconds"]), *scale, *remarks(row)]
         print(f"{name}  ({'; '.join(said)})")
         for tag in row["tags"]:
-            print(f"  {tag['score']:6.3f}  {tag['label']}")
+            print(f"  {tag['score']:6.3f}  {tag['label_name']}")
         if row["has_own_thresholds"] and not row["tags"]:
             over = " over the whole file, only for a time" if row.get("events") else ""
             print(f"  no label reaches its own threshold{over}; --threshold 0.5 shows the best ones all the same")
         for event in row.get("events", ()):
             span = f"{clock(event['start_seconds'])} - {clock(event['stop_seconds'])}"
-            print(f"  {span:>19}  {event['label']} (up to {event['peak_score']:.3f})")
+            print(f"  {span:>19}  {event['label_name']} (up to {event['peak_score']:.3f})")
         if row.get("events") == []:
             is_silent = SILENT in row["warnings"]
             print(

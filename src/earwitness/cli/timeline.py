@@ -167,7 +167,7 @@ class Timeline:
             write_events(heard, path)
         if recorder is not None and picture_path is not None:
             events = [
-                TrueEvent(label_name=e.name, start_seconds=e.start_seconds, stop_seconds=e.stop_seconds)
+                TrueEvent(label_name=e.label_name, start_seconds=e.start_seconds, stop_seconds=e.stop_seconds)
                 for e in heard.events
             ]
             recorder.draw(

@@ -102,7 +102,7 @@ def print_heard(heard: HeardEvents, places: Sequence[Path], *, as_json: bool) ->
     if not places:
         for event in heard.events:
             span = f"{clock(event.start_seconds)} - {clock(event.stop_seconds)}"
-            print(f"  {span:>19}  {event.name} (up to {event.peak_score:.3f})")
+            print(f"  {span:>19}  {event.label_name} (up to {event.peak_score:.3f})")
     if not heard.events:
         is_silent = SILENT in heard.warnings
         print(

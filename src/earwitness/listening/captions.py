@@ -56,7 +56,7 @@ def captions(events: Sequence[HeardEvent], *, most_lines: int = MOST_LINES) -> l
     """
     spans = _shown(events)
     changes = _changes({time for start, stop, _ in spans for time in (start, stop)})
-    by_start = sorted(spans, key=lambda span: (span[0], span[2].name))
+    by_start = sorted(spans, key=lambda span: (span[0], span[2].label_name))
     found: list[Caption] = []
     sounding: list[tuple[int, int, HeardEvent]] = []
     position = 0
@@ -67,7 +67,7 @@ def captions(events: Sequence[HeardEvent], *, most_lines: int = MOST_LINES) -> l
         sounding = [span for span in sounding if span[1] > settled]
         best = sorted(sounding, key=lambda span: -span[2].peak_score)[:most_lines]
         shown = [span for span in reversed(sounding) if span in best]
-        lines = tuple(dict.fromkeys(f"[{_one_line(event.name or event.label_id)}]" for _, _, event in shown))
+        lines = tuple(dict.fromkeys(f"[{_one_line(event.label_name or event.label_id)}]" for _, _, event in shown))
         if found and found[-1].stop_ms == start and found[-1].lines == lines:
             start = found.pop().start_ms
         if lines:

@@ -1,7 +1,7 @@
 """Events of one file, written down for other programs, in the format of the suffix.
 
 .json   all that is known of the file and its events
-.csv    a row an event: media, start_seconds, stop_seconds, label_id, label, peak_score
+.csv    a row an event: media, start_seconds, stop_seconds, label_id, label_name, peak_score
 .txt    labels for Audacity (File, Import, Labels): start, end and label, with tabs between
 .vtt    WebVTT captions; .srt: SRT captions; see `captions`
 """
@@ -18,7 +18,7 @@ from earwitness.files import replacing
 from earwitness.listening.captions import srt, webvtt
 from earwitness.listening.results import HeardEvents
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of the JSON."""
 
 
@@ -78,8 +78,8 @@ def events_as_json(heard: HeardEvents) -> dict[str, Any]:
         "warnings": list(heard.warnings),
         "events": [
             {
-                "id": event.label_id,
-                "label": event.name,
+                "label_id": event.label_id,
+                "label_name": event.label_name,
                 "start_seconds": round(event.start_seconds, 3),
                 "stop_seconds": round(event.stop_seconds, 3),
                 "peak_score": event.peak_score,
@@ -96,16 +96,16 @@ def _json(heard: HeardEvents) -> str:
 def _csv(heard: HeardEvents) -> str:
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["media", "start_seconds", "stop_seconds", "label_id", "label", "peak_score"])
+    rows.writerow(["media", "start_seconds", "stop_seconds", "label_id", "label_name", "peak_score"])
     for event in heard.events:
         span = (f"{event.start_seconds:.3f}", f"{event.stop_seconds:.3f}")
-        rows.writerow([heard.media, *span, event.label_id, event.name, f"{event.peak_score:.7g}"])
+        rows.writerow([heard.media, *span, event.label_id, event.label_name, f"{event.peak_score:.7g}"])
     return text.getvalue()
 
 
 def _audacity(heard: HeardEvents) -> str:
     return "".join(
-        f"{event.start_seconds:.6f}\t{event.stop_seconds:.6f}\t{' '.join(event.name.split())}\n"
+        f"{event.start_seconds:.6f}\t{event.stop_seconds:.6f}\t{' '.join(event.label_name.split())}\n"
         for event in heard.events
     )
 

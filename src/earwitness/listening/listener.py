@@ -240,7 +240,7 @@ class Listener:
                     warnings=found.warnings,
                     is_padded=found.is_padded,
                     tags=tuple(
-                        ScoredLabel(label_id=ids[tag.label], name=names[tag.label], score=tag.score)
+                        ScoredLabel(label_id=ids[tag.label], label_name=names[tag.label], score=tag.score)
                         for tag in found.tags
                     ),
                     is_calibrated=found.is_calibrated,

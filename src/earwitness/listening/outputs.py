@@ -14,7 +14,7 @@ import pyarrow.parquet
 from earwitness.inference.any_model import AnyModel
 from earwitness.inference.tagger import PatchScores
 from earwitness.labels import LabelSet
-from earwitness.listening.rows import Row, remarks
+from earwitness.listening.rows import SCHEMA_VERSION, Row, remarks
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 
@@ -24,18 +24,23 @@ CSV_COLUMNS = (
     "start_seconds",
     "stop_seconds",
     "label_id",
-    "label",
+    "label_name",
     "score",
+    "peak_score",
     "is_calibrated",
     "has_own_thresholds",
     "warnings",
     "failure_kind",
-    "reason",
+    "failure_reason",
     "clip_id",
 )
 """`row` is tag (over all that was scored of an input), event, score (of every label, with --all-scores), or failure.
-`is_calibrated` and `has_own_thresholds` are true or false, as in JSON: whether the scores went by the model's
-calibration, and rows by its own thresholds. `clip_id` is a manifest's."""
+An event has a `peak_score`, the other two a `score`. An input without any of them has one row, a tag without a label,
+and `warnings` say so. `is_calibrated` and `has_own_thresholds` are true or false, as in JSON: whether the scores went
+by the model's calibration, and rows by its own thresholds. `clip_id` is a manifest's."""
+
+_NUMBERS = {"start_seconds": ".3f", "stop_seconds": ".3f", "score": ".7g", "peak_score": ".7g"}
+"""How they are written in CSV."""
 
 _PARQUET_ROWS = 2_000
 """Of one row group: what is held in memory."""
@@ -71,41 +76,31 @@ class CsvOutput:
         """The tags, over the whole input, then the events, then all scores."""
         of_all = {"media": row["media"], "clip_id": row.get("clip_id")}
         if row["status"] == "failed":
-            self._rows.writerow({**of_all, "row": "failure", "failure_kind": row["kind"], "reason": row["reason"]})
+            failure = {name: row[name] for name in ("failure_kind", "failure_reason")}
+            self._rows.writerow({**of_all, "row": "failure", **failure})
             return
         of_all |= {name: str(row[name]).lower() for name in ("is_calibrated", "has_own_thresholds")}
+        said = remarks(row)
         begin = row.get("start_seconds") or 0.0
-        end = begin + row["scored_seconds"]
-        lines = [("tag", begin, end, tag["id"], tag["label"], tag["score"]) for tag in row["tags"]]
-        lines += [
-            ("event", event["start_seconds"], event["stop_seconds"], event["id"], event["label"], event["peak_score"])
-            for event in row.get("events", ())
-        ]
-        lines += [("score", begin, end, label_id, "", score) for label_id, score in row.get("scores", {}).items()]
-        for kind, start, stop, label_id, label, score in lines:
-            self._rows.writerow(
-                {
-                    **of_all,
-                    "row": kind,
-                    "start_seconds": f"{start:.3f}",
-                    "stop_seconds": f"{stop:.3f}",
-                    "label_id": label_id,
-                    "label": label,
-                    "score": f"{score:.7g}",
-                    "warnings": "; ".join(remarks(row)),
-                }
-            )
+        span = {"start_seconds": begin, "stop_seconds": begin + row["scored_seconds"]}
+        lines: list[Row] = [{"row": "tag", **span, **tag} for tag in row["tags"]]
+        lines += [{"row": "event", **event} for event in row.get("events", ())]
+        scores = row.get("scores", {})
+        lines += [{"row": "score", **span, "label_id": name, "score": score} for name, score in scores.items()]
         if not lines:
-            self._rows.writerow({**of_all, "row": "tag", "reason": "no label reaches the scores asked for"})
+            lines, said = [{"row": "tag"}], [*said, "no label reaches the scores asked for"]
+        for line in lines:
+            numbers = {name: f"{line[name]:{form}}" for name, form in _NUMBERS.items() if name in line}
+            self._rows.writerow({**of_all, **line, **numbers, "warnings": "; ".join(said)})
 
 
 def write_parquet(
     rows: Iterable[Row], file: BinaryIO, labels: LabelSet, *, has_timeline: bool, has_all_scores: bool
 ) -> None:
     """One row an input. `scores` is a list in the order of the labels, whose ids stand as JSON in the table's metadata
-    as `earwitness_labels`. Names that are no UTF-8 have their odd bytes written as escapes.
+    as `earwitness_label_ids`. Names that are no UTF-8 have their odd bytes written as escapes.
     """
-    label = [("id", pa.string()), ("label", pa.string())]
+    label = [("label_id", pa.string()), ("label_name", pa.string())]
     fields = [
         ("media", pa.string()),
         ("clip_id", pa.string()),
@@ -124,8 +119,8 @@ def write_parquet(
         fields.append(("events", pa.list_(pa.struct([*label, *times]))))
     if has_all_scores:
         fields.append(("scores", pa.list_(pa.float32(), len(labels))))
-    fields += [("kind", pa.string()), ("reason", pa.string())]
-    metadata = {"earwitness_tags_version": "1", "earwitness_labels": json.dumps(labels.ids)}
+    fields += [("failure_kind", pa.string()), ("failure_reason", pa.string())]
+    metadata = {"earwitness_tags_version": str(SCHEMA_VERSION), "earwitness_label_ids": json.dumps(labels.ids)}
     schema = pa.schema(fields, metadata=metadata)
     with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for some in _pieces(rows):
@@ -133,7 +128,7 @@ def write_parquet(
 
 
 def _for_parquet(row: Row) -> Row:
-    texts: Row = {name: _printable(row[name]) for name in ("media", "reason") if name in row}
+    texts: Row = {name: _printable(row[name]) for name in ("media", "failure_reason") if name in row}
     return {**row, **texts, "scores": list(row["scores"].values()) if "scores" in row else None}
 
 

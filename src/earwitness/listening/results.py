@@ -40,7 +40,7 @@ class ScoredLabel:
     """A label with the score of the whole input."""
 
     label_id: str
-    name: str
+    label_name: str
     score: float
 
 
@@ -59,12 +59,12 @@ class Tags(Heard):
     """[labels]: of every label of the label set."""
 
     def to_arrow(self) -> pa.Table:
-        """The tags as rows: media, label_id, name, score."""
+        """The tags as rows: media, label_id, label_name, score."""
         return pa.table(
             {
                 "media": pa.array([self.media] * len(self.tags), pa.string()),
                 "label_id": pa.array([tag.label_id for tag in self.tags], pa.string()),
-                "name": pa.array([tag.name for tag in self.tags], pa.string()),
+                "label_name": pa.array([tag.label_name for tag in self.tags], pa.string()),
                 "score": pa.array([tag.score for tag in self.tags], pa.float32()),
             }
         )
@@ -83,7 +83,7 @@ class HeardEvent:
     """A label heard without interruption over [start_seconds, stop_seconds)."""
 
     label_id: str
-    name: str
+    label_name: str
     start_seconds: float
     """In the time of the media."""
     stop_seconds: float
@@ -112,7 +112,7 @@ class HeardEvents(Heard):
     """Where it ends; None is the end."""
 
     def events_to_arrow(self) -> pa.Table:
-        """The events as rows: media, start_seconds, stop_seconds, label_id, name, peak_score."""
+        """The events as rows: media, start_seconds, stop_seconds, label_id, label_name, peak_score."""
         events = self.events
         return pa.table(
             {
@@ -120,7 +120,7 @@ class HeardEvents(Heard):
                 "start_seconds": pa.array([event.start_seconds for event in events], pa.float64()),
                 "stop_seconds": pa.array([event.stop_seconds for event in events], pa.float64()),
                 "label_id": pa.array([event.label_id for event in events], pa.string()),
-                "name": pa.array([event.name for event in events], pa.string()),
+                "label_name": pa.array([event.label_name for event in events], pa.string()),
                 "peak_score": pa.array([event.peak_score for event in events], pa.float32()),
             }
         )

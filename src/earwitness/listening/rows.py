@@ -3,10 +3,10 @@
 - `schema_version`, `media`; of a manifest's row also `clip_id`, `start_seconds`, `stop_seconds`;
 - `status`: ok or failed;
 - `seconds`, `scored_seconds`, `num_patches`, `is_padded`, `is_calibrated`, `has_own_thresholds`, `warnings`;
-- `tags`, best first, each with `id`, `label`, `score`;
-- `events`, with --timeline, each with `id`, `label`, `start_seconds`, `stop_seconds`, `peak_score`;
+- `tags`, best first, each with `label_id`, `label_name`, `score`;
+- `events`, with --timeline, each with `label_id`, `label_name`, `start_seconds`, `stop_seconds`, `peak_score`;
 - `scores`, with --all-scores: of every label by its id;
-- `kind` and `reason` of what failed, in place of all that stands behind `status`.
+- `failure_kind` and `failure_reason` of what failed, in place of all that stands behind `status`.
 """
 
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from earwitness.inference.tagging import Tagging
 from earwitness.labels import LabelSet
 from earwitness.listening.inputs import Input
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Row: TypeAlias = dict[str, Any]
 
@@ -32,13 +32,12 @@ def tagged_row(given: Input, tagging: Tagging, labels: LabelSet, *, has_all_scor
         "is_calibrated": tagging.is_calibrated,
         "has_own_thresholds": tagging.has_own_thresholds,
         "warnings": list(tagging.warnings),
-        "tags": [{"id": labels.ids[t.label], "label": labels.names[t.label], "score": t.score} for t in tagging.tags],
+        "tags": [{**_named(tag.label, labels), "score": tag.score} for tag in tagging.tags],
     }
     if tagging.events is not None:
         row["events"] = [
             {
-                "id": labels.ids[event.label],
-                "label": labels.names[event.label],
+                **_named(event.label, labels),
                 "start_seconds": round(event.start_seconds, 3),
                 "stop_seconds": round(event.stop_seconds, 3),
                 "peak_score": event.peak_score,
@@ -52,12 +51,16 @@ def tagged_row(given: Input, tagging: Tagging, labels: LabelSet, *, has_all_scor
 
 def failed_row(given: Input, kind: str, reason: str) -> Row:
     """The row of an input that gave none."""
-    return {**_begin(given), "status": "failed", "kind": kind, "reason": reason}
+    return {**_begin(given), "status": "failed", "failure_kind": kind, "failure_reason": reason}
 
 
 def remarks(row: Row) -> list[str]:
     """What a reader of the scores should know."""
     return [*row["warnings"], *(["shorter than one patch, filled up with silence"] if row["is_padded"] else [])]
+
+
+def _named(label: int, labels: LabelSet) -> dict[str, str]:
+    return {"label_id": labels.ids[label], "label_name": labels.names[label]}
 
 
 def _begin(given: Input) -> Row:

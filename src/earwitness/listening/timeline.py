@@ -63,7 +63,7 @@ class TimelineMaker:
         events = tuple(
             HeardEvent(
                 label_id=ids[event.label],
-                name=names[event.label],
+                label_name=names[event.label],
                 start_seconds=round(event.start_seconds, 6),
                 stop_seconds=round(event.stop_seconds, 6),
                 peak_score=event.peak_score,

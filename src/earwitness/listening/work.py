@@ -64,7 +64,7 @@ class Progress:
             self.num_done += 1
             self.seconds += row.get("seconds", 0.0)
             if row["status"] == "failed":
-                self.failures[row["kind"]] += 1
+                self.failures[row["failure_kind"]] += 1
 
     def count_all(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Pass all rows on, and count them anew."""
@@ -72,7 +72,7 @@ class Progress:
         for row in rows:
             self.all_seconds += row.get("seconds", 0.0)
             if row["status"] == "failed":
-                self.failures[row["kind"]] += 1
+                self.failures[row["failure_kind"]] += 1
             yield row
 
 

@@ -260,7 +260,7 @@ def _sentence(error: RequestValidationError) -> str:
 def _documented(content: dict[str, Any]) -> dict[str, Any]:
     """What FastAPI cannot know of an address that takes a file."""
     problem = {
-        "description": "A problem: `detail` is a sentence, `kind` a word for programs.",
+        "description": "A problem: `detail` is a sentence, `failure_kind` a word for programs.",
         "content": {
             "application/problem+json": {
                 "schema": {
@@ -269,7 +269,7 @@ def _documented(content: dict[str, Any]) -> dict[str, Any]:
                         "title": {"type": "string"},
                         "status": {"type": "integer"},
                         "detail": {"type": "string"},
-                        "kind": {"type": "string"},
+                        "failure_kind": {"type": "string"},
                     },
                 }
             }
@@ -281,7 +281,7 @@ def _documented(content: dict[str, Any]) -> dict[str, Any]:
         408: "The body comes too slowly.",
         413: "The body is too large.",
         415: "The body is a form, or compressed.",
-        422: "No sound comes out of it, or too much; `kind` says why.",
+        422: "No sound comes out of it, or too much; `failure_kind` says why.",
         503: "Busy, being stopped, or not done in time; `Retry-After` says when to try again.",
         507: "The disk is full.",
     }

@@ -82,8 +82,8 @@ def lanes(
     columns = np.concatenate([scores[first : first + step, chosen] for first in range(0, num_patches, step)])
     return [
         {
-            "id": label_set.ids[label],
-            "label": label_set.names[label],
+            "label_id": label_set.ids[label],
+            "label_name": label_set.names[label],
             "peak_score": float(peaks[label]),
             "threshold": float(min(thresholds[label], 2.0)),  # above 1: never heard
             "scores": _base64(np.ascontiguousarray(column, dtype="<f4")),

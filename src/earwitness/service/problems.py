@@ -35,7 +35,7 @@ class Problem(Exception):  # noqa: N818 - the name that RFC 9457 gives it
             "detail": self.sentence,
         }
         if self.kind is not None:
-            members["kind"] = self.kind
+            members["failure_kind"] = self.kind
         return json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
 
     def all_headers(self) -> dict[str, str]:

@@ -177,7 +177,7 @@ function row(event) {
   go.dataset.seconds = event.start;
   const from = document.createElement("td");
   from.append(go);
-  line.append(from, ...[clock(event.stop), event.label, `${Math.round(100 * event.peak)} %`].map((words) => element("td", words)));
+  line.append(from, ...[clock(event.stop), event.label_name, `${Math.round(100 * event.peak)} %`].map((words) => element("td", words)));
   return line;
 }
 

@@ -39,8 +39,8 @@ export async function send(path, parameters, file, { on = {}, signal } = {}) {
   for (let attempt = 1; ; attempt++) {
     const answer = await sendOnce(`${path}?${new URLSearchParams(parameters)}`, file, on.sent, signal);
     if (answer.status === 200) return answer.blob;
-    const { detail, kind } = await answer.blob.text().then(JSON.parse).catch(() => ({}));
-    if (kind !== "busy" || attempt === BUSY_TRIES) {
+    const { detail, failure_kind } = await answer.blob.text().then(JSON.parse).catch(() => ({}));
+    if (failure_kind !== "busy" || attempt === BUSY_TRIES) {
       throw new Problem(answer.status, detail ?? `The service answered with status ${answer.status}.`);
     }
     const seconds = Math.min(answer.retryAfter || 2, 30);

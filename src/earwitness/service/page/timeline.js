@@ -41,17 +41,17 @@ export class Timeline {
 
   /** Show the labels that reach a threshold: a number, or "own" for that of each lane. Gives all events, by start. */
   apply(threshold) {
-    const focused = document.activeElement?.closest("#lanes li")?.dataset.id;
+    const focused = document.activeElement?.closest("#lanes li")?.dataset.labelId;
     for (const lane of this.all) {
       lane.limit = threshold === "own" ? lane.threshold : threshold;
       lane.events = heard(lane.scores, lane.limit, this.timing);
     }
     this.shown = this.all.filter((lane) => lane.events.length);
     this.lanes.replaceChildren(...this.shown.map((lane) => this.#lane(lane)));
-    this.shown.find((lane) => lane.id === focused)?.button.focus();
+    this.shown.find((lane) => lane.label_id === focused)?.button.focus();
     this.redraw();
     return this.shown
-      .flatMap((lane) => lane.events.map((event) => ({ ...event, label: lane.label })))
+      .flatMap((lane) => lane.events.map((event) => ({ ...event, label_name: lane.label_name })))
       .sort((a, b) => a.start - b.start);
   }
 
@@ -172,10 +172,10 @@ export class Timeline {
 
   #lane(lane) {
     const row = document.createElement("li");
-    row.dataset.id = lane.id;
+    row.dataset.labelId = lane.label_id;
     const [button, name, score] = ["button", "span", "span"].map((tag) => document.createElement(tag));
     button.type = "button";
-    name.textContent = lane.label;
+    name.textContent = lane.label_name;
     score.textContent = `${Math.round(100 * lane.peak_score)} %`;
     score.ariaHidden = "true";
     const times = lane.events.length === 1 ? "once" : `${lane.events.length} times`;

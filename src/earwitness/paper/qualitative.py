@@ -30,7 +30,6 @@ from earwitness.paper.table import Column, Row, Table, three_decimals, write_tab
 from earwitness.report.figure import PRINT_WIDTH_INCHES
 from earwitness.report.timeline_plot import TrueEvent as DrawnEvent
 from earwitness.report.timeline_plot import plot_timeline
-from earwitness.report.words import counted
 from earwitness.scoring.clip_scores import require_same_frames
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
@@ -213,10 +212,11 @@ def draw_clips(
 
 
 def _which(labels: int, model: AnyModel) -> str:
+    """What is drawn, in words."""
     number = len(model.label_set)
-    return (
-        f"the {labels} labels with the highest peaks" if labels < number else f"all {counted(number, 'label')} by peak"
-    )
+    if min(labels, number) == 1:
+        return "the label with the highest peak"
+    return f"the {labels} labels with the highest peaks" if labels < number else f"all {number} labels by peak"
 
 
 def _yes(value: bool) -> str:

@@ -116,7 +116,13 @@ def _draw(axes: Axes, panel: _Panel) -> None:
             axes.plot(ends, [-place, -place], color=panel.color, linewidth=1.6)
     drawn = [(value, -place) for place, value in enumerate(panel.values) if value is not None]
     axes.plot(
-        *zip(*drawn, strict=True), marker=panel.marker, markersize=5, linestyle="", color=panel.color, clip_on=False
+        *zip(*drawn, strict=True),
+        marker=panel.marker,
+        markersize=5,
+        linestyle="",
+        color=panel.color,
+        clip_on=False,
+        zorder=3,
     )
     highest = max([value for value, _ in drawn] + [ends[1] for ends in panel.ends if ends] + [panel.chance or 0.01])
     axes.set_xlim(0, 1.08 * highest)  # so that none is cut at the right; marks at 0 stand over the axis

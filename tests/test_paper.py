@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from conftest import MadeSounds
 from earwitness.cli.main import main
@@ -36,8 +35,7 @@ from earwitness.paper.qualitative import _file_name, best_model
 from earwitness.paper.running import Told
 from earwitness.paper.sizing import Sides, choose_sides, size
 from earwitness.paper.study import Study
-from earwitness.report import experiment_plots
-from earwitness.report.experiment_plots import Bar, plot_bars
+from earwitness.report.figure import PICTURE_SUFFIXES
 from earwitness.store.most_frequent import most_frequent_labels, with_labels
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
@@ -178,10 +176,10 @@ def test_architectures(made_store: Store, tmp_path: Path, monkeypatch: pytest.Mo
     assert float(lines[0]["mean_auc"]) == quick["mean_auc"]
     assert f"{quick['mean_auc']:.3f}" in (folder / "table.md").read_text()
     assert "fully connected network is last" in (folder / "table.md").read_text()
-    files = {
-        path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".md", ".csv", ".json", ".svg")
-    }
-    assert set(files) == {"table.md", "table.csv", "table.json", "experiment.json", "figures.svg", "curves.svg"}
+    suffixes = (".md", ".csv", ".json", *PICTURE_SUFFIXES)
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in suffixes}
+    pictures = {f"{name}.{suffix}" for name in ("figures", "curves") for suffix in ("svg", "pdf")}
+    assert set(files) == {"table.md", "table.csv", "table.json", "experiment.json", *pictures}
 
     no_training(monkeypatch)
     experiment("architectures", made_store, tmp_path, *more[:-2])
@@ -454,22 +452,6 @@ class TestQualitative:
         assert "no clip 'x'; its first is 'clip-00'" in refused(capsys, monkeypatch, *ours, *model, "--clips", "x")
         assert "has 5 to 120 seconds; name some by --clips" in refused(capsys, monkeypatch, *ours, *model)
         assert "labels=0 must be at least 1" in refused(capsys, monkeypatch, *ours, *model, "--labels", 0)
-
-
-def test_bars_lie_within_their_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The paper's figures of a table may be nearly alike: none is cut in half at the border."""
-    drawn = Figure()
-    monkeypatch.setattr(experiment_plots, "drawing", lambda *_, **__: nullcontext(drawn))
-    bars = [
-        Bar(label=f"row {number}", value=0.8 + number / 100, low=0.7, high=0.9, printed=0.37 + number / 1000)
-        for number in range(3)
-    ]
-    plot_bars(bars, tmp_path / "bars.svg", title="bars")
-    for axes, highest in zip(drawn.axes, (0.9, 0.372), strict=True):
-        assert axes.get_xlim()[0] == 0
-        assert axes.get_xlim()[1] >= 1.04 * highest
-        assert axes.get_ylim()[0] < -2
-        assert axes.get_ylim()[1] > 0
 
 
 def test_file_names_of_clips_differ() -> None:

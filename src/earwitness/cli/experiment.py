@@ -204,7 +204,7 @@ class Qualitative(OnStore):
     model: Path | None = None
     """A trained model. None: the best of `architectures` in the same folder."""
     clips: tuple[str, ...] = ()
-    """Their ids. None named: held-out clips with the most labels."""
+    """Their ids. None named: of the clips to evaluate on those with the most labels."""
     number: int = 3
     """How many, where none is named."""
     labels: int = 16
@@ -230,18 +230,22 @@ class Qualitative(OnStore):
         from earwitness.paper.qualitative import NAME, best_model, draw_clips
         from earwitness.paper.sizing import choose_sides
 
-        model = open_model(self.model if self.model is not None else best_model(self.folder_of_all()))
+        if self.clips and (self.where is not None or self.test_where is not None):
+            raise SettingsError("--clips names the clips to draw; --where and --test-where are for where none is named")
+        path = self.model if self.model is not None else best_model(self.folder_of_all())
+        model = open_model(path)
         store = self.open_store()
-        where = self.test_where
-        if where is None and not self.clips:
+        where = None
+        if not self.clips:
             try:
-                where = choose_sides(store, where=None, test_where=None).test_where
+                where = choose_sides(store, where=self.where, test_where=self.test_where).test_where
             except SelectionError:
                 remark("the store has no split of its own: clips are chosen from all, learnt from or not")
         return draw_clips(
             model,
             store,
             self.folder_of_all() / NAME,
+            model_path=path,
             clip_ids=self.clips,
             number=self.number,
             where=where,

@@ -24,6 +24,8 @@ class OnStore:
     """Takes a folder for each experiment, and what is made. None: earwitness-experiments/ and the preset's name."""
     preset: PresetName = "cpu"
     """How large: smoke in miniature; cpu for two cores, at most 90 minutes a table; paper for GPUs, full size."""
+    where: str | None = None
+    """SQL condition: the clips to learn from. None: by the store's own split or folds, or the rest."""
     test_where: str | None = None
     """SQL condition: the clips to evaluate on. None: by the store's own split or folds, or the rest."""
     device: str = "auto"
@@ -71,8 +73,6 @@ class OnStore:
 class Training(OnStore):
     """What those have in common that train networks."""
 
-    where: str | None = None
-    """SQL condition: the clips to learn from. None: by the store's own split or folds, or the rest."""
     width: float | None = None
     """Of all networks; 1 is the paper's. None: the preset's."""
     steps: int | None = None

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from earwitness.errors import RunError
 from earwitness.paper import architectures, event_detection, label_set_size, training_set_size
+from earwitness.paper.pictures import draw_pictures
 from earwitness.paper.plan import Plan
 from earwitness.paper.running import Told, run_plan
 from earwitness.paper.study import Result, Study
 from earwitness.paper.table import Table, write_table
-from earwitness.report.experiment_plots import Bar, Course, plot_bars, plot_courses, read_course
 from earwitness.store.read import Store
-from earwitness.training.run_folder import RunFolder
 
 TABLES: Mapping[str, Callable[[Plan, Mapping[str, Result | None]], Table]] = {
     architectures.NAME: architectures.table,
@@ -60,34 +59,6 @@ def make_table(folder: Path) -> tuple[Table, list[Path]]:
     plan = study.plan()
     if plan.experiment not in TABLES:
         raise RunError(f"{folder}: holds an experiment {plan.experiment!r}; this version has {', '.join(TABLES)}")
-    table = TABLES[plan.experiment](plan, study.results(plan))
-    return table, [*write_table(table, folder), *_draw(table, study, plan)]
-
-
-def _draw(table: Table, study: Study, plan: Plan) -> list[Path]:
-    paths = []
-    bars = [
-        Bar(
-            label=row.label,
-            value=row.values["mean_average_precision"],
-            low=row.values.get("mean_average_precision_low"),
-            high=row.values.get("mean_average_precision_high"),
-            printed=row.values.get("paper_mean_average_precision"),
-        )
-        for row in table.rows
-        if row.values.get("mean_average_precision") is not None
-    ]
-    if bars:
-        paths.append(study.folder / "figures.svg")
-        plot_bars(bars, paths[-1], title=table.title)
-    courses: dict[str, Course] = {}
-    for row in table.rows:
-        if row.cell is None or plan.cell(row.cell).as_long_as:
-            continue
-        course = read_course(RunFolder(study.run_folder(row.cell)).metrics_path)
-        if course is not None:
-            courses[row.label] = course
-    if courses:
-        paths.append(study.folder / "curves.svg")
-        plot_courses(courses, paths[-1])
-    return paths
+    results = study.results(plan)
+    table = TABLES[plan.experiment](plan, results)
+    return table, [*write_table(table, folder), *draw_pictures(table, study, plan, results)]

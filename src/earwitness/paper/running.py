@@ -16,6 +16,7 @@ from earwitness.experiments.learnt_clips import learnt_before
 from earwitness.models.costs import count_multiply_adds
 from earwitness.models.model_file import load_model
 from earwitness.models.precision import choose_device, choose_precision, is_lack_of_memory
+from earwitness.paper.courses import learning_times
 from earwitness.paper.detecting import measure_detection
 from earwitness.paper.measuring import measure_model
 from earwitness.paper.memory import held_to_free_memory, let_go_of_memory
@@ -241,7 +242,7 @@ class _Run:
         return {
             "state": "finished",
             "steps": summary.step,
-            "seconds": _learning_seconds(run, settings.batch_size),
+            "seconds": learning_times(read_measurements(run.metrics_path), settings.batch_size)[-1][1],
             "num_train_clips": summary.num_train_clips,
             "num_validation_clips": summary.num_validation_clips,
             "num_patches": summary.num_patches,
@@ -303,16 +304,6 @@ def _network_costs(store: Store, settings: TrainSettings) -> dict[str, int]:
         network = new_architecture(settings, store).build()
         patch = torch.empty(1, store.front_end.patch_frames, store.front_end.num_bands)
     return {"num_weights": network.num_weights, "num_multiply_adds": count_multiply_adds(network, patch)}
-
-
-def _learning_seconds(run: RunFolder, batch_size: int) -> float:
-    """Of a training, without its looks at the clips watched, which weigh more on a quick network."""
-    seconds, before = 0.0, 0
-    for row in read_measurements(run.metrics_path):
-        if row["kind"] == "train" and row["patches_per_second"]:
-            seconds += (int(row["step"]) - before) * batch_size / float(row["patches_per_second"])
-            before = int(row["step"])
-    return seconds
 
 
 def _last_loss(run: RunFolder) -> float | None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from earwitness.errors import RunError
-from earwitness.report.figure import BLUE, GREEN, ORANGE, draw_light_grid, drawing
+from earwitness.report.figure import BLUE, GREEN, ORANGE, draw_light_grid, drawing, scale_losses
 from earwitness.report.words import duration
 
 _MEASURES = ("loss", "one_best_accuracy", "mean_average_precision")
@@ -58,11 +58,7 @@ def plot_learning_curves(metrics_csv: str | Path, path: str | Path, *, is_dark: 
             _draw(loss, steps, means, label=f"training, running mean of {width}", color=BLUE, marker="")
         _draw(loss, validation.step, validation.loss, label="validation", color=ORANGE, marker="o")
         loss.set_ylabel("cross-entropy loss")
-        if all((line.get_ydata() > 0).all() for line in loss.lines):
-            loss.set_yscale("log")
-            loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            loss.yaxis.set_minor_locator(NullLocator())
+        scale_losses(loss)
         accuracy, precision = validation.one_best_accuracy, validation.mean_average_precision
         _draw(measures, validation.step, accuracy, label="1-best accuracy", color=GREEN, marker="o")
         _draw(measures, validation.step, precision, label="mAP", color=ORANGE, marker="s")

@@ -1,23 +1,24 @@
-"""Pictures of an experiment: what its parts came to, and how they got there.
+"""The figures of an experiment row by row, ours and the paper's; where sounds have times, also those in time.
 
-Courses are read from the `metrics.csv` of runs, as in `curves`.
+Chance is no row: it is a line through all of them.
 """
 
-import csv
-import math
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from earwitness.errors import RunError
-from earwitness.report.figure import BLUE, ORANGE, draw_light_grid, drawing
+from earwitness.report.figure import BLUE, GREY, ORANGE, PRINT_WIDTH_INCHES, draw_light_grid, drawing
 from earwitness.report.words import shorten
 
-_LINES = ("-", "--", ":", "-.")
-_LONGEST_LABEL = 48
+_LINE_LENGTH, _LONGEST_LABEL = 28, 120
+_LINE_INCHES, _GAP_INCHES, _AXIS_INCHES = 0.14, 0.14, 0.55
+"""Of a line of a label, between two labels, and of what stands below a panel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,110 +26,123 @@ class Bar:
     """One row of a table."""
 
     label: str
-    value: float
+    value: float | None
+    """MAP; None where the row has none."""
     low: float | None
     """The ends of its interval; None where it has none."""
     high: float | None
     printed: float | None
     """The paper's; None where it has none."""
+    in_time: Mapping[str, float] = field(default_factory=dict)
+    """Figures in time, by their titles; none where there are none."""
+    is_chance: bool = False
+    """Scores that have not listened."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """What was measured along one training, by rising step: pairs of step or seconds, and value."""
+class _Panel:
+    """Figures of one kind."""
 
-    loss: Sequence[tuple[float, float]]
-    """Of training, by step."""
-    watched: Sequence[tuple[float, float]]
-    """MAP of the clips watched, by step."""
-    watched_by_seconds: Sequence[tuple[float, float]]
-    """Likewise, by training time."""
+    title: str
+    values: Sequence[float | None]
+    """By row."""
+    ends: Sequence[tuple[float, float] | None] = ()
+    """Of intervals, by row; none named: there are none."""
+    chance: float | None = None
+    color: str = BLUE
+    marker: str = "o"
 
 
 def plot_bars(bars: Sequence[Bar], path: str | Path, *, title: str) -> None:
     """Draw mAP row by row, ours on the left with its interval, the paper's on the right: their scales differ.
 
+    Rows that have figures in time stand once more below, with these.
+
     Raises:
         SettingsError: the picture cannot be written.
     """
-    has_printed = any(bar.printed is not None for bar in bars)
-    places = [-place for place in range(len(bars))]
-    with drawing(path, width_inches=8.0, height_inches=1.1 + 0.28 * len(bars)) as figure:
-        sides = figure.subplots(1, 2 if has_printed else 1, sharey=True, squeeze=False)[0]
-        ours: Axes = sides[0]
-        for place, bar in zip(places, bars, strict=True):
-            if bar.low is not None and bar.high is not None:
-                ours.plot([bar.low, bar.high], [place, place], color=BLUE, linewidth=1.6)
-            ours.plot([bar.value], [place], marker="o", color=BLUE, markersize=5)
-        ours.set_yticks(places, [shorten(bar.label, length=_LONGEST_LABEL) for bar in bars])
-        ours.set_xlabel("mAP here, with 95 % intervals")
-        if has_printed:
-            paper: Axes = sides[1]
-            pairs = [(place, bar.printed) for place, bar in zip(places, bars, strict=True) if bar.printed is not None]
-            paper.plot([p for _, p in pairs], [place for place, _ in pairs], marker="s", linestyle="", color=ORANGE)
-            paper.set_xlabel("mAP in the paper")
-        ours.set_ylim(places[-1] - 0.6, 0.6)
-        for axes in sides:
-            draw_light_grid(axes)
-            axes.set_xlim(0, 1.05 * max(axes.dataLim.x1, 0.01))  # so that nothing is cut at the right
+    chance = next((bar for bar in bars if bar.is_chance), None)
+    rows = [bar for bar in bars if not bar.is_chance]
+    of_clips, in_time = [bar for bar in rows if bar.value is not None], [bar for bar in rows if bar.in_time]
+    floors = [(of_clips, _panels_of_clips(of_clips, chance)), (in_time, _panels_in_time(in_time, chance))]
+    filled = [(some, panels) for some, panels in floors if some]
+    heights = [_AXIS_INCHES + len(some) * _row_inches(some) for some, _ in filled]
+    with drawing(path, width_inches=PRINT_WIDTH_INCHES, height_inches=0.7 + sum(heights)) as figure:
         figure.suptitle(title, fontsize=10)
+        for part, (some, panels) in zip(
+            figure.subfigures(len(filled), 1, height_ratios=heights, squeeze=False)[:, 0], filled, strict=True
+        ):
+            sides = part.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+            for axes, panel in zip(sides, panels, strict=True):
+                _draw(axes, panel)
+            sides[0].set_yticks([-place for place in range(len(some))], [_lines(bar.label) for bar in some])
+            sides[0].set_ylim(-len(some) + 0.4, 0.6)
+        figure.legend(handles=_keys(rows, chance), loc="outside lower center", ncols=3)
 
 
-def plot_courses(courses: Mapping[str, Course], path: str | Path) -> None:
-    """Draw training loss and, where clips were watched, their mAP by step and by time; a dot where mAP is highest.
-
-    Raises:
-        SettingsError: the picture cannot be written.
-    """
-    is_watched = any(course.watched for course in courses.values())
-    with drawing(path, width_inches=7.0, height_inches=8.0 if is_watched else 3.2) as figure:
-        panels = figure.subplots(3 if is_watched else 1, 1, squeeze=False)[:, 0]
-        for number, (label, course) in enumerate(courses.items()):
-            look = {"color": f"C{number % 3}", "linestyle": _LINES[number // 3 % len(_LINES)], "linewidth": 1.5}
-            sides = (course.loss, course.watched, course.watched_by_seconds)
-            for axes, pairs in zip(panels, sides, strict=False):
-                if not pairs:
-                    continue
-                axes.plot(*zip(*pairs, strict=True), label=shorten(label, length=_LONGEST_LABEL), **look)
-                if axes is not panels[0]:
-                    best = max(pairs, key=lambda pair: pair[1])
-                    axes.plot(*best, marker="o", markersize=4, color=look["color"])
-        loss = panels[0]
-        loss.set_ylabel("training loss")
-        if all((line.get_ydata() > 0).all() for line in loss.lines):
-            loss.set_yscale("log")
-            loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
-            loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            loss.yaxis.set_minor_locator(NullLocator())
-        for axes, by in zip(panels, ("step", "step", "training time in seconds"), strict=False):
-            axes.set_xlabel(by)
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=by == "step"))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-            draw_light_grid(axes)
-            if axes is not loss:
-                axes.set_ylabel("mAP of clips watched\n(dot: highest)")
-        figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+def _panels_of_clips(rows: Sequence[Bar], chance: Bar | None) -> list[_Panel]:
+    panels = [
+        _Panel(
+            title="mAP here",
+            values=[bar.value for bar in rows],
+            ends=[(bar.low, bar.high) if bar.low is not None and bar.high is not None else None for bar in rows],
+            chance=chance.value if chance is not None else None,
+        )
+    ]
+    if any(bar.printed is not None for bar in rows):
+        printed = [bar.printed for bar in rows]
+        panels.append(_Panel(title="mAP in the paper", values=printed, color=ORANGE, marker="s"))
+    return panels
 
 
-def read_course(metrics_csv: Path) -> Course | None:
-    """The course of a run; None where it has none yet.
+def _panels_in_time(rows: Sequence[Bar], chance: Bar | None) -> list[_Panel]:
+    titles = list(dict.fromkeys(title for bar in rows for title in bar.in_time))
+    return [
+        _Panel(
+            title=title,
+            values=[bar.in_time.get(title) for bar in rows],
+            chance=chance.in_time.get(title) if chance is not None else None,
+        )
+        for title in titles
+    ]
 
-    Raises:
-        RunError: the table cannot be read.
-    """
-    if not metrics_csv.exists():
-        return None
-    try:
-        with metrics_csv.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        loss = [(float(row["step"]), float(row["loss"])) for row in rows if row["kind"] == "train" and row["loss"]]
-        watched = [row for row in rows if row["kind"] == "validation" and row["mean_average_precision"]]
-        pairs = [
-            [(float(row[by]), float(row["mean_average_precision"])) for row in watched] for by in ("step", "seconds")
-        ]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{metrics_csv}: the training's measures cannot be read ({error})") from error
-    course = Course(
-        loss=[pair for pair in loss if math.isfinite(pair[1])], watched=pairs[0], watched_by_seconds=pairs[1]
+
+def _draw(axes: Axes, panel: _Panel) -> None:
+    draw_light_grid(axes)
+    if panel.chance is not None:
+        axes.axvline(panel.chance, color=GREY, linestyle="--", linewidth=1.2)
+    for place, ends in enumerate(panel.ends):
+        if ends is not None:
+            axes.plot(ends, [-place, -place], color=panel.color, linewidth=1.6)
+    drawn = [(value, -place) for place, value in enumerate(panel.values) if value is not None]
+    axes.plot(
+        *zip(*drawn, strict=True),
+        marker=panel.marker,
+        markersize=5,
+        linestyle="",
+        color=panel.color,
+        clip_on=False,
+        zorder=3,
     )
-    return course if course.loss else None
+    highest = max([value for value, _ in drawn] + [ends[1] for ends in panel.ends if ends] + [panel.chance or 0.01])
+    axes.set_xlim(0, 1.08 * highest)  # so that none is cut at the right; marks at 0 stand over the axis
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    axes.set_xlabel(panel.title)
+
+
+def _keys(rows: Sequence[Bar], chance: Bar | None) -> list[Line2D]:
+    look: dict[str, Any] = {"markersize": 5, "linewidth": 1.6}
+    keys = [Line2D([], [], color=BLUE, marker="o", label="here, mAP with its 95 % interval", **look)]
+    if any(bar.printed is not None for bar in rows):
+        keys.append(Line2D([], [], color=ORANGE, marker="s", linestyle="", label="in the paper", **look))
+    if chance is not None:
+        keys.append(Line2D([], [], color=GREY, linestyle="--", linewidth=1.2, label="chance, without listening"))
+    return keys
+
+
+def _lines(label: str) -> str:
+    return textwrap.fill(shorten(label, length=_LONGEST_LABEL), _LINE_LENGTH)
+
+
+def _row_inches(rows: Sequence[Bar]) -> float:
+    return _GAP_INCHES + _LINE_INCHES * max(_lines(bar.label).count("\n") + 1 for bar in rows)

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from earwitness.errors import SettingsError
 
@@ -40,8 +42,18 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "savefig.dpi": 160,
     "svg.hashsalt": "earwitness",  # the same picture is the same file
+    "pdf.fonttype": 42,  # outlines as they are: publishers refuse Type 3
 }
+_UNDATED: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""Without the date, so that the same picture is the same file."""
 
+PRINT_WIDTH_INCHES = 7.16
+"""Of both columns of an IEEE page: no text of a picture this wide is smaller than 7 points there."""
+
+_LEAST_FOR_LOG = 4.0
+"""The highest loss by the lowest, from which a scale of logarithms is easier to read than a plain one."""
+_MOST_FOR_TWO_AND_FIVE = 300.0
+"""Likewise, up to which 2 and 5 stand between 1 and 10."""
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -62,8 +74,7 @@ def drawing(path: str | Path, *, width_inches: float, height_inches: float, is_d
         FigureCanvasAgg(figure)
         yield figure
         try:
-            # without the date, so that the same picture is the same file
-            figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+            figure.savefig(path, metadata=_UNDATED.get(path.suffix.lower()))
         except OSError as error:
             raise SettingsError(f"{path}: the picture cannot be written ({error.strerror})") from error
 
@@ -93,3 +104,15 @@ def draw_light_grid(axes: Axes, *, axis: Literal["both", "x", "y"] = "both") -> 
     """Faint lines behind the data."""
     axes.grid(visible=True, axis=axis, color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def scale_losses(axes: Axes) -> None:
+    """Logarithms where losses fall far, else a plain scale; round numbers beside it either way."""
+    losses = np.concatenate([np.asarray(line.get_ydata(), np.float64) for line in axes.lines] or [np.empty(0)])
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    if losses.size and losses.min() > 0 and losses.max() >= _LEAST_FOR_LOG * losses.min():
+        axes.set_yscale("log")
+        is_far = losses.max() > _MOST_FOR_TWO_AND_FIVE * losses.min()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if is_far else (1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -2,13 +2,14 @@
 
 The paper shows excerpts of one video this way, with 16 classifiers. Rows are ordered by their peak, highest
 first, and all share one scale, so that heights compare; the peak's value stands at the end of its row. Where
-the truth is known, bars under the curves show when each label sounds; its labels have rows before others do.
+the truth is known, bars under the curves show when each label sounds. Its labels have rows before others do; or,
+where the peaks are what counts, stand below them, under a line.
 
 References: Hershey et al. 2017, the figure of instantaneous outputs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ class _Row:
     heights: npt.NDArray[np.float32] | None
     """float32 [columns]; None for a label that the model does not know."""
     events: tuple[TrueEvent, ...]
+    is_below: bool = False
+    """Whether it stands under the line, for its events alone."""
 
     @property
     def peak(self) -> float:
@@ -88,7 +91,9 @@ def plot_timeline(
     top: int = 16,
     start_seconds: float = 0.0,
     true_events: Sequence[TrueEvent] = (),
+    events_below: bool = False,
     bars: str = "true: when it sounds",
+    width_inches: float = 9.0,
     is_dark: bool = False,
 ) -> TimeAxis:
     """Draw a file's spectrogram, and under it the score curves of the labels with the highest peaks.
@@ -104,7 +109,10 @@ def plot_timeline(
         top: the most labels that are drawn.
         start_seconds: where the first frame starts, on the clock of the file.
         true_events: what truly sounds, where that is known; or other events, if `bars` says so.
+        events_below: labels of events that are not among the `top` peaks stand below these, under a line, instead of
+            in the place of some.
         bars: what the bars of events are.
+        width_inches: of the picture.
         is_dark: light on dark, for a dark page.
 
     Returns:
@@ -127,14 +135,14 @@ def plot_timeline(
             f"timeline: scores of {curves.num_rows} patches and {heights.shape[1]} labels do not fit "
             f"{len(times_seconds)} times and {len(names)} names; there must be as many, and at least one"
         )
-    rows = _choose_rows(heights, names, true_events, top=top)
+    rows = (_rows_with_events_below if events_below else _choose_rows)(heights, names, true_events, top=top)
     # a patch is drawn one hop wide about its centre
     first_edge = float(times_seconds[0]) + (front_end.patch_seconds - front_end.patch_hop_seconds) / 2
     edges = first_edge + front_end.patch_hop_seconds * np.append(curves.first_rows, curves.num_rows)
     stop_seconds = max(start_seconds + picture.num_rows * front_end.frame_seconds, float(edges[-1]))
 
     height = 3.1 + 0.26 * len(rows)
-    with drawing(path, width_inches=9.0, height_inches=height, is_dark=is_dark) as figure:
+    with drawing(path, width_inches=width_inches, height_inches=height, is_dark=is_dark) as figure:
         grid = GridSpec(2, 2, figure=figure, height_ratios=[2.1, 0.26 * len(rows)], width_ratios=[1, 0.015])
         top_axes = figure.add_subplot(grid[0, 0])
         image = _draw_spectrogram(top_axes, picture, front_end, start_seconds)
@@ -161,15 +169,31 @@ def _choose_rows(
     heights: npt.NDArray[np.float32], names: Sequence[str], true_events: Sequence[TrueEvent], *, top: int
 ) -> list[_Row]:
     """At most `top` rows, by their peak: the labels of true events first of all, then the highest peaks."""
+    rows = _rows_by_peak(heights, names, true_events)
+    chosen = sorted(rows, key=lambda row: not row.events)[:top]  # stable: still by peak within both kinds
+    return sorted(chosen, key=lambda row: -row.peak)
+
+
+def _rows_with_events_below(
+    heights: npt.NDArray[np.float32], names: Sequence[str], true_events: Sequence[TrueEvent], *, top: int
+) -> list[_Row]:
+    """The `top` highest peaks, whatever sounds; then the other labels that have events, by their peak."""
+    rows = _rows_by_peak(heights, names, true_events)
+    number = min(top, len(names))
+    return rows[:number] + [replace(row, is_below=True) for row in rows[number:] if row.events]
+
+
+def _rows_by_peak(
+    heights: npt.NDArray[np.float32], names: Sequence[str], true_events: Sequence[TrueEvent]
+) -> list[_Row]:
+    """All labels by their peak, then those of events that the model does not know."""
     events: dict[str, list[TrueEvent]] = {}
     for event in true_events:
         events.setdefault(event.label_name, []).append(event)
     by_peak = np.argsort(-heights.max(axis=0), kind="stable").tolist()
     rows = [_Row(name=names[i], heights=heights[:, i], events=tuple(events.get(names[i], ()))) for i in by_peak]
     known = set(names)
-    rows += [_Row(name=name, heights=None, events=tuple(events[name])) for name in events if name not in known]
-    chosen = sorted(rows, key=lambda row: not row.events)[:top]  # stable: still by peak within both kinds
-    return sorted(chosen, key=lambda row: -row.peak)
+    return rows + [_Row(name=name, heights=None, events=tuple(events[name])) for name in events if name not in known]
 
 
 def _draw_spectrogram(axes: Axes, picture: SpectrogramPicture, front_end: FrontEnd, start_seconds: float) -> Any:
@@ -221,10 +245,15 @@ def _draw_rows(axes: Axes, edges: npt.NDArray[np.float64], rows: Sequence[_Row],
             curve = base + 0.9 * row.heights / scale
             axes.stairs(curve, edges, baseline=base, fill=True, color=BLUE, linewidth=0.0)
             write(1.008, base + 0.36, f"{row.peak:#.2g}", INK)
+        else:
+            write(0.005, base + 0.36, "not among the model's labels", GREY)
         if row.events:
             spans = [(event.start_seconds, event.stop_seconds - event.start_seconds) for event in row.events]
             # the line about it keeps a moment visible in hours
             axes.broken_barh(spans, (base + _BAR_BOTTOM, _BAR_HEIGHT), color=ORANGE, linewidth=0.5)
+    num_below = sum(row.is_below for row in rows)
+    if 0 < num_below < len(rows):
+        axes.axhline(num_below - 0.28, color=INK, linewidth=0.9)
     key = f"score, each row from 0 to {scale:g}"
     if bars:
         found = write(0.0, len(rows) + 0.2, f"\N{BLACK SQUARE} found: {key}", BLUE)

@@ -100,7 +100,7 @@ class Study:
                         "settings, or choose another folder"
                     )
                 if len(plan.cells) > len(before["plan"]["cells"]):
-                    write_json({**before, "plan": plan.to_dict()}, self.record_path)
+                    write_json({"format": FORMAT, **before, "plan": plan.to_dict()}, self.record_path)
                 return now
         except (FileExistsError, NotADirectoryError) as error:
             raise RunError(f"{self.folder}: this is, or lies in, a file; a folder is needed") from error

@@ -31,7 +31,7 @@ from earwitness.inference.tagger import Tagger
 from earwitness.models.costs import network_costs
 from earwitness.models.model_file import load_model
 from earwitness.models.precision import is_lack_of_memory
-from earwitness.paper import label_set_size, made_corpus, printed, running, training_set_size
+from earwitness.paper import architectures, label_set_size, made_corpus, printed, running, training_set_size
 from earwitness.paper.experiment import make_table, run_experiment
 from earwitness.paper.memory import held_to_free_memory
 from earwitness.paper.plan import Plan
@@ -458,6 +458,20 @@ class TestWhatDoesNotFit:
         assert "name a model by --embedding-from" in refused(capsys, monkeypatch, "event-detection", *more)
         assert "name a model by --model" in refused(capsys, monkeypatch, "qualitative", *more)
         assert not list(tmp_path.iterdir())  # nor is a corpus made
+
+    def test_networks_may_be_added(self) -> None:
+        """The time is that of the same network; which others would give it if that failed does not matter."""
+        sizing = size("smoke", sides=Sides(where="fold <> 1", test_where="fold = 1"), experiment=architectures.NAME)
+
+        def of(*networks: str) -> dict[str, Any]:
+            return architectures.plan(sizing, networks=networks).to_dict()
+
+        assert plan_changes(of("alexnet", "resnet50"), of("fully_connected", "alexnet", "vgg", "resnet50")) == []
+        assert plan_changes(of("alexnet", "resnet50"), of("resnet50", "alexnet")) == []
+        changes = plan_changes(of("fully_connected", "alexnet"), of("fully_connected", "alexnet", "resnet50"))
+        assert changes[0] == (
+            "parts: alexnet-long before and not now, resnet50, resnet50-equal-time, resnet50-long now and not before"
+        )
 
     def test_a_strange_folder(self, made_store: Store, labels_plan: Plan, tmp_path: Path) -> None:
         (tmp_path / "mine.txt").write_text("mine")

@@ -18,6 +18,7 @@ from earwitness.evaluation.detection import score_detection
 from earwitness.models.model_file import load_model, save_model
 from earwitness.paper import printed, running
 from earwitness.paper.detecting import Cells
+from earwitness.paper.experiment import make_table
 from earwitness.store.patch_view import with_patches
 from earwitness.store.read import Store
 from earwitness.store.reading import FrameReader
@@ -159,6 +160,7 @@ def test_event_detection(
     assert "find events in time" in markdown
     assert "So many batches are" in markdown
     assert "it cannot be told whether it has learnt from these clips" in markdown
+    assert "weights of the embedding's row include those of the network" in markdown
 
     def train(*_: object, **__: object) -> None:
         raise AssertionError("nothing is left to train")
@@ -168,6 +170,13 @@ def test_event_detection(
     assert (
         experiment(made_store, tmp_path, "--events", events_path) == table
     )  # the embedding is the one it was begun with
+
+    path = cells / "embedding" / "result.json"
+    result = json.loads(path.read_text())
+    assert (result["num_learnt_again"], result["num_known_labels"]) == (0, 3)
+    path.write_text(json.dumps({**result, "num_learnt_again": 20}))
+    notes = make_table(cells.parent)[0].notes
+    assert any("has learnt from 20 clips of those that the classifiers learn from, too" in note for note in notes)
 
 
 def test_other_events_are_another_experiment(

@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import re
 import shutil
 import sys
 import time
@@ -11,15 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from conftest import MadeSounds
 from earwitness.cli.main import main
-from earwitness.errors import LabelError, RunError, SelectionError, StoreError
+from earwitness.errors import LabelError, RunError, SelectionError, SettingsError, StoreError
 from earwitness.evaluation.metrics import auc_to_dprime
 from earwitness.experiments.evaluating import evaluate_model
 from earwitness.files import locked
@@ -27,10 +30,11 @@ from earwitness.inference.tagger import Tagger
 from earwitness.models.costs import network_costs
 from earwitness.models.model_file import load_model
 from earwitness.models.precision import is_lack_of_memory
-from earwitness.paper import label_set_size, made_corpus, printed, running
+from earwitness.paper import architectures, label_set_size, made_corpus, printed, running, training_set_size
 from earwitness.paper.experiment import make_table, run_experiment
 from earwitness.paper.memory import held_to_free_memory
 from earwitness.paper.plan import Plan
+from earwitness.paper.plan_changes import plan_changes
 from earwitness.paper.qualitative import _file_name, best_model
 from earwitness.paper.running import Told
 from earwitness.paper.sizing import Sides, choose_sides, size
@@ -71,6 +75,13 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def without_time(table: dict[str, Any]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in table["rows"]]
+
+
+def sides_of(**columns: Any) -> Sides:
+    """What is held out of a store with these columns."""
+    clips = pa.table(columns)
+    store = SimpleNamespace(folder="store", clips_schema=clips.schema, read_clips=clips.select)
+    return choose_sides(cast(Store, store), where=None, test_where=None)
 
 
 @pytest.fixture(scope="module")
@@ -190,22 +201,80 @@ def test_architectures(made_store: Store, tmp_path: Path, monkeypatch: pytest.Mo
         result = json.loads(path.read_text())
         result["last_validation"]["mean_average_precision"] = 1.5
         path.write_text(json.dumps(result))
+    path = folder / "cells" / "fully_connected-equal-time" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seconds": slow["seconds"] / 2}))
+    late = next(row for row in make_table(folder)[0].rows if row.cell == "fully_connected-equal-time")
+    assert late.remark == "took 0.5 of alexnet's time: the speed measured first was another"
     assert best_model(tmp_path) == folder / "cells" / "alexnet" / "run" / "model.safetensors"
 
 
-def test_training_set_size(made_store: Store, tmp_path: Path) -> None:
-    more = ("--network", "fully_connected", "--steps", 8, "--shares", 0.25, 1, "--device", "cpu", "--threads", 1)
-    table = experiment("training-set-size", made_store, tmp_path, *more)
+def test_training_set_size(
+    made_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ("--network", "fully_connected", "--steps", 8, "--device", "cpu", "--threads", 1, "--shares")
+    experiment("training-set-size", made_store, tmp_path, *more, 1)
+    first = tmp_path / "training-set-size" / "cells" / "share-1" / "result.json"
+    before = first.stat().st_mtime_ns
+    table = experiment("training-set-size", made_store, tmp_path, *more, 0.25, 1)  # one more part
+    assert first.stat().st_mtime_ns == before
     large, small, chance = table["rows"]
     assert (large["share"], small["share"], chance["share"]) == (1.0, 0.25, "chance")
     # 24 of 32 clips are learnt from, a tenth of them in whole groups of two is watched
     assert large["num_train_clips"] == 22
     assert small["num_train_clips"] == 6
+    assert small["true_share"] == pytest.approx(6 / 22)
     assert large["paper_videos"] == 70_000_000
     assert small["paper_videos"] is None
     assert 0 < large["best_step"] <= 8
     assert large["best_watched_map"] >= large["last_watched_map"]
-    assert len([line for line in table["findings"] if "clips watched is highest" in line]) == 2
+    assert len([line for line in table["findings"] if "mAP of the 2 clips watched is highest" in line]) == 2
+    assert (
+        table["notes"][0]
+        == "Held out: `fold = 1` (8 clips); learnt from: `fold <> 1` (up to 22 clips, 2 more watched)."
+    )
+    assert "Only 2 clips are watched: their figures say little." in table["notes"]
+    assert {*table["columns"]} == {*large}
+    facts = {"where": "fold <> 1", "test_where": "fold = 1", "device": "cpu", "threads": 1, "seed": 1, "steps": 8}
+    assert facts.items() <= table.items()
+
+    no_training(monkeypatch)
+    assert experiment("training-set-size", made_store, tmp_path, *more, 0.25) == table  # fewer parts are part of it
+    nowhere = ("training-set-size", tmp_path / "moved", "--preset", "smoke", "--folder", tmp_path)
+    said = run("experiment", *nowhere, "--json")
+    assert json.loads(said.stdout) == table
+    assert "all was done before, and the table is made from" in said.stderr
+    first.unlink()
+    assert "earwitness: " in refused(capsys, monkeypatch, *nowhere)
+    error = refused(capsys, monkeypatch, nowhere[0], made_store.folder, *nowhere[2:], *more, 1, 0.5)
+    assert "another one (parts: share-0.25 before and not now, share-0.5 now and not before)" in error
+
+
+class TestShares:
+    def plan(self, store: Store, *shares: float) -> Plan:
+        sides = Sides(where="fold <> 1", test_where="fold = 1")
+        sizing = size("smoke", sides=sides, experiment=training_set_size.NAME, batch_size=2)
+        return training_set_size.plan(sizing, store, shares=shares)
+
+    def test_below_a_group(self, made_store: Store, labels_done: Path) -> None:
+        with pytest.raises(SettingsError, match=r"0\.01 and 0\.02 are the same 2 clips"):
+            self.plan(made_store, 1, 0.02, 0.01)
+        plan = self.plan(made_store, 1, 0.02)
+        done = Study(labels_done).result("plain-all")
+        assert done is not None
+
+        def of(clips: int, low: float, high: float) -> dict[str, Any]:
+            intervals = {"mean_average_precision": {"low": low, "high": high}}
+            return {**done, "num_train_clips": clips, "evaluation": {**done["evaluation"], "intervals": intervals}}
+
+        for low, words in ((0.5, "overlap for 22 and 2."), (0.61, "do not meet.")):
+            table = training_set_size.table(plan, {"share-1": of(22, low, 0.7), "share-0.02": of(2, 0.4, 0.6)})
+            assert table.findings[0].endswith(f"The 95 % intervals of neighbours {words}")
+        assert [row.remark for row in table.rows] == [
+            "",
+            "asked for 0.02: whole groups are drawn, and these are 0.091",
+            "",
+        ]
+        assert table.rows[1].values["paper_videos"] == 7_000_000
 
 
 class TestLabelSetSize:
@@ -281,23 +350,31 @@ class TestLabelSetSize:
         sides = Sides(where="fold <> 1", test_where="fold = 1")
         sizing = size("smoke", sides=sides, experiment=label_set_size.NAME, steps=7, seed=2)
         plan = label_set_size.plan(sizing, made_store, many=2, few=1, network="fully_connected")
-        with pytest.raises(
-            RunError, match=r"seed: 1 before, 2 now; .*steps: 4 before, 7 now|steps: 4 before, 7 now; .*seed"
-        ):
+        with pytest.raises(RunError, match=r"another one \(steps: 4 before, 7 now; seed: 1 before, 2 now\); give"):
             run_experiment(plan, made_store, labels_done, device="cpu", threads=1, told=SILENT)
         same = size("smoke", sides=sides, experiment=label_set_size.NAME, steps=4)
         other = label_set_size.plan(same, made_store, many=2, few=1, bottleneck=5, network="fully_connected")
         with pytest.raises(
-            RunError, match="bottleneck: 8 before, 5 now in bottleneck-all, bottleneck-many, bottleneck-few"
+            RunError, match=r"\(bottleneck: 8 before, 5 now in bottleneck-all, bottleneck-many, bottleneck-few\);"
         ):
             run_experiment(other, made_store, labels_done, device="cpu", threads=1, told=SILENT)
+
+    def test_what_follows_from_another_preset_is_not_said(self, made_store: Store, labels_plan: Plan) -> None:
+        sides = Sides(where="(fold > 1) IS NOT TRUE", test_where="fold > 1")
+        sizing = size("cpu", sides=sides, experiment=label_set_size.NAME)
+        plan = label_set_size.plan(sizing, made_store, many=2, few=1, network="fully_connected")
+        assert plan_changes(labels_plan.to_dict(), plan.to_dict()) == [
+            "preset: smoke before, cpu now",
+            "test_where: fold = 1 before, fold > 1 now",
+            "where: fold <> 1 before, all but (fold > 1) now",
+        ]
 
     def test_too_few_labels(
         self, made_store: Store, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         more = ("--preset", "smoke", "--folder", tmp_path)
         error = refused(capsys, monkeypatch, "label-set-size", made_store.folder, "--many", 9, "--few", 4, *more)
-        assert "carry 3 labels, and the 9 and 4 most frequent of more than 9 are asked for; --many 2 --few 1" in error
+        assert "carry 3 labels; --many 9 needs more than 9. Try --many 2 --few 1" in error
         error = refused(capsys, monkeypatch, "label-set-size", made_store.folder, "--many", 2, "--few", 2, *more)
         assert "many=2 and few=2" in error
 
@@ -337,7 +414,9 @@ class TestWhatDoesNotFit:
         monkeypatch.setattr(running, "train", train)  # now there is room
         shutil.rmtree(tmp_path / "architectures" / "cells" / "alexnet")
         table = experiment("architectures", made_store, tmp_path, *more)
-        assert [row["remark"] for row in table["rows"]] == [None] * 6
+        remarks = [row["remark"] for row in table["rows"]]
+        remarks[2] = None  # in times of milliseconds it may be far from the time of the other
+        assert remarks == [None] * 6
         assert table["rows"][3]["steps"] == 2
         assert any("the time fully_connected takes" in note for note in table["notes"])
 
@@ -368,7 +447,7 @@ class TestWhatDoesNotFit:
         """What a later experiment lacks is said before an earlier one takes hours."""
         no_training(monkeypatch)
         more = ("--preset", "smoke", "--folder", tmp_path, "--device", "cpu")
-        assert "--many 2 --few 1 would fit" in refused(capsys, monkeypatch, "all", made_store.folder, *more)
+        assert "Try --many 2 --few 1" in refused(capsys, monkeypatch, "all", made_store.folder, *more)
         with monkeypatch.context() as patch:  # the made corpus has true events
             patch.setitem(sys.modules, "sed_eval", None)
             assert "pip install 'earwitness[detection]'" in refused(capsys, patch, "all", *more)
@@ -377,6 +456,20 @@ class TestWhatDoesNotFit:
         assert "name a model by --embedding-from" in refused(capsys, monkeypatch, "event-detection", *more)
         assert "name a model by --model" in refused(capsys, monkeypatch, "qualitative", *more)
         assert not list(tmp_path.iterdir())  # nor is a corpus made
+
+    def test_networks_may_be_added(self) -> None:
+        """The time is that of the same network; which others would give it if that failed does not matter."""
+        sizing = size("smoke", sides=Sides(where="fold <> 1", test_where="fold = 1"), experiment=architectures.NAME)
+
+        def of(*networks: str) -> dict[str, Any]:
+            return architectures.plan(sizing, networks=networks).to_dict()
+
+        assert plan_changes(of("alexnet", "resnet50"), of("fully_connected", "alexnet", "vgg", "resnet50")) == []
+        assert plan_changes(of("alexnet", "resnet50"), of("resnet50", "alexnet")) == []
+        changes = plan_changes(of("fully_connected", "alexnet"), of("fully_connected", "alexnet", "resnet50"))
+        assert changes[0] == (
+            "parts: alexnet-long before and not now, resnet50, resnet50-equal-time, resnet50-long now and not before"
+        )
 
     def test_a_strange_folder(self, made_store: Store, labels_plan: Plan, tmp_path: Path) -> None:
         (tmp_path / "mine.txt").write_text("mine")
@@ -403,6 +496,41 @@ class TestSides:
         asked = choose_sides(made_store, where="fold > 2", test_where=None)
         assert asked.where == "fold > 2"
         assert np.array_equal(made_store.select(asked.test_where), made_store.select("fold <= 2"))
+
+    @pytest.mark.parametrize(
+        ("values", "where", "test_where"),
+        [
+            (pa.array(["train", "test", None], pa.large_string()), "split = 'train'", "split = 'test'"),
+            (pa.array(["dev", "eval"]).dictionary_encode(), "split = 'dev'", "split = 'eval'"),
+        ],
+    )
+    def test_splits_as_pandas_writes_them(self, values: pa.Array, where: str, test_where: str) -> None:
+        assert sides_of(split=values) == Sides(where=where, test_where=test_where)
+        assert sides_of(split=values, fold=[1] * len(values)) == Sides(where=where, test_where=test_where)
+
+    def test_folds_of_other_types(self) -> None:
+        for values in (pa.array([1, 2], pa.uint8()), [1.0, None, 3.0]):
+            assert sides_of(fold=values) == Sides(where="fold <> 1", test_where="fold = 1")
+        assert sides_of(fold=["1", "2"]) == Sides(where="fold <> '1'", test_where="fold = '1'")
+
+    def test_what_was_found_is_said(self) -> None:
+        said = """column split holds training, eval; say --where "split = 'training'" --test-where "split = 'eval'\""""
+        with pytest.raises(SelectionError, match=re.escape(said)):
+            sides_of(split=["training", "eval", "training"])
+        with pytest.raises(SelectionError, match='column fold holds 2, 3; say --test-where "fold = 3"'):
+            sides_of(fold=[2, 3, 2])
+        with pytest.raises(SelectionError, match="column split holds train; give --where and --test-where"):
+            sides_of(split=["train"])
+
+    def test_nothing_to_tell_apart(
+        self, made_store: Store, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        no_training(monkeypatch)
+        side = "fold = 1 AND len(labels) = 1 AND list_contains(labels, 'click')"
+        more = ("--preset", "smoke", "--folder", tmp_path, "--test-where", side)
+        error = refused(capsys, monkeypatch, "architectures", made_store.folder, *more)
+        assert "no label is on some and not all of the " in error
+        assert not list(tmp_path.iterdir())
 
     def test_none_there(self, made_store: Store) -> None:
         bare, schema = copy.copy(made_store), made_store.clips_schema
@@ -492,7 +620,8 @@ def test_all_of_it_in_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         num_beside = 3 if table["experiment"] == "event-detection" else 1
         num_done = len(table["rows"]) - num_beside
         assert [row["state"] for row in table["rows"]] == ["finished"] * num_done + [None] * num_beside
-        assert all(row["remark"] is None for row in table["rows"])
+        remarks = {row["remark"] for row in table["rows"] if row.get("run") != "equal time"}
+        assert all(remark is None or remark.startswith("asked for ") for remark in remarks)
     no_training(monkeypatch)
     assert json.loads(run(*more).stdout)["experiments"] == tables
 
@@ -506,8 +635,6 @@ def _raising(error: Exception) -> Callable[..., None]:
 
 def test_store_error_is_of_the_store(made_store: Store) -> None:
     """A share without a batch is refused as what it is: a store too small."""
-    from earwitness.paper import training_set_size
-
     sides = Sides(where="fold <> 1", test_where="fold = 1")
     sizing = size("smoke", sides=sides, experiment=training_set_size.NAME, batch_size=4096)
     with pytest.raises(StoreError, match="a smaller --batch-size or more clips are needed"):

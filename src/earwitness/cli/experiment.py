@@ -11,7 +11,7 @@ from tyro.conf import arg, subcommand
 from earwitness.cli.experiment_bars import bars
 from earwitness.cli.experiment_common import OnStore, Training
 from earwitness.cli.output import print_json, remark
-from earwitness.errors import SettingsError
+from earwitness.errors import SettingsError, StoreError
 from earwitness.paper.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -43,7 +43,14 @@ class _Experiment(Training, ABC):
         from earwitness.paper.experiment import run_experiment
 
         self.check()
-        plan, store = self.plan()
+        try:
+            store = self.open_store()
+        except StoreError as error:
+            if (outcome := self._kept()) is None:
+                raise
+            remark(f"{error}; all was done before, and the table is made from {self.folder_of_all() / self._name()}")
+            return outcome
+        plan = self.plan(store)
         with bars() as told:
             outcome = run_experiment(
                 plan,
@@ -72,12 +79,22 @@ class _Experiment(Training, ABC):
         choose_device(self.device)
         self._sizing(Sides(where="true", test_where="true")).settings(self._name())
 
-    def plan(self) -> "tuple[Plan, Store]":
-        """What is to be trained and evaluated, on what."""
+    def plan(self, store: "Store") -> "Plan":
+        """What is to be trained and evaluated on a store."""
         from earwitness.paper.sizing import choose_sides
 
-        store = self.open_store()
-        return self._plan(self._sizing(choose_sides(store, where=self.where, test_where=self.test_where)), store), store
+        return self._plan(self._sizing(choose_sides(store, where=self.where, test_where=self.test_where)), store)
+
+    def _kept(self) -> "Outcome | None":
+        """Of an experiment that is done; None where it is not."""
+        from earwitness.paper.experiment import Outcome, make_table
+        from earwitness.paper.study import RECORD_FILE
+
+        folder = self.folder_of_all() / self._name()
+        if not (folder / RECORD_FILE).exists():
+            return None
+        table, paths = make_table(folder)
+        return Outcome(table=table, paths=tuple(paths), is_finished=True) if table.is_complete else None
 
     def _sizing(self, sides: "Sides") -> "Sizing":
         from earwitness.paper.sizing import size
@@ -273,7 +290,7 @@ class All(Training):
         for experiment in trained:  # what does not fit is said now, not after hours
             experiment.check()
         for experiment in trained[:3]:  # the last needs a network of the first
-            experiment.plan()
+            experiment.plan(experiment.open_store())
         outcomes: list[Outcome | Pictures] = []
         for experiment in trained:
             outcome = experiment.do()

@@ -16,14 +16,18 @@ def bars() -> Iterator["Told"]:
     """A progress bar for each training."""
     from earwitness.paper.running import Told
 
-    waited_for = 0
+    waited_for, title = 0, ""
     with progress_bar(total=None, unit="step", title="") as bar:
 
         def begin(name: str, number: int, num_cells: int, steps: int) -> None:
-            begin_training(bar, num_steps=steps, title=f"{name} ({number + 1} of {num_cells})")
+            nonlocal title
+            title = f"{name}, part {number + 1} of {num_cells}"
+            begin_training(bar, num_steps=steps, title=title)
 
         def progress(now: Any) -> None:
             show_training(bar, now)
+            if now.step == now.num_steps and now.embedded_share is None:
+                bar.set_description(f"{title}, evaluating")
 
         def wait(num_cells: int) -> None:
             nonlocal waited_for

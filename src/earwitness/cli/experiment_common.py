@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class OnStore:
     """What all experiments have in common."""
 
-    store: Annotated[Positional[str | None], arg(metavar="STORE")] = None
+    store: Annotated[Positional[str | None], arg(metavar="[STORE]")] = None
     """Made by `earwitness prepare`. None: a corpus is made, and its store."""
     folder: Path | None = None
     """Takes a folder for each experiment, and what is made. None: earwitness-experiments/ and the preset's name."""
     preset: PresetName = "cpu"
-    """How large: smoke in miniature; cpu for two cores, at most 90 minutes a table; paper for GPUs, full size."""
+    """How large: smoke in miniature; cpu for two cores, about an hour a table; paper for GPUs, full size."""
     where: str | None = None
     """SQL condition: the clips to learn from. None: by the store's own split or folds, or the rest."""
     test_where: str | None = None
@@ -76,7 +76,7 @@ class Training(OnStore):
     width: float | None = None
     """Of all networks; 1 is the paper's. None: the preset's."""
     steps: int | None = None
-    """Of a training (paper: 5 to 16 million). None: the preset's."""
+    """Of a training (paper: 5 to 17 million). None: the preset's."""
     batch_size: int | None = None
     """Patches of an update (paper: 128). None: the preset's."""
     seed: int = 1

@@ -12,9 +12,10 @@ _SHOWN = (
 def begin_training(bar: Any, *, num_steps: int, title: str) -> None:
     """Let a tqdm bar begin anew, for one training of several."""
     bar.delay = 0.0  # it is shown now, and what was shown must be ended with its line
-    bar.reset(total=num_steps)
+    bar.initial = 0  # that of a training taken up before this one would make its rate negative
     bar.set_postfix_str("", refresh=False)
-    bar.set_description(title)
+    bar.set_description(title, refresh=False)
+    bar.reset(total=num_steps)  # shown with this: what stood there is of another training
 
 
 def show_training(bar: Any, progress: Any) -> None:

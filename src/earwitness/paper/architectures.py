@@ -4,7 +4,6 @@ References: Hershey et al. 2017, section 4.1 and table 2.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from earwitness.errors import SettingsError
 from earwitness.models.registry import NETWORKS
@@ -12,26 +11,27 @@ from earwitness.paper import printed as paper
 from earwitness.paper.plan import Cell, Plan
 from earwitness.paper.sizing import Sizing
 from earwitness.paper.study import Result, failed_among
-from earwitness.paper.table import (
-    Column,
-    Row,
-    Table,
+from earwitness.paper.table import Column, Row, Table, rounded
+from earwitness.paper.table_parts import (
     chance_row,
     columns_of_measures,
+    columns_of_training,
     columns_printed,
+    common_facts,
     common_notes,
-    measured,
-    printed,
-    remark_on,
-    rounded,
+    is_overlap,
+    overlap_words,
+    row_of,
 )
-from earwitness.report.words import duration
 from earwitness.training.settings import LearningRatePlan
 
 NAME = "architectures"
 _REFERENCE = "resnet50"
 """All are given the time that its equal steps take, and it is trained long; where it fails, the time of the last that
 does not."""
+
+_TIME_MISSED = 0.2
+"""A row of equal time that took so much more or less than it was to, as a share, says so."""
 
 
 def plan(sizing: Sizing, *, networks: Sequence[str] = tuple(paper.ARCHITECTURES)) -> Plan:
@@ -75,11 +75,10 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
     by_run: dict[str, list[Row]] = {"steps": [], "time": [], "long": []}
     reference = next(cell.facts["network"] for cell in plan.cells if cell.facts["run"] == "long")
     for cell in plan.cells:
-        by_run[cell.facts["run"]].append(_row(cell, cell.facts["run"], results[cell.name]))
+        by_run[cell.facts["run"]].append(_row(cell, results))
     timed_by = _timed_by(plan, results) or reference
     rows = [row for run in by_run.values() for row in run]
     in_order = list(results.values())
-    settings = plan.cells[0].settings
     long = plan.cell(f"{reference}-long")
     return Table(
         title="Networks compared, as in table 2 of Hershey et al. 2017",
@@ -88,8 +87,7 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
             Column(name="run", title="run"),
             Column(name="num_weights", title="weights", shown=rounded),
             Column(name="num_multiply_adds", title="mult.-adds", shown=rounded),
-            Column(name="steps", title="steps", shown=lambda steps: f"{steps:,}"),
-            Column(name="seconds", title="time", shown=duration),
+            *columns_of_training(),
             *columns_of_measures(),
             Column(name="paper_num_weights", title="paper: weights", shown=rounded),
             Column(name="paper_num_multiply_adds", title="paper: mult.-adds", shown=rounded),
@@ -99,7 +97,7 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
         rows=[*rows, *chance_row(in_order, first_column="network")],
         findings=_findings(by_run),
         notes=[
-            *common_notes(in_order, settings=vars(settings)),
+            *common_notes(plan, in_order),
             f"Equal time: the steps that fit the time {timed_by} takes for its equal steps, by each "
             "network's own speed here. They follow from measured times, so another machine, or day, has others.",
             f"Long: {long.settings.steps:,} steps, the learning rate a tenth after {long.facts['drop_step']:,}; the "
@@ -107,7 +105,7 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
             "The paper's weights and multiply-adds are for its full width and 3,087 labels; its hours are on 10 to 40 "
             "GPUs, its 70 million videos and labels are not to be had.",
         ],
-        facts={"experiment": NAME, "width": settings.width, "seed": settings.seed},
+        facts={**common_facts(plan), "width": plan.cells[0].settings.width},
     )
 
 
@@ -125,43 +123,70 @@ def _timed_by(plan: Plan, results: Mapping[str, Result | None]) -> str:
 _RUNS = {"steps": "equal steps", "time": "equal time", "long": "long, rate lowered"}
 
 
-def _row(cell: Cell, run: str, result: Result | None) -> Row:
-    network = cell.facts["network"]
+def _row(cell: Cell, results: Mapping[str, Result | None]) -> Row:
+    network, run = cell.facts["network"], cell.facts["run"]
     figures = {"steps": paper.ARCHITECTURES.get(network), "long": paper.LONG_RUN if network == _REFERENCE else None}
     entry = NETWORKS[network]
-    values: dict[str, Any] = {
-        "network": network,
-        "run": _RUNS[run],
-        "paper_num_weights": entry.paper_num_weights if run == "steps" else None,
-        "paper_num_multiply_adds": entry.paper_num_multiply_adds if run == "steps" else None,
-        **measured(result),
-        **printed(figures.get(run)),
-    }
-    return Row(values=values, cell=cell.name, label=f"{network}, {_RUNS[run]}", remark=remark_on(result))
+    return row_of(
+        cell,
+        results[cell.name],
+        values={
+            "network": network,
+            "run": _RUNS[run],
+            "paper_num_weights": entry.paper_num_weights if run == "steps" else None,
+            "paper_num_multiply_adds": entry.paper_num_multiply_adds if run == "steps" else None,
+        },
+        figures=figures.get(run),
+        label=f"{network}, {_RUNS[run]}",
+        remark=_time_missed(cell, results),
+    )
+
+
+def _time_missed(cell: Cell, results: Mapping[str, Result | None]) -> str:
+    """What to say where the time it took is far from the time it was to take; else nothing."""
+    result = results[cell.name]
+    if not cell.as_long_as or result is None or result["state"] == "failed":
+        return ""
+    timed_by = result.get("timed_by") or cell.timed_by(failed_among(results))
+    target = results.get(timed_by or "")
+    if target is None or target["state"] == "failed":
+        return ""
+    share = result["seconds"] / target["seconds"]
+    if abs(share - 1) <= _TIME_MISSED:
+        return ""
+    return f"took {share:.2g} of {timed_by}'s time: the speed measured first was another"
 
 
 def _findings(by_run: Mapping[str, Sequence[Row]]) -> list[str]:
     findings = []
     for run in ("steps", "time"):
         found = {
-            row.values["network"]: row.values["mean_average_precision"]
-            for row in by_run[run]
-            if row.values.get("mean_average_precision") is not None
+            row.values["network"]: row for row in by_run[run] if row.values.get("mean_average_precision") is not None
         }
         if "fully_connected" in found and len(found) > 1:
-            best_first = sorted(found, key=lambda network: -found[network])
-            is_last = best_first[-1] == "fully_connected"
+            best_first = sorted(found, key=lambda network: -_map(found[network]))
+            place = best_first.index("fully_connected") + 1
+            alike = [
+                network
+                for network in best_first
+                if network != "fully_connected" and is_overlap(found[network], found["fully_connected"]) is not False
+            ]
             findings.append(
                 f"The paper's fully connected network is last. Here, at {_RUNS[run]}, it is "
-                + ("last, too" if is_last else f"number {best_first.index('fully_connected') + 1} of {len(found)}")
-                + f"; from the best: {', '.join(f'{network} {found[network]:.3f}' for network in best_first)} (mAP)."
+                + ("last, too" if place == len(found) else f"number {place} of {len(found)}")
+                + f"; from the best: {', '.join(f'{network} {_map(found[network]):.3f}' for network in best_first)} "
+                + "(mAP). Its 95 % interval "
+                + (f"overlaps that of {', '.join(alike)}." if alike else "meets none of the others.")
             )
-    long = by_run["long"][0].values
-    short = next(row.values for row in by_run["steps"] if row.values["network"] == long["network"])
-    figures = [values.get("mean_average_precision") for values in (short, long)]
-    if None not in figures:
+    long = by_run["long"][0]
+    short = next(row for row in by_run["steps"] if row.values["network"] == long.values["network"])
+    if all(row.values.get("mean_average_precision") is not None for row in (short, long)):
         findings.append(
-            f"The paper's long run of ResNet-50 gains 0.030 mAP (0.182 to 0.212). Here {long['network']} goes from "
-            f"{figures[0]:.3f} to {figures[1]:.3f}."
+            f"The paper's long run of ResNet-50 gains 0.030 mAP (0.182 to 0.212). Here {long.values['network']} goes "
+            f"from {_map(short):.3f} to {_map(long):.3f}{overlap_words((short, long))}."
         )
     return findings
+
+
+def _map(row: Row) -> float:
+    return float(row.values["mean_average_precision"])

@@ -20,21 +20,18 @@ from earwitness.paper.detecting import read_true_events
 from earwitness.paper.plan import Cell, Plan
 from earwitness.paper.sizing import Sizing
 from earwitness.paper.study import Result, Study
-from earwitness.paper.table import (
-    Column,
-    Row,
-    Table,
+from earwitness.paper.table import Column, Row, Table, rounded, three_decimals
+from earwitness.paper.table_parts import (
     chance_row,
     columns_of_measures,
+    columns_of_training,
     columns_printed,
+    common_facts,
     common_notes,
-    measured,
-    printed,
-    remark_on,
-    rounded,
-    three_decimals,
+    overlap_words,
+    row_of,
 )
-from earwitness.report.words import duration
+from earwitness.report.words import counted
 from earwitness.scoring.clip_scores import require_same_frames
 from earwitness.store.read import Store
 from earwitness.training.settings import CLASSIFIER_LEARNING_RATE
@@ -125,23 +122,16 @@ def plan(sizing: Sizing, store: Store, *, model_path: Path, events_path: Path | 
 
 def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
     """Log-mel, the embedding, what the better of them knows without time, chance."""
-    rows = []
-    for cell in plan.cells:
-        result = results[cell.name]
-        words = _words(cell)
-        rows.append(
-            Row(
-                values={
-                    "input": words,
-                    **measured(result),
-                    **_in_time(result, "model"),
-                    **printed(paper.EVENT_DETECTION[cell.facts["input"]]),
-                },
-                cell=cell.name,
-                label=words,
-                remark=remark_on(result),
-            )
+    rows = [
+        row_of(
+            cell,
+            results[cell.name],
+            values={"input": _words(cell), **_in_time(results[cell.name], "model")},
+            figures=paper.EVENT_DETECTION[cell.facts["input"]],
+            label=_words(cell),
         )
+        for cell in plan.cells
+    ]
     in_order = list(results.values())
     rows_beside = chance_row(in_order, first_column="input")
     if plan.events is not None:
@@ -157,7 +147,6 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
             ),
             *(Row(values={**row.values, **_first_chance(in_order)}, cell=None, label=row.label) for row in rows_beside),
         ]
-    settings = plan.cells[0].settings
     columns_in_time = [Column(name=name, title=title, shown=three_decimals) for name, title in _IN_TIME.items()]
     columns_in_time += [Column(name=name, title="") for name in _IN_FILES]
     return Table(
@@ -165,17 +154,16 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
         columns=(
             Column(name="input", title="a shallow classifier on"),
             Column(name="num_weights", title="weights", shown=rounded),
-            Column(name="steps", title="steps", shown=lambda steps: f"{steps:,}"),
-            Column(name="seconds", title="time", shown=duration),
+            *columns_of_training(),
             *columns_of_measures(),
             *(columns_in_time if plan.events is not None else ()),
             *columns_printed(),
             Column(name="state", title=""),
         ),
         rows=[*rows, *rows_beside],
-        findings=_findings(results),
-        notes=[*common_notes(in_order, settings=None), *_notes(plan, in_order)],
-        facts={"experiment": NAME, "seed": settings.seed, "embedding": dict(plan.cell("embedding").facts)},
+        findings=_findings(rows, results),
+        notes=[*common_notes(plan, in_order, with_settings=False), *_notes(plan, in_order)],
+        facts={**common_facts(plan), "embedding": dict(plan.cell("embedding").facts)},
     )
 
 
@@ -195,16 +183,16 @@ def _first_chance(results: Sequence[Result | None]) -> dict[str, float | None]:
     return next((values for result in results if (values := _in_time(result, "chance"))), {})
 
 
-def _findings(results: Mapping[str, Result | None]) -> list[str]:
+def _findings(rows: Sequence[Row], results: Mapping[str, Result | None]) -> list[str]:
     findings = []
-    done = {name: result for name, result in results.items() if result is not None and result["state"] == "finished"}
-    sides = [done[name]["evaluation"]["mean_average_precision"] for name in ("logmel", "embedding") if name in done]
-    if len(sides) == 2 and all(sides):
+    sides = [figure for row in rows if (figure := row.values.get("mean_average_precision"))]
+    if len(sides) == 2:
         findings.append(
             "The paper's mAP is 0.137 on log-mel and 0.314 on the embedding, 2.3 times as much. Here it is "
-            f"{sides[0]:.3f} and {sides[1]:.3f}, {sides[1] / sides[0]:.1f} times."
+            f"{sides[0]:.3f} and {sides[1]:.3f}, {sides[1] / sides[0]:.1f} times{overlap_words(rows)}."
         )
-    times = done["embedding"].get("detection") if "embedding" in done else None
+    embedding = results["embedding"]
+    times = embedding.get("detection") if embedding is not None else None
     if times is not None and times["model"]["within_clips_auc"] is not None:
         model, still, chance = (times[which] for which in ("model", "without_time", "chance"))
         findings.append(
@@ -235,6 +223,17 @@ def _notes(plan: Plan, results: Sequence[Result | None]) -> list[str]:
         f"as {facts['network']}'s, which were embedded before: the time is that of the classifier. The paper does not "
         f"print the size of its classifiers.{_passes(plan, results)}",
     ]
+    notes.append(
+        "The weights of the embedding's row include those of the network that makes the embedding; only its classifier "
+        "learns here."
+    )
+    if again := next((result["num_learnt_again"] for result in results if result and "num_learnt_again" in result), 0):
+        notes.append(
+            f"The network of the embedding has learnt from {counted(again, 'clip')} of those that the classifiers "
+            "learn from, too, by labels of which "
+            f"{next(result['num_known_labels'] for result in results if result and 'num_known_labels' in result):,} "
+            "are the same. In the paper the classifiers learn other labels from other clips than the network."
+        )
     known = next((result["num_learnt_before"] for result in results if result and result.get("num_learnt_before")), 0)
     if known:
         notes.append(

@@ -1,7 +1,7 @@
 """One experiment from its plan to its table and pictures."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earwitness.errors import RunError
@@ -61,4 +61,6 @@ def make_table(folder: Path) -> tuple[Table, list[Path]]:
         raise RunError(f"{folder}: holds an experiment {plan.experiment!r}; this version has {', '.join(TABLES)}")
     results = study.results(plan)
     table = TABLES[plan.experiment](plan, results)
+    record = study.read_record() or {}
+    table = replace(table, facts={**table.facts, "store": record["store"], **record["machine"]})
     return table, [*write_table(table, folder), *draw_pictures(table, study, plan, results)]

@@ -6,7 +6,6 @@ References: Hershey et al. 2017, section 4.2 and table 3.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -15,20 +14,18 @@ from earwitness.paper import printed as paper
 from earwitness.paper.plan import Cell, Plan
 from earwitness.paper.sizing import Sizing
 from earwitness.paper.study import Result
-from earwitness.paper.table import (
-    Column,
-    Row,
-    Table,
+from earwitness.paper.table import Column, Row, Table, grouped, rounded
+from earwitness.paper.table_parts import (
     chance_row,
     columns_of_measures,
+    columns_of_training,
     columns_printed,
+    common_facts,
     common_notes,
-    measured,
-    printed,
-    remark_on,
-    rounded,
+    overlap_words,
+    row_of,
 )
-from earwitness.report.words import duration
+from earwitness.report.words import counted
 from earwitness.store.read import Store
 
 NAME = "label-set-size"
@@ -64,12 +61,12 @@ def plan(
     if not 1 <= few < many:
         raise SettingsError(f"many={many} and few={few}: fewer labels than many, and at least 1, are evaluated")
     if many >= num_carried:
-        fits = "at least 3 are needed"
+        fits = "The experiment needs at least 3"
         if num_carried >= 3:
-            fits = f"--many {max(2, num_carried // 2)} --few {max(1, num_carried // 5)} would fit"
+            fits = f"Try --many {max(2, num_carried // 2)} --few {max(1, num_carried // 5)}"
         raise LabelError(
-            f"{store.folder}: its {len(learnt):,} clips to learn from carry {num_carried:,} labels, and the {many:,} "
-            f"and {few:,} most frequent of more than {many:,} are asked for; {fits}"
+            f"{store.folder}: its {counted(len(learnt), 'clip')} to learn from carry {counted(num_carried, 'label')}; "
+            f"--many {many} needs more than {many:,}. {fits}"
         )
     units = bottleneck if bottleneck is not None else max(2, round(paper.BOTTLENECK_UNITS * sizing.preset.width))
     sizes = {"all": None, "many": many, "few": few}
@@ -94,21 +91,18 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
     rows = []
     for cell in plan.cells:
         has_bottleneck, size = cell.facts["bottleneck"] is not None, cell.facts["size"]
-        result, figures = results[cell.name], paper.LABEL_SET_SIZE.get((has_bottleneck, size))
         words = f"bottleneck of {cell.facts['bottleneck']}" if has_bottleneck else "no bottleneck"
-        values = {
-            "bottleneck": words,
-            "labels": cell.facts["num_labels"],
-            **measured(result),
-            "paper_labels": paper.PRINTED_LABELS[size],
-            **printed(figures),
-        }
         rows.append(
-            Row(
-                values=values,
-                cell=cell.name,
-                label=f"{cell.facts['num_labels']} labels, {words}",
-                remark=remark_on(result),
+            row_of(
+                cell,
+                results[cell.name],
+                values={
+                    "bottleneck": words,
+                    "labels": cell.facts["num_labels"],
+                    "paper_labels": paper.PRINTED_LABELS[size],
+                },
+                figures=paper.LABEL_SET_SIZE.get((has_bottleneck, size)),
+                label=f"{counted(cell.facts['num_labels'], 'label')}, {words}",
             )
         )
     in_order = list(results.values())
@@ -117,50 +111,64 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
         title="How many labels to learn, as in table 3 of Hershey et al. 2017",
         columns=(
             Column(name="bottleneck", title="network"),
-            Column(name="labels", title="labels learnt", shown=lambda number: f"{number:,}"),
+            Column(name="labels", title="labels learnt", shown=grouped),
             Column(name="num_weights", title="weights", shown=rounded),
-            Column(name="steps", title="steps", shown=lambda steps: f"{steps:,}"),
-            Column(name="seconds", title="time", shown=duration),
+            *columns_of_training(),
             *columns_of_measures(),
-            Column(name="paper_labels", title="paper: labels", shown=lambda number: f"{number:,}"),
+            Column(name="paper_labels", title="paper: labels", shown=grouped),
             *columns_printed(),
             Column(name="state", title=""),
         ),
         rows=[*rows, *chance_row(in_order, first_column="bottleneck")],
         findings=_findings(rows),
         notes=[
-            *common_notes(in_order, settings=vars(settings)),
-            f"All rows are evaluated on the {plan.evaluated_labels} most frequent labels of the clips learnt from (the "
-            "paper: 400). Clips that carry none of the labels learnt stay, as clips of no label.",
+            *common_notes(plan, in_order),
+            f"All rows are evaluated on the {counted(plan.evaluated_labels or 0, 'most frequent label')} of the clips "
+            "learnt from (the paper: 400). Clips that carry none of the labels learnt stay, as clips of no label.",
             f"{settings.network} everywhere. The paper leaves out all labels without a bottleneck, for its size; its "
             "bottleneck has 128 units at full width.",
         ],
-        facts={"experiment": NAME, "width": settings.width, "seed": settings.seed},
+        facts={**common_facts(plan), "width": settings.width},
     )
 
 
 def _findings(rows: list[Row]) -> list[str]:
-    found: dict[str | None, Any] = {row.cell: row.values.get("mean_average_precision") for row in rows}
-    numbers = {str(row.cell).partition("-")[2]: row.values["labels"] for row in rows}
+    done = {str(row.cell): row for row in rows if row.values.get("mean_average_precision") is not None}
     findings = []
-    for size, gain in (("many", 0.034), ("few", 0.011)):
-        sides = [found[name] for name in (f"plain-{size}", f"bottleneck-{size}") if found[name] is not None]
+    for size in ("many", "few"):
+        sides = [done[name] for name in (f"plain-{size}", f"bottleneck-{size}") if name in done]
         if len(sides) == 2:
+            printed = [paper.LABEL_SET_SIZE[kind, size].mean_average_precision for kind in (False, True)]
             findings.append(
-                f"The bottleneck costs the paper {gain:.3f} mAP where it learns {paper.PRINTED_LABELS[size]:,} labels. "
-                f"Here, where {numbers[size]:,} are learnt, {_cost(sides)}."
+                f"The bottleneck costs the paper {printed[0] - printed[1]:.3f} mAP where it learns "
+                f"{paper.PRINTED_LABELS[size]:,} labels. Here, where {sides[0].values['labels']:,} "
+                f"{'is' if sides[0].values['labels'] == 1 else 'are'} learnt, {_cost(sides)}{overlap_words(sides)}."
             )
-    for kind, words, gain in (("plain", "no bottleneck", 0.005), ("bottleneck", "the bottleneck", 0.004)):
-        more = "all" if kind == "bottleneck" else "many"
-        sides = [found[name] for name in (f"{kind}-{more}", f"{kind}-few") if found[name] is not None]
-        if len(sides) == 2:
-            findings.append(
-                f"With {words} the paper gains {gain:.3f} mAP from learning more labels than are evaluated "
-                f"({paper.PRINTED_LABELS[more]:,} instead of 400). Here the gain is {sides[0] - sides[1]:+.3f}."
-            )
+    for has_bottleneck, kind, words in ((False, "plain", "no bottleneck"), (True, "bottleneck", "the bottleneck")):
+        sizes = [size for size in paper.PRINTED_LABELS if f"{kind}-{size}" in done]
+        if len(sizes) < 2 or sizes[-1] != "few":
+            continue
+        theirs = [
+            f"{paper.LABEL_SET_SIZE[has_bottleneck, size].mean_average_precision:.3f} with {number:,}"
+            for size, number in paper.PRINTED_LABELS.items()
+            if (has_bottleneck, size) in paper.LABEL_SET_SIZE
+        ]
+        few = done[f"{kind}-few"]
+        ours = [f"{_map(few):.3f} with {few.values['labels']:,}"]
+        for size in reversed(sizes[:-1]):
+            row = done[f"{kind}-{size}"]
+            ours.insert(0, f"{_map(row):.3f} with {row.values['labels']:,}{overlap_words((row, few))}")
+        findings.append(
+            f"With {words} the paper's mAP by the number of labels learnt is {', '.join(theirs)}. Here it is "
+            f"{', '.join(ours)}; intervals are held against the last."
+        )
     return findings
 
 
-def _cost(sides: list[float]) -> str:
-    difference = sides[0] - sides[1]
+def _map(row: Row) -> float:
+    return float(row.values["mean_average_precision"])
+
+
+def _cost(sides: list[Row]) -> str:
+    difference = _map(sides[0]) - _map(sides[1])
     return f"it costs {difference:.3f}" if difference >= 0 else f"it gains {-difference:.3f}"

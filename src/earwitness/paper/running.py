@@ -22,6 +22,7 @@ from earwitness.paper.measuring import measure_model
 from earwitness.paper.memory import held_to_free_memory, let_go_of_memory
 from earwitness.paper.plan import Cell, Plan
 from earwitness.paper.study import Result, Study, TakenError, failed_among
+from earwitness.report.words import counted
 from earwitness.store.embeddings import open_reader
 from earwitness.store.most_frequent import most_frequent_labels, with_labels
 from earwitness.store.patch_view import with_patches
@@ -149,14 +150,19 @@ def _require_fit(plan: Plan, views: _Views) -> None:
     both = np.intersect1d(test, views.learnt)
     if len(both):
         raise SelectionError(
-            f"{len(both):,} clips are both among those to learn from and those to evaluate on; choose others by "
-            "--where and --test-where"
+            f"{counted(len(both), 'clip is', 'clips are')} both among those to learn from and those to evaluate on; "
+            "choose others by --where and --test-where"
         )
     targets = views.evaluated.label_pairs(test)[1]
     if not len(targets):
         raise SelectionError(
             f"none of the {len(test):,} clips of --test-where carries one of the {len(views.evaluated.label_set):,} "
             "labels to evaluate on"
+        )
+    if (np.bincount(targets) % len(test) == 0).all():
+        raise SelectionError(
+            f"no label is on some and not all of the {len(test):,} clips held out, so nothing can be evaluated; choose "
+            "others by --test-where"
         )
     for cell in _differing_in_clips(plan):
         with open_reader(views.of(None, cell.patch_frames)) as reader:
@@ -261,11 +267,17 @@ class _Run:
         }
 
     def _learnt_before(self, summary: TrainSummary) -> dict[str, Any]:
-        """Of the clips to evaluate on, those that the model it began from has learnt from, and why that is not sure."""
+        """Of clips and labels here, those that the model it began from has learnt, and why that is not sure."""
         if self.settings.from_model is None:
             return {}
         clips, doubts = learnt_before(load_model(summary.model_path), self.store)
-        return {"num_learnt_before": len(np.intersect1d(self.views.test, clips)), "doubts_of_learnt": doubts}
+        before = load_model(self.settings.from_model).label_set.ids
+        return {
+            "num_learnt_before": len(np.intersect1d(self.views.test, clips)),
+            "num_learnt_again": len(np.intersect1d(self.views.learnt, clips)),
+            "num_known_labels": len(set(before) & set(self.store.label_set.ids)),
+            "doubts_of_learnt": doubts,
+        }
 
     def _detection(self, summary: TrainSummary, settings: TrainSettings) -> dict[str, Any] | None:
         """How well it finds events in time; None where that is not asked."""

@@ -17,7 +17,8 @@ from typing import Any
 from earwitness.errors import RunError
 from earwitness.files import LOCK_FILE, PARTIAL_SUFFIX, locked, read_description
 from earwitness.paper.plan import Plan
-from earwitness.training.run_folder import flat_settings, setting_words, write_json
+from earwitness.paper.plan_changes import plan_changes
+from earwitness.training.run_folder import write_json
 
 FORMAT = "earwitness experiment"
 SCHEMA_VERSION = 1
@@ -46,6 +47,8 @@ class Study:
 
     def take_up(self, plan: Plan, *, store: str, store_fingerprint: str, machine: Mapping[str, Any]) -> dict[str, Any]:
         """Write the record of a new experiment, or make sure that the one there is the same; what the machine adds.
+
+        It may be part of the one there, or have more parts than that: then it is kept from now on.
 
         Args:
             plan: all of it.
@@ -77,25 +80,32 @@ class Study:
                     write_json(record, self.record_path)
                     (self.folder / _CELLS).mkdir(exist_ok=True)
                     return dict(machine)
+                then: dict[str, Any] = dict(before["machine"])
+                threads = machine["threads"] if machine["threads"] is not None else then["threads"]
+                now = {**machine, "threads": threads}
+                changes = plan_changes(before["plan"], plan.to_dict())
+                changes += [
+                    f"{name}: {then.get(name)} before, {value} now"
+                    for name, value in now.items()
+                    if then.get(name) != value
+                ]
+                if before["store_fingerprint"] != store_fingerprint:
+                    mark = before["store_fingerprint"][:12]
+                    changes.insert(
+                        0, f"store: {before['store']} ({mark}) before, {store} ({store_fingerprint[:12]}) now"
+                    )
+                if changes:
+                    raise RunError(
+                        f"{self.folder}: the experiment there is another one ({'; '.join(changes)}); give the same "
+                        "settings, or choose another folder"
+                    )
+                if len(plan.cells) > len(before["plan"]["cells"]):
+                    write_json({"format": FORMAT, **before, "plan": plan.to_dict()}, self.record_path)
+                return now
         except (FileExistsError, NotADirectoryError) as error:
             raise RunError(f"{self.folder}: this is, or lies in, a file; a folder is needed") from error
         except OSError as error:
             raise RunError(f"{self.folder}: cannot be written ({error.strerror or error})") from error
-        then: dict[str, Any] = dict(before["machine"])
-        now = {**machine, "threads": machine["threads"] if machine["threads"] is not None else then["threads"]}
-        changes = _changes(before["plan"], plan.to_dict())
-        changes += [
-            f"{name}: {then.get(name)} before, {value} now" for name, value in now.items() if then.get(name) != value
-        ]
-        if before["store_fingerprint"] != store_fingerprint:
-            sides = [f"{path} ({mark[:12]})" for path, mark in ((before["store"], before["store_fingerprint"]),)]
-            changes.insert(0, f"store: {sides[0]} before, {store} ({store_fingerprint[:12]}) now")
-        if changes:
-            raise RunError(
-                f"{self.folder}: the experiment there is another one ({'; '.join(changes)}); give the same settings, "
-                "or choose another folder"
-            )
-        return now
 
     def read_record(self) -> dict[str, Any] | None:
         """The content of experiment.json; None where there is none.
@@ -192,37 +202,6 @@ def failed_among(results: Mapping[str, Result | None]) -> set[str]:
 
 class TakenError(RunError):
     """Another process works on this cell. Never reaches users."""
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two plans, one part of a sentence each; cells that differ alike are named together."""
-    if before["experiment"] != now["experiment"]:
-        return [f"experiment: {before['experiment']} before, {now['experiment']} now"]
-    changes = [
-        f"{name}: {setting_words(before.get(name))} before, {setting_words(value)} now"
-        for name, value in now.items()
-        if name != "cells" and before.get(name) != value
-    ]
-    cells = [{cell["name"]: _flat(cell) for cell in plan["cells"]} for plan in (before, now)]
-    if list(cells[0]) != list(cells[1]):
-        return [*changes, f"parts: {', '.join(cells[0])} before, {', '.join(cells[1])} now"]
-    alike: dict[str, list[str]] = {}
-    for cell, values in cells[1].items():
-        for name, value in values.items():
-            if cells[0][cell].get(name) != value:
-                sides = [setting_words(each) for each in (cells[0][cell].get(name), value)]
-                alike.setdefault(f"{name}: {sides[0]} before, {sides[1]} now", []).append(cell)
-    for change, names in alike.items():
-        changes.append(change if len(names) == len(cells[1]) else f"{change} in {', '.join(names)}")
-    return changes
-
-
-def _flat(cell: Mapping[str, Any]) -> dict[str, Any]:
-    flat = flat_settings(cell["settings"])
-    return {
-        **flat,
-        **{name: cell.get(name) for name in ("num_labels", "patch_frames", "as_long_as", "paced_by", "facts")},
-    }
 
 
 def _may_come_first(name: str) -> bool:

@@ -1,8 +1,7 @@
-"""The table that an experiment ends in: our figures and the paper's beside them, as Markdown, CSV and JSON."""
+"""The table that an experiment ends in, as Markdown, CSV and JSON; what is in it: `table_parts`."""
 
 import csv
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +9,10 @@ from typing import Any
 
 from earwitness.errors import RunError
 from earwitness.files import replacing
-from earwitness.paper.measuring import figure
-from earwitness.paper.printed import Printed
-from earwitness.paper.study import Result
 from earwitness.training.run_folder import write_json
 
 SCHEMA_VERSION = 1
 """Of table.json."""
-
-MEASURES = {"mean_auc": "AUC", "dprime": "d'", "mean_average_precision": "mAP"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +53,7 @@ class Table:
     notes: Sequence[str]
     """What a reader must know, as sentences."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """For JSON: what was learnt from."""
+    """For JSON: what it was made with."""
 
     @property
     def is_complete(self) -> bool:
@@ -71,7 +65,7 @@ class Table:
         return {
             "schema_version": SCHEMA_VERSION,
             "title": self.title,
-            "columns": [column.name for column in self.columns],
+            "columns": [*(column.name for column in self.columns), "remark"],
             "rows": [
                 {**{column.name: row.values.get(column.name) for column in self.columns}, "remark": row.remark or None}
                 for row in self.rows
@@ -124,101 +118,14 @@ def write_table(table: Table, folder: Path) -> list[Path]:
     return paths
 
 
-def columns_of_measures() -> list[Column]:
-    """Ours, those of chance being in a row of their own, then the paper's; ends of intervals in CSV and JSON alone."""
-    columns = [Column(name=name, title=title, shown=three_decimals) for name, title in MEASURES.items()]
-    for name in MEASURES:
-        columns += [Column(name=f"{name}_{end}", title="") for end in ("low", "high")]
-    return columns
-
-
-def columns_printed(*, with_steps: bool = False) -> list[Column]:
-    """The paper's."""
-    columns = []
-    if with_steps:
-        columns += [
-            Column(name="paper_steps", title="paper: steps", shown=rounded),
-            Column(name="paper_hours", title="hours", shown=lambda hours: f"{hours:g}"),
-        ]
-    for name, title in MEASURES.items():
-        columns.append(Column(name=f"paper_{name}", title=f"paper: {title}", shown=three_decimals))
-    return columns
-
-
-def measured(result: Result | None) -> dict[str, Any]:
-    """What a row says of its cell: state, sizes, time and figures."""
-    if result is None:
-        return {"state": "not run"}
-    values: dict[str, Any] = {"state": result["state"]}
-    if result["state"] == "failed":
-        return values
-    evaluation = result["evaluation"]
-    for name in MEASURES:
-        values[name] = "inf" if math.isinf(figure(evaluation, name)) else evaluation[name]
-        ends = evaluation["intervals"].get(name)
-        values |= {f"{name}_{end}": ends[end] if ends else None for end in ("low", "high")}
-    names = ("steps", "seconds", "num_weights", "num_multiply_adds", "num_train_clips", "num_patches", "last_loss")
-    values |= {name: result[name] for name in names}
-    values |= {"best_step": result["best_step"]}
-    for when in ("best", "last"):
-        values[f"{when}_watched_map"] = result[f"{when}_validation"].get("mean_average_precision")
-    return values
-
-
-def printed(figures: Printed | None) -> dict[str, Any]:
-    """What a row says of the paper."""
-    if figures is None:
-        return {}
-    return {f"paper_{name}": value for name, value in vars(figures).items() if value is not None}
-
-
-def remark_on(result: Result | None) -> str:
-    """Why a row has no figures; nothing where it has."""
-    if result is None:
-        return "not run yet"
-    return f"failed: {result['reason']}" if result["state"] == "failed" else ""
-
-
-def chance_row(results: Sequence[Result | None], *, first_column: str) -> list[Row]:
-    """What scores give that do not look at the clip, from the first cell that has it: all have the same."""
-    for result in results:
-        if result is not None and result["state"] == "finished":
-            chance = {name: result["evaluation"]["chance"][name] for name in MEASURES}
-            return [Row(values={first_column: "chance", **chance}, cell=None, label="chance")]
-    return []
-
-
-def common_notes(results: Sequence[Result | None], *, settings: Mapping[str, Any] | None) -> list[str]:
-    """What holds for all rows.
-
-    Args:
-        results: of the cells.
-        settings: of the trainings, to be said. None: they are not of networks of one width.
-    """
-    done = [result for result in results if result is not None and result["state"] == "finished"]
-    if not done:
-        return []
-    evaluation = done[0]["evaluation"]
-    undefined = evaluation["num_undefined_labels"]
-    notes = [
-        f"Evaluated on {evaluation['num_clips']:,} clips held out and {evaluation['num_labels']:,} labels"
-        + (f", of which {undefined} are on none or all of them and not counted" if undefined else "")
-        + "; scores are means over a clip's patches, measures means over labels. CSV and JSON have 95 % intervals over "
-        "clips drawn anew.",
-    ]
-    if settings is not None:
-        notes.append(
-            f"All networks at {settings['width']:g} of the paper's width, batches of {settings['batch_size']} patches, "
-            f"seed {settings['seed']}; one training each, so small differences between rows may be chance."
-        )
-    if shared := max(result["num_shared_groups"] for result in done):
-        notes.append(f"{shared:,} groups (recordings) have clips on both sides, so the figures may flatter the models.")
-    return notes
-
-
 def three_decimals(value: float | str) -> str:
     """A measure."""
     return value if isinstance(value, str) else f"{value:.3f}"
+
+
+def grouped(number: int) -> str:
+    """`12,300`."""
+    return f"{number:,}"
 
 
 def rounded(number: float) -> str:

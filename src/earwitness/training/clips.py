@@ -24,7 +24,7 @@ from earwitness.training.settings import TrainSettings
 _TEXTS_AT_ONCE = 1 << 16
 _CLIPS_AT_ONCE = 1 << 20
 
-_FEW_CLIPS = 20
+FEW_CLIPS = 20
 """Fewer say little: one clip more or less changes a figure by some percent."""
 
 
@@ -48,7 +48,7 @@ class TrainingClips:
         """A sentence on why the figures of the clips watched say little; None where they are enough or none is."""
         learnt = np.count_nonzero(_label_counts(store, self.train))
         watched = np.count_nonzero(_label_counts(store, self.validation))
-        few = "; figures of so few say little" if len(self.validation) < _FEW_CLIPS else ""
+        few = "; figures of so few say little" if len(self.validation) < FEW_CLIPS else ""
         advice = "more are by --validation-share or --validation-where"
         if not len(self.validation) or not (few or watched < learnt):
             return None

@@ -61,6 +61,6 @@ def make_table(folder: Path) -> tuple[Table, list[Path]]:
         raise RunError(f"{folder}: holds an experiment {plan.experiment!r}; this version has {', '.join(TABLES)}")
     results = study.results(plan)
     table = TABLES[plan.experiment](plan, results)
-    record = study.read_record() or {}
+    record = study.record()
     table = replace(table, facts={**table.facts, "store": record["store"], **record["machine"]})
     return table, [*write_table(table, folder), *draw_pictures(table, study, plan, results)]

@@ -125,15 +125,24 @@ class Study:
             raise RunError(f"{self.record_path}: damaged, it has no {', '.join(sorted(missing))}")
         return record
 
+    def record(self) -> dict[str, Any]:
+        """The content of experiment.json.
+
+        Raises:
+            RunError: there is none, or it is damaged, or of another version.
+        """
+        record = self.read_record()
+        if record is None:
+            raise RunError(f"{self.folder}: holds no experiment")
+        return record
+
     def plan(self) -> Plan:
         """The plan that is kept.
 
         Raises:
             RunError: there is none, or it is of another version.
         """
-        record = self.read_record()
-        if record is None:
-            raise RunError(f"{self.folder}: holds no experiment")
+        record = self.record()
         try:
             return Plan.from_dict(record["plan"])
         except (KeyError, TypeError) as error:

@@ -8,7 +8,8 @@ An evaluation: `evaluation_report` writes its files, from `evaluation_facts`; `e
 
 `timeline_plot` draws what is heard when under a spectrogram, `timeline_recorder` gathers that while a file streams by,
 and `pooled_columns` keeps it small; `timeline_table` shows the measures of timelines; `curves` draws a training's
-course; `figure` holds the look that all pictures share. `html` writes pages that need nothing but a browser, from
+course; `experiment_plots` and `experiment_curves` lay those of an experiment beside one another; `figure` holds the
+look that all pictures share. `html` writes pages that need nothing but a browser, from
 `templates/`; `demo_page` is the one that the demo ends with, and `doctor_page` that of an inspection, with `snippets`
 of sound and `svg_plots`; `doctor_files`, `doctor_summary` and `doctor_words` are what else people get of one. `words`
 says numbers and names as people read them.

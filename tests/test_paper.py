@@ -604,11 +604,9 @@ def test_one_of_two_processes_makes_the_corpus(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_all_of_it_in_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From nothing: the corpus is made, too. Within six minutes on two cores."""
+    """From nothing: the corpora are made, too; then once more, without any training."""
     more = ("experiment", "all", "--preset", "smoke", "--folder", tmp_path, "--device", "cpu", "--json")
-    started = time.monotonic()
     tables = json.loads(run(*more).stdout)["experiments"]
-    assert time.monotonic() - started < 360
     assert [table["experiment"] for table in tables] == [
         "architectures",
         "label-set-size",

@@ -19,7 +19,9 @@ from earwitness.paper.table_parts import (
     columns_printed,
     common_facts,
     common_notes,
+    is_measured,
     is_overlap,
+    map_of,
     overlap_words,
     row_of,
 )
@@ -160,11 +162,9 @@ def _time_missed(cell: Cell, results: Mapping[str, Result | None]) -> str:
 def _findings(by_run: Mapping[str, Sequence[Row]]) -> list[str]:
     findings = []
     for run in ("steps", "time"):
-        found = {
-            row.values["network"]: row for row in by_run[run] if row.values.get("mean_average_precision") is not None
-        }
+        found = {row.values["network"]: row for row in by_run[run] if is_measured(row)}
         if "fully_connected" in found and len(found) > 1:
-            best_first = sorted(found, key=lambda network: -_map(found[network]))
+            best_first = sorted(found, key=lambda network: -map_of(found[network]))
             place = best_first.index("fully_connected") + 1
             alike = [
                 network
@@ -174,19 +174,15 @@ def _findings(by_run: Mapping[str, Sequence[Row]]) -> list[str]:
             findings.append(
                 f"The paper's fully connected network is last. Here, at {_RUNS[run]}, it is "
                 + ("last, too" if place == len(found) else f"number {place} of {len(found)}")
-                + f"; from the best: {', '.join(f'{network} {_map(found[network]):.3f}' for network in best_first)} "
+                + f"; from the best: {', '.join(f'{network} {map_of(found[network]):.3f}' for network in best_first)} "
                 + "(mAP). Its 95 % interval "
                 + (f"overlaps that of {', '.join(alike)}." if alike else "meets none of the others.")
             )
     long = by_run["long"][0]
     short = next(row for row in by_run["steps"] if row.values["network"] == long.values["network"])
-    if all(row.values.get("mean_average_precision") is not None for row in (short, long)):
+    if all(is_measured(row) for row in (short, long)):
         findings.append(
             f"The paper's long run of ResNet-50 gains 0.030 mAP (0.182 to 0.212). Here {long.values['network']} goes "
-            f"from {_map(short):.3f} to {_map(long):.3f}{overlap_words((short, long))}."
+            f"from {map_of(short):.3f} to {map_of(long):.3f}{overlap_words((short, long))}."
         )
     return findings
-
-
-def _map(row: Row) -> float:
-    return float(row.values["mean_average_precision"])

@@ -22,6 +22,8 @@ from earwitness.paper.table_parts import (
     columns_printed,
     common_facts,
     common_notes,
+    is_measured,
+    map_of,
     overlap_words,
     row_of,
 )
@@ -133,7 +135,7 @@ def table(plan: Plan, results: Mapping[str, Result | None]) -> Table:
 
 
 def _findings(rows: list[Row]) -> list[str]:
-    done = {str(row.cell): row for row in rows if row.values.get("mean_average_precision") is not None}
+    done = {str(row.cell): row for row in rows if is_measured(row)}
     findings = []
     for size in ("many", "few"):
         sides = [done[name] for name in (f"plain-{size}", f"bottleneck-{size}") if name in done]
@@ -154,10 +156,10 @@ def _findings(rows: list[Row]) -> list[str]:
             if (has_bottleneck, size) in paper.LABEL_SET_SIZE
         ]
         few = done[f"{kind}-few"]
-        ours = [f"{_map(few):.3f} with {few.values['labels']:,}"]
+        ours = [f"{map_of(few):.3f} with {few.values['labels']:,}"]
         for size in reversed(sizes[:-1]):
             row = done[f"{kind}-{size}"]
-            ours.insert(0, f"{_map(row):.3f} with {row.values['labels']:,}{overlap_words((row, few))}")
+            ours.insert(0, f"{map_of(row):.3f} with {row.values['labels']:,}{overlap_words((row, few))}")
         findings.append(
             f"With {words} the paper's mAP by the number of labels learnt is {', '.join(theirs)}. Here it is "
             f"{', '.join(ours)}; intervals are held against the last."
@@ -165,10 +167,6 @@ def _findings(rows: list[Row]) -> list[str]:
     return findings
 
 
-def _map(row: Row) -> float:
-    return float(row.values["mean_average_precision"])
-
-
 def _cost(sides: list[Row]) -> str:
-    difference = _map(sides[0]) - _map(sides[1])
+    difference = map_of(sides[0]) - map_of(sides[1])
     return f"it costs {difference:.3f}" if difference >= 0 else f"it gains {-difference:.3f}"

@@ -46,7 +46,7 @@ PRESETS: dict[PresetName, Preset] = {
         few_labels=3,
         train_shares=(1.0, 0.25, 0.06),
     ),
-    # Each table takes 40 to 80 minutes of one core's time.
+    # Each table takes about 90 minutes of one core, or less; two processes on two cores share it.
     "cpu": Preset(
         corpus=SynthSettings(clips=3_000, mean_seconds=8.0, kinds=40, prior_decades=1.0),
         events_corpus=SynthSettings(clips=1_000, mean_seconds=10.0, kinds=62, prior_decades=1.0, flaws=0, seed=2),

@@ -77,6 +77,16 @@ def chance_row(results: Sequence[Result | None], *, first_column: str) -> list[R
     return []
 
 
+def is_measured(row: Row) -> bool:
+    """Whether a row has a mAP: it is done, and did not fail."""
+    return row.values.get("mean_average_precision") is not None
+
+
+def map_of(row: Row) -> float:
+    """The mAP of a row that is measured."""
+    return float(row.values["mean_average_precision"])
+
+
 def overlap_words(rows: Sequence[Row]) -> str:
     """In brackets, whether the intervals of two rows' mAP overlap; nothing where one has none."""
     if (overlap := is_overlap(*rows)) is None:

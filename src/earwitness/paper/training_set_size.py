@@ -25,6 +25,7 @@ from earwitness.paper.table_parts import (
     columns_printed,
     common_facts,
     common_notes,
+    is_measured,
     is_overlap,
     row_of,
 )
@@ -167,7 +168,7 @@ def _paper_row(share: float) -> int | None:
 
 
 def _findings(rows: Sequence[Row]) -> list[str]:
-    done = [row for row in rows if row.values.get("mean_average_precision") is not None]
+    done = [row for row in rows if is_measured(row)]
     findings = []
     if len(done) > 1:
         figures = [row.values["mean_average_precision"] for row in done]

@@ -23,7 +23,7 @@ class OnStore:
     folder: Path | None = None
     """Takes a folder for each experiment, and what is made. None: earwitness-experiments/ and the preset's name."""
     preset: PresetName = "cpu"
-    """How large: smoke in miniature; cpu for two cores, about an hour a table; paper for GPUs, full size."""
+    """How large: smoke in miniature; cpu for two cores, 90 minutes a table; paper for GPUs, full size."""
     where: str | None = None
     """SQL condition: the clips to learn from. None: by the store's own split or folds, or the rest."""
     test_where: str | None = None

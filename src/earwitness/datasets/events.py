@@ -8,6 +8,7 @@
 Other columns are left alone.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,3 +70,15 @@ def _column(column: pa.ChunkedArray, type_: pa.DataType) -> list[Any]:
     if pa.types.is_string(column.type):
         column = empty_to_null(column)
     return list(pc.cast(column, type_).to_pylist())
+
+
+def digest_of_events(path: Path) -> str:
+    """Of the file, to tell whether another call read the same; 32 hexadecimal digits.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -6,12 +6,11 @@ from the labels of whole clips. Where true times are known, also how well each f
 References: Hershey et al. 2017, the section on Audio Set.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earwitness.errors import ManifestError
+from earwitness.datasets.events import digest_of_events
 from earwitness.evaluation.detection import require_sed_eval
 from earwitness.models.description import require_network
 from earwitness.models.model_file import load_model
@@ -81,10 +80,7 @@ def plan(sizing: Sizing, store: Store, *, model_path: Path, events_path: Path | 
     if events_path is not None:
         require_sed_eval()
         read_true_events(events_path, store, store.select(sizing.sides.test_where, option="--test-where"))
-        try:
-            digest = hashlib.sha256(events_path.read_bytes()).hexdigest()[:32]
-        except OSError as error:
-            raise ManifestError(f"{events_path}: cannot be read ({error.strerror or error})") from error
+        digest = digest_of_events(events_path)
     common: dict[str, Any] = {
         "num_layers": paper.CLASSIFIER_LAYERS,
         "num_units": paper.CLASSIFIER_UNITS,

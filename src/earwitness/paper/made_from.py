@@ -1,6 +1,5 @@
 """What pictures of clips were made from, as facts and in words; and those of an earlier call, which go."""
 
-import hashlib
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earwitness.errors import ManifestError, RunError
+from earwitness.datasets.events import digest_of_events
+from earwitness.errors import RunError
 from earwitness.experiments.learnt_clips import learnt_before, training_clips
 from earwitness.inference.any_model import AnyModel
 from earwitness.report.words import counted
@@ -79,10 +79,7 @@ def made_from(
         f"Clips: {', '.join(clip_ids)} ({chosen}), of the store {store.folder} (fingerprint {store.fingerprint[:12]}).",
     ]
     if events_path is not None:
-        try:
-            digest = hashlib.sha256(events_path.read_bytes()).hexdigest()[:32]
-        except OSError as error:
-            raise ManifestError(f"{events_path}: cannot be read ({error.strerror or error})") from error
+        digest = digest_of_events(events_path)
         facts["events"] = {"path": str(events_path.resolve()), "digest": digest, "num_events": num_events}
         notes.append(
             f"True events: {events_path.resolve()} (digest {digest[:12]}), {num_events:,} of them in these clips."
